@@ -1,0 +1,160 @@
+/**
+ * What the loop may ask of the database in its pod, and what it may know about it.
+ *
+ * The executor (this folder) decides nothing: it carries out one request at a time and tells the truth
+ * about the outcome. Requests that change the process or the data directory are serialised; a second one
+ * waits for the first. Every promise is rejected with a DatabaseError when the request failed.
+ */
+import type { EffectiveSpec, InstanceReport } from '@pgherd/api';
+
+/** Name of an instance and the address (IP) of its pod. */
+export interface Upstream {
+  name: string;
+  address: string;
+}
+
+/**
+ * What lies in the data directory:
+ * - `empty`: nothing worth keeping (also an initdb or a copy that was never completed).
+ * - `unclaimed`: a complete, synced, fresh cluster that nobody has claimed on the Lease yet. If the Lease
+ *   already names its systemID (crash between the swap and `claim()`), claim it; if the Lease names another,
+ *   wipe it.
+ * - `copying`: a copy from another instance is running now.
+ * - `present`: a data directory that was claimed or copied in full.
+ * - `damaged`: claimed once, but unreadable now (no control file, interrupted rewind, ...): fresh copy.
+ */
+export type DataState = 'empty' | 'unclaimed' | 'copying' | 'present' | 'damaged';
+
+export interface DatabaseView {
+  data: DataState;
+  /** Why the data are `damaged`, in words. */
+  damage?: string;
+  /** Random id of this volume's content; changes whenever the content is initialised or copied anew. */
+  incarnation?: string;
+  systemID?: string;
+  timeline?: number;
+  /** `Database cluster state` of the control file, as pg_controldata says it (read while stopped). */
+  controlState?: string;
+  /** Latest checkpoint of the control file while stopped; the last byte written if shut down cleanly. */
+  checkpointLsn?: string;
+  /** True when the control file says the data directory was shut down in order (as primary or in recovery). */
+  cleanShutdown?: boolean;
+  process: 'stopped' | 'starting' | 'running' | 'stopping';
+  /** False while the process runs but the last SQL observation failed or timed out. */
+  sqlReachable: boolean;
+  inRecovery?: boolean;
+  currentLsn?: string;
+  /** Flushed by the WAL receiver; null in PostgreSQL after a restart, then absent here. */
+  receivedLsn?: string;
+  replayedLsn?: string;
+  /** In recovery: all WAL that lies in pg_wal has been replayed (what `replayedLsn` says is all there is). */
+  replayedAll?: boolean;
+  /** In recovery: the WAL receiver is in state `streaming`. */
+  streaming: boolean;
+  /** Instance this one is configured to follow, if any. */
+  upstream?: string;
+  receiverRunning: boolean;
+  replication: InstanceReport['replication'];
+  syncNames?: string;
+  pendingRestart: boolean;
+  /** `server_version`, e.g. `15.14`. */
+  version?: string;
+  /** When this was observed (monotonic milliseconds, performance.now()). */
+  observedAt: number;
+}
+
+export interface ExitInfo {
+  code: number | null;
+  signal: string | null;
+  /** True when a stop() or die() was under way. */
+  expected: boolean;
+  /** Last lines of the server log, for the report. */
+  lastLog: string[];
+}
+
+/** Everything initdb and the first SQL need; see bootstrap/plan.ts, which makes it from the spec. */
+export interface InitialiseSpec {
+  encoding: string;
+  localeCollate?: string;
+  localeCType?: string;
+  locale?: string;
+  localeProvider?: string;
+  icuLocale?: string;
+  icuRules?: string;
+  builtinLocale?: string;
+  dataChecksums: boolean;
+  walSegmentSizeMB?: number;
+  database: string;
+  owner: string;
+  ownerPassword?: string;
+  superuserPassword?: string;
+  postInitSQL: string[];
+  postInitApplicationSQL: string[];
+  postInitTemplateSQL: string[];
+}
+
+export interface ApplicationSecrets {
+  /** Content of the application secret, if it exists. */
+  app?: { username: string; password: string };
+  /** Content of the superuser secret; absent when superuser access is off (the password is then removed). */
+  superuser?: { password: string };
+}
+
+export interface StandbyOptions {
+  /** null: follow nobody (WAL receiver off, replay what is there). */
+  upstream: Upstream | null;
+  /** `application_name` towards the upstream: the instance name only when the Lease records our incarnation. */
+  applicationName: string;
+}
+
+export interface Database {
+  /** The last observation; cheap. */
+  view(): DatabaseView;
+  /** Observes anew. Ends within a second or marks SQL as unreachable; never throws. Concurrent calls share one. */
+  observe(signal?: AbortSignal): Promise<DatabaseView>;
+  /** The postmaster ended, expected or not. Its backends may still live: only die() makes death certain. */
+  onExit(callback: (info: ExitInfo) => void): void;
+
+  /**
+   * initdb, first SQL on a private socket (no network, nobody can connect), clean stop, sync.
+   * Leaves the data `unclaimed`; a failed or interrupted one leaves them `empty`.
+   */
+  initialise(spec: InitialiseSpec): Promise<{ systemID: string }>;
+  /** After the Lease has recorded our systemID: the data become `present`. Durable when resolved. */
+  claim(): Promise<void>;
+
+  /** Starts as primary, with this synchronous_standby_names in force from the first moment. Resolves when it accepts connections. */
+  startPrimary(o: { syncNames: string }): Promise<void>;
+  /** Starts in recovery. Resolves when it accepts connections, or as soon as the process runs and replays (`accepting: false`). */
+  startStandby(o: StandbyOptions): Promise<{ accepting: boolean }>;
+  /** Changes the upstream of a running standby by reload. With null: resolves once the WAL receiver is gone (durable). */
+  follow(o: StandbyOptions): Promise<void>;
+
+  /** Resolves once the names are in force: postmaster and every WAL sender have reloaded. Durable. */
+  setSync(names: string): Promise<void>;
+  /** Keeps a physical slot for each of these instances (ourselves left out), drops those of others. */
+  ensureSlots(instances: string[]): Promise<void>;
+
+  /** Sets the rule, promotes, resolves as soon as it accepts writes. The checkpoint is a separate call. */
+  promote(o: { syncNames: string }): Promise<{ timeline: number }>;
+  checkpoint(): Promise<void>;
+
+  /** Fast stop; immediate after fastMs; certain death after immediateMs more. Resolves when nothing of PGDATA lives. */
+  stop(o: { fastMs: number; immediateMs: number }): Promise<void>;
+  /** Certain death (ELECTION 3): SIGKILL to all that works in PGDATA, confirmed within 1 s, else throws code `Undead`. Interrupts any request under way. */
+  die(): Promise<void>;
+
+  /** Base backup from a running instance into an empty directory; new incarnation; leaves the data `present`, stopped. */
+  copy(o: { source: Upstream }, signal: AbortSignal): Promise<void>;
+  /** pg_rewind against a running primary. `discarded`: the WAL range of ours that is gone. Interrupted: `damaged`. */
+  rewind(o: { source: Upstream }, signal: AbortSignal): Promise<{ discarded?: { from: string; to: string } }>;
+  /** Empties the data directory (and WAL) so that copy() may run; the process must be stopped. */
+  wipeForCopy(): Promise<void>;
+
+  /** Renders and reloads settings, pg_hba, pg_ident. Works stopped as well. */
+  applySettings(eff: EffectiveSpec): Promise<{ pendingRestart: boolean }>;
+  /** On the primary: application role, database and password, superuser password, replication role. Idempotent. */
+  ensureApplication(eff: EffectiveSpec, secrets: ApplicationSecrets): Promise<void>;
+  /** Certificates on disk changed: reload without restart. */
+  reloadTls(): Promise<void>;
+}
