@@ -1,0 +1,2 @@
+export type { OperatorManifestsOptions } from './manifests.ts';
+export { operatorManifests } from './manifests.ts';
