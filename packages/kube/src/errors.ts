@@ -1,0 +1,119 @@
+/** What went wrong with a request, as a stable word that code may compare. */
+export type KubeErrorCode =
+  | 'BadRequest'
+  | 'Unauthorized'
+  | 'Forbidden'
+  | 'NotFound'
+  | 'AlreadyExists'
+  | 'Conflict'
+  | 'Gone'
+  | 'Invalid'
+  | 'TooManyRequests'
+  | 'ServerError'
+  | 'Unavailable'
+  | 'Timeout'
+  | 'Unreachable'
+  | 'Aborted'
+  | 'Protocol'
+  | 'Config'
+  | 'LeadershipLost';
+
+export interface StatusCause {
+  reason?: string;
+  message?: string;
+  field?: string;
+}
+
+export interface StatusDetails {
+  name?: string;
+  group?: string;
+  kind?: string;
+  uid?: string;
+  causes?: StatusCause[];
+  retryAfterSeconds?: number;
+}
+
+/** The answer of the API when it refuses (kind `Status`). */
+export interface Status {
+  kind: 'Status';
+  apiVersion: 'v1';
+  status?: string;
+  message?: string;
+  reason?: string;
+  code?: number;
+  details?: StatusDetails;
+}
+
+export interface KubeErrorOptions {
+  /** HTTP status; 0 when no answer came. */
+  status?: number;
+  /** `reason` of the Status answer. */
+  reason?: string;
+  details?: StatusDetails;
+  hint?: string;
+  cause?: unknown;
+}
+
+/**
+ * Every failure of this package. `code` is for programs, `message` says what was being done to what,
+ * `hint` what a person can do about it.
+ */
+export class KubeError extends Error {
+  readonly code: KubeErrorCode;
+  readonly status: number;
+  readonly reason: string;
+  readonly details: StatusDetails | undefined;
+  readonly hint: string | undefined;
+
+  constructor(code: KubeErrorCode, message: string, options: KubeErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'KubeError';
+    this.code = code;
+    this.status = options.status ?? 0;
+    this.reason = options.reason ?? code;
+    this.details = options.details;
+    this.hint = options.hint;
+  }
+}
+
+/** True when `error` is a KubeError, with that code if one is given. */
+export function isKubeError(error: unknown, ...codes: KubeErrorCode[]): error is KubeError {
+  return error instanceof KubeError && (codes.length === 0 || codes.includes(error.code));
+}
+
+const BY_STATUS: Record<number, KubeErrorCode> = {
+  400: 'BadRequest',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'NotFound',
+  409: 'Conflict',
+  410: 'Gone',
+  422: 'Invalid',
+  429: 'TooManyRequests',
+  503: 'Unavailable',
+  504: 'Timeout',
+};
+
+const HINTS: Partial<Record<KubeErrorCode, string>> = {
+  Unauthorized: 'the credentials were refused: check the kubeconfig, or log in to the cluster again',
+  Forbidden: 'a Role or ClusterRole that allows this is missing for the user named in the message',
+};
+
+/** The code for an HTTP status and the `reason` of its Status answer. */
+export function codeOf(status: number, reason?: string): KubeErrorCode {
+  if (status === 409 && reason === 'AlreadyExists') return 'AlreadyExists';
+  return BY_STATUS[status] ?? (status >= 500 ? 'ServerError' : 'BadRequest');
+}
+
+/** Turns a refusal of the API (its parsed body, if it was a Status) into a KubeError. */
+export function errorFromStatus(doing: string, httpStatus: number, body: unknown): KubeError {
+  const status = typeof body === 'object' && body !== null ? (body as Partial<Status>) : {};
+  const code = codeOf(httpStatus, status.reason);
+  const said = status.message ?? (typeof body === 'string' && body !== '' ? body.slice(0, 300) : `HTTP ${httpStatus}`);
+  return new KubeError(code, `${doing}: ${said}`, {
+    status: httpStatus,
+    reason: status.reason,
+    details: status.details,
+    hint: HINTS[code],
+  });
+}

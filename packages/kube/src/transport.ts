@@ -1,0 +1,173 @@
+import * as http from 'node:http';
+import * as https from 'node:https';
+import type { ClientConfig } from './config.ts';
+import { isKubeError, KubeError } from './errors.ts';
+
+export interface RawRequest {
+  method: string;
+  /** Path and query, from `/api` on. */
+  path: string;
+  body?: string | Buffer;
+  headers?: Record<string, string>;
+  /** For messages: "reading Pod a/b". */
+  doing: string;
+  signal?: AbortSignal;
+  /** Until the head of the answer is there, in milliseconds. */
+  timeoutMs: number;
+}
+
+/** How long a connection may be silent before the kernel asks whether the peer is still there. */
+const KEEP_ALIVE_MS = 5_000;
+
+/**
+ * One pool of connections to one API server. Sockets are kept alive between requests, because the manager
+ * of an instance renews its Lease every two seconds and a TLS handshake costs more than the renewal.
+ */
+export class Transport {
+  readonly config: ClientConfig;
+  readonly base: URL;
+  private readonly agent: http.Agent;
+
+  constructor(config: ClientConfig) {
+    this.config = config;
+    this.base = new URL(config.server);
+    const options = {
+      keepAlive: true,
+      keepAliveMsecs: KEEP_ALIVE_MS,
+      maxFreeSockets: 4,
+      scheduling: 'lifo' as const,
+    };
+    this.agent =
+      this.base.protocol === 'http:'
+        ? new http.Agent(options)
+        : new https.Agent({ ...options, ...tlsOptions(config) });
+  }
+
+  /** The value of the Authorization header, or undefined. */
+  async authorization(): Promise<string | undefined> {
+    const token = await this.config.token?.();
+    return token ? `Bearer ${token}` : undefined;
+  }
+
+  /** Sends one request and resolves with the head of the answer; the body is still to be read. */
+  async open(request: RawRequest): Promise<http.IncomingMessage> {
+    request.signal?.throwIfAborted();
+    const headers: Record<string, string> = {
+      'user-agent': this.config.userAgent ?? 'pgherd',
+      accept: 'application/json',
+      ...request.headers,
+    };
+    const authorization = await this.authorization();
+    if (authorization) headers.authorization = authorization;
+    if (request.body !== undefined) headers['content-length'] = String(Buffer.byteLength(request.body));
+    return new Promise((resolve, reject) => this.send(request, headers, resolve, reject));
+  }
+
+  /** Closes idle connections and ends those in use. */
+  close(): void {
+    this.agent.destroy();
+  }
+
+  private send(
+    request: RawRequest,
+    headers: Record<string, string>,
+    resolve: (answer: http.IncomingMessage) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    const { protocol, hostname, port, pathname } = this.base;
+    const call = (protocol === 'http:' ? http : https).request({
+      agent: this.agent,
+      method: request.method,
+      path: `${pathname === '/' ? '' : pathname.replace(/\/$/, '')}${request.path}`,
+      ...(this.config.socketPath
+        ? { socketPath: this.config.socketPath }
+        : { host: hostname.replace(/^\[|\]$/g, ''), port: port || (protocol === 'http:' ? 80 : 443) }),
+      headers: { host: this.base.host, ...headers },
+    });
+    const timer = setTimeout(() => {
+      call.destroy(
+        new KubeError('Timeout', `${request.doing}: no answer from ${this.base.host} within ${request.timeoutMs} ms`),
+      );
+    }, request.timeoutMs);
+    const abort = () => call.destroy(new KubeError('Aborted', `${request.doing}: aborted`));
+    request.signal?.addEventListener('abort', abort, { once: true });
+    const settled = () => {
+      clearTimeout(timer);
+      request.signal?.removeEventListener('abort', abort);
+    };
+    call.on('response', (answer) => {
+      settled();
+      resolve(answer);
+    });
+    call.on('error', (cause) => {
+      settled();
+      reject(this.failure(request.doing, cause, call.reusedSocket));
+    });
+    call.end(request.body);
+  }
+
+  private failure(doing: string, cause: Error, reused: boolean): KubeError {
+    if (isKubeError(cause)) return cause;
+    const errno = (cause as NodeJS.ErrnoException).code ?? '';
+    return new KubeError('Unreachable', `${doing}: ${this.base.host} cannot be reached: ${cause.message}`, {
+      // A kept connection that the server closed meanwhile: the next attempt opens a new one.
+      reason: reused && (errno === 'ECONNRESET' || errno === 'EPIPE') ? 'StaleConnection' : errno,
+      hint: errno.includes('CERT') ? 'the CA of this configuration did not sign the certificate of the server' : undefined,
+      cause,
+    });
+  }
+}
+
+/** The TLS half of a configuration, for node:tls. */
+export function tlsOptions(config: ClientConfig): https.AgentOptions {
+  const host = new URL(config.server).hostname.replace(/^\[|\]$/g, '');
+  // Without this a Unix socket's connection would be checked against "localhost"; an address is no SNI name,
+  // but Node checks it against the certificate's addresses all the same.
+  const servername = config.serverName ?? (config.socketPath ? host : undefined);
+  return {
+    ca: config.ca,
+    cert: config.cert,
+    key: config.key,
+    rejectUnauthorized: config.insecure !== true,
+    ...(servername && !/^[\d.]+$|:/.test(servername) ? { servername } : {}),
+    maxCachedSessions: 8,
+  };
+}
+
+/** Reads a body to its end; fails with KubeError `Timeout` when it takes longer than `timeoutMs`. */
+export function readBody(
+  answer: http.IncomingMessage,
+  o: { doing: string; timeoutMs: number; signal?: AbortSignal },
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    const fail = (error: KubeError) => {
+      settled();
+      answer.destroy();
+      reject(error);
+    };
+    const timer = setTimeout(
+      () => fail(new KubeError('Timeout', `${o.doing}: the answer did not end within ${o.timeoutMs} ms`)),
+      o.timeoutMs,
+    );
+    const abort = () => fail(new KubeError('Aborted', `${o.doing}: aborted`));
+    const settled = () => {
+      clearTimeout(timer);
+      o.signal?.removeEventListener('abort', abort);
+    };
+    o.signal?.addEventListener('abort', abort, { once: true });
+    answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+    answer.on('end', () => {
+      settled();
+      resolve(chunks.length === 1 ? String(chunks[0]) : Buffer.concat(chunks).toString());
+    });
+    const broken = (cause?: Error) => {
+      settled();
+      reject(new KubeError('Unreachable', `${o.doing}: the connection broke in the middle of the answer`, { cause }));
+    };
+    answer.on('error', broken);
+    answer.on('close', () => {
+      if (!answer.complete) broken();
+    });
+  });
+}
