@@ -60,7 +60,11 @@ export class Client {
   }
 
   /** Reads one object; undefined when there is none. */
-  async find<T extends KubeObject>(kind: Kind<T>, ref: ObjectRef, options: CallOptions = {}): Promise<T | undefined> {
+  async find<T extends KubeObject>(
+    kind: Kind<T>,
+    ref: ObjectRef,
+    options: CallOptions = {},
+  ): Promise<T | undefined> {
     try {
       return await this.get(kind, ref, options);
     } catch (error) {
@@ -71,13 +75,26 @@ export class Client {
 
   /** Reads all objects that match, page by page. */
   async list<T extends KubeObject>(kind: Kind<T>, options: ListOptions = {}): Promise<KubeList<T>> {
-    const { namespace, labelSelector, fieldSelector, limit = PAGE, onePage, resourceVersion, ...call } = options;
+    const {
+      namespace,
+      labelSelector,
+      fieldSelector,
+      limit = PAGE,
+      onePage,
+      resourceVersion,
+      ...call
+    } = options;
     const doing = `listing ${kind.plural}${namespace ? ` in ${namespace}` : ''}`;
     const items: T[] = [];
     let next = options.continue;
     for (;;) {
       const query = { labelSelector, fieldSelector, limit, continue: next, resourceVersion };
-      const page = await this.json<KubeList<T>>({ ...call, path: collectionPath(kind, namespace), query, doing });
+      const page = await this.json<KubeList<T>>({
+        ...call,
+        path: collectionPath(kind, namespace),
+        query,
+        doing,
+      });
       for (const item of page.items ?? []) items.push(named(kind, item));
       next = page.metadata.continue;
       if (!next || onePage) return { items, metadata: page.metadata };
@@ -141,7 +158,13 @@ export class Client {
   }
 
   /** POSTs to a subresource, such as `eviction`, `binding` or `token`; returns the answer. */
-  async post<R = unknown>(kind: Kind, ref: ObjectRef, subresource: string, body: unknown, options: CallOptions = {}) {
+  async post<R = unknown>(
+    kind: Kind,
+    ref: ObjectRef,
+    subresource: string,
+    body: unknown,
+    options: CallOptions = {},
+  ) {
     return this.json<R>({
       ...options,
       method: 'POST',
@@ -165,7 +188,9 @@ export class Client {
     try {
       return JSON.parse(text) as R;
     } catch (cause) {
-      throw new KubeError('Protocol', `${describe(request)}: the answer is not JSON: ${text.slice(0, 200)}`, { cause });
+      throw new KubeError('Protocol', `${describe(request)}: the answer is not JSON: ${text.slice(0, 200)}`, {
+        cause,
+      });
     }
   }
 
@@ -182,12 +207,22 @@ export class Client {
     return this.attempts(request, (timeoutMs) => this.head(request, timeoutMs));
   }
 
+  /** The headers that say who we are. */
+  authorization(): Promise<Record<string, string>> {
+    return this.transport.authorization();
+  }
+
   /** Closes the connections. Calls in progress fail. */
   close(): void {
     this.transport.close();
   }
 
-  private async put<T extends KubeObject>(kind: Kind<T>, object: T, subresource: string, options: WriteOptions) {
+  private async put<T extends KubeObject>(
+    kind: Kind<T>,
+    object: T,
+    subresource: string,
+    options: WriteOptions,
+  ) {
     const { metadata } = object;
     return this.object<T>({
       ...options,
@@ -219,7 +254,9 @@ export class Client {
     if (request.body !== undefined) {
       headers['content-type'] = request.contentType ?? 'application/json';
       body =
-        typeof request.body === 'string' || Buffer.isBuffer(request.body) ? request.body : JSON.stringify(request.body);
+        typeof request.body === 'string' || Buffer.isBuffer(request.body)
+          ? request.body
+          : JSON.stringify(request.body);
     }
     const answer = await this.transport.open({
       method: request.method ?? 'GET',
@@ -261,7 +298,8 @@ const retryAfter = {
   known: new WeakMap<KubeError, number>(),
   set(error: KubeError, header: string | undefined): KubeError {
     const seconds = Number(header ?? error.details?.retryAfterSeconds);
-    if (Number.isFinite(seconds) && seconds >= 0) this.known.set(error, Math.min(seconds * 1000, MAX_RETRY_AFTER_MS));
+    if (Number.isFinite(seconds) && seconds >= 0)
+      this.known.set(error, Math.min(seconds * 1000, MAX_RETRY_AFTER_MS));
     return error;
   },
 };
@@ -287,7 +325,8 @@ export function retryDelay(error: unknown, attempt: number, reading: boolean): n
 
 function normal(error: unknown, request: Request): unknown {
   if (isKubeError(error)) return error;
-  if (request.signal?.aborted) return new KubeError('Aborted', `${describe(request)}: aborted`, { cause: error });
+  if (request.signal?.aborted)
+    return new KubeError('Aborted', `${describe(request)}: aborted`, { cause: error });
   return error;
 }
 

@@ -10,6 +10,8 @@ export interface ClientConfig {
   key?: string | Buffer;
   /** Asked before each request; keep it cheap. */
   token?: () => string | Promise<string>;
+  /** Headers that a credential plugin gives, asked before each request. */
+  headers?: () => Promise<Record<string, string>>;
   insecure?: boolean;
   /** The name to check in the server's certificate, when it is not the host of `server`. */
   serverName?: string;
@@ -36,7 +38,8 @@ export function tokenFromFile(path: string): () => string {
         readAt = now;
       } catch (cause) {
         // Between two readings the kubelet may be replacing it: the old one is still good for a while.
-        if (token === '') throw new KubeError('Config', `reading the service account token ${path}`, { cause });
+        if (token === '')
+          throw new KubeError('Config', `reading the service account token ${path}`, { cause });
       }
     }
     return token;
@@ -47,7 +50,10 @@ export function tokenFromFile(path: string): () => string {
  * The configuration of a pod: its service account, and the API server from the environment.
  * Throws KubeError `Config` outside a pod.
  */
-export function inClusterConfig(env: NodeJS.ProcessEnv = process.env, folder: string = ACCOUNT): ClientConfig {
+export function inClusterConfig(
+  env: NodeJS.ProcessEnv = process.env,
+  folder: string = ACCOUNT,
+): ClientConfig {
   const host = env.KUBERNETES_SERVICE_HOST;
   const port = env.KUBERNETES_SERVICE_PORT ?? '443';
   if (!host) {

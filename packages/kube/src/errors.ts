@@ -109,7 +109,8 @@ export function codeOf(status: number, reason?: string): KubeErrorCode {
 export function errorFromStatus(doing: string, httpStatus: number, body: unknown): KubeError {
   const status = typeof body === 'object' && body !== null ? (body as Partial<Status>) : {};
   const code = codeOf(httpStatus, status.reason);
-  const said = status.message ?? (typeof body === 'string' && body !== '' ? body.slice(0, 300) : `HTTP ${httpStatus}`);
+  const said =
+    status.message ?? (typeof body === 'string' && body !== '' ? body.slice(0, 300) : `HTTP ${httpStatus}`);
   return new KubeError(code, `${doing}: ${said}`, {
     status: httpStatus,
     reason: status.reason,

@@ -1,4 +1,209 @@
-import type { ClientConfig } from './config.ts';
+import { existsSync, readFileSync } from 'node:fs';
+import type { RequestOptions } from 'node:https';
+import { homedir } from 'node:os';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { parse } from 'yaml';
+import { type ClientConfig, inClusterConfig, tokenFromFile } from './config.ts';
+import { KubeError } from './errors.ts';
 
-/** Reads a kubeconfig: `path`, else KUBECONFIG, else ~/.kube/config. */
-export declare function loadKubeconfig(options?: { path?: string; context?: string }): Promise<ClientConfig>;
+interface Entry<K extends string, V> {
+  name: string;
+  value: V;
+  kind: K;
+  /** Folder of the file it came from: relative paths start there. */
+  folder: string;
+}
+
+interface ClusterEntry {
+  server: string;
+  'certificate-authority'?: string;
+  'certificate-authority-data'?: string;
+  'insecure-skip-tls-verify'?: boolean;
+  'tls-server-name'?: string;
+}
+
+interface UserEntry {
+  'client-certificate'?: string;
+  'client-certificate-data'?: string;
+  'client-key'?: string;
+  'client-key-data'?: string;
+  token?: string;
+  tokenFile?: string;
+  username?: string;
+  password?: string;
+  exec?: unknown;
+  'auth-provider'?: unknown;
+}
+
+interface ContextEntry {
+  cluster: string;
+  user: string;
+  namespace?: string;
+}
+
+interface File {
+  clusters?: { name: string; cluster: ClusterEntry }[];
+  users?: { name: string; user: UserEntry }[];
+  contexts?: { name: string; context: ContextEntry }[];
+  'current-context'?: string;
+}
+
+interface Merged {
+  paths: string[];
+  current: string | undefined;
+  clusters: Map<string, Entry<'cluster', ClusterEntry>>;
+  users: Map<string, Entry<'user', UserEntry>>;
+  contexts: Map<string, Entry<'context', ContextEntry>>;
+}
+
+export interface KubeconfigOptions {
+  /** A file; else KUBECONFIG, else ~/.kube/config, else the service account of the pod we run in. */
+  path?: string;
+  context?: string;
+  env?: NodeJS.ProcessEnv;
+}
+
+/**
+ * Reads a kubeconfig. Certificates and tokens are read here; credential plugins are left to
+ * @kubernetes/client-node, which is loaded only then. Throws KubeError `Config`.
+ */
+export async function loadKubeconfig(options: KubeconfigOptions = {}): Promise<ClientConfig> {
+  const env = options.env ?? process.env;
+  const paths = kubeconfigPaths(options.path, env);
+  const found = paths.filter((path) => existsSync(path));
+  if (found.length === 0) {
+    if (!options.path && env.KUBERNETES_SERVICE_HOST) return inClusterConfig(env);
+    throw new KubeError('Config', `reading the kubeconfig: ${paths.join(', ')} does not exist`, {
+      hint: 'give --kubeconfig FILE, set KUBECONFIG, or start local mode: pgherd local up',
+    });
+  }
+  const merged = mergeFiles(found);
+  const name = options.context ?? merged.current;
+  const context = name === undefined ? undefined : merged.contexts.get(name);
+  if (!context) {
+    throw new KubeError('Config', `reading ${found.join(', ')}: no context ${name ?? 'is current'}`, {
+      hint: `contexts there: ${[...merged.contexts.keys()].join(', ') || 'none'}`,
+    });
+  }
+  const cluster = merged.clusters.get(context.value.cluster);
+  if (!cluster)
+    throw new KubeError('Config', `reading ${found.join(', ')}: no cluster ${context.value.cluster}`);
+  const user = merged.users.get(context.value.user);
+  const config = clusterConfig(cluster, context.value.namespace);
+  if (!user) return config;
+  if (user.value.exec || user.value['auth-provider'] || user.value.username) {
+    return { ...config, ...(await pluginConfig(found, name!)) };
+  }
+  return { ...config, ...userConfig(user) };
+}
+
+function kubeconfigPaths(path: string | undefined, env: NodeJS.ProcessEnv): string[] {
+  if (path) return [resolve(path)];
+  if (env.KUBECONFIG) return env.KUBECONFIG.split(delimiter).filter(Boolean);
+  return [join(env.HOME ?? homedir(), '.kube', 'config')];
+}
+
+/** kubectl's rule: of two entries of one name, that of the first file counts. */
+function mergeFiles(paths: string[]): Merged {
+  const merged: Merged = {
+    paths,
+    current: undefined,
+    clusters: new Map(),
+    users: new Map(),
+    contexts: new Map(),
+  };
+  for (const path of paths) {
+    let file: File;
+    try {
+      file = (parse(readFileSync(path, 'utf8')) ?? {}) as File;
+    } catch (cause) {
+      throw new KubeError('Config', `reading the kubeconfig ${path}: ${(cause as Error).message}`, { cause });
+    }
+    const folder = dirname(resolve(path));
+    merged.current ||= file['current-context'];
+    for (const { name, cluster } of file.clusters ?? [])
+      first(merged.clusters, { name, value: cluster, kind: 'cluster', folder });
+    for (const { name, user } of file.users ?? [])
+      first(merged.users, { name, value: user ?? {}, kind: 'user', folder });
+    for (const { name, context } of file.contexts ?? [])
+      first(merged.contexts, { name, value: context, kind: 'context', folder });
+  }
+  return merged;
+}
+
+function first<E extends { name: string }>(map: Map<string, E>, entry: E): void {
+  if (!map.has(entry.name)) map.set(entry.name, entry);
+}
+
+function clusterConfig(cluster: Entry<'cluster', ClusterEntry>, namespace: string | undefined): ClientConfig {
+  const { value, folder } = cluster;
+  return {
+    server: value.server,
+    ca: bytes(folder, value['certificate-authority-data'], value['certificate-authority']),
+    insecure: value['insecure-skip-tls-verify'],
+    serverName: value['tls-server-name'],
+    namespace: namespace ?? 'default',
+  };
+}
+
+function userConfig(user: Entry<'user', UserEntry>): Partial<ClientConfig> {
+  const { value, folder } = user;
+  const { token, tokenFile } = value;
+  return {
+    cert: bytes(folder, value['client-certificate-data'], value['client-certificate']),
+    key: bytes(folder, value['client-key-data'], value['client-key']),
+    token: tokenFile ? tokenFromFile(resolve(folder, tokenFile)) : token ? () => token : undefined,
+  };
+}
+
+function bytes(folder: string, data: string | undefined, path: string | undefined): Buffer | undefined {
+  if (data) return Buffer.from(data, 'base64');
+  if (!path) return undefined;
+  try {
+    return readFileSync(resolve(folder, path));
+  } catch (cause) {
+    throw new KubeError('Config', `reading ${path}, named by the kubeconfig`, { cause });
+  }
+}
+
+/** Plugins give tokens that end; the library keeps them as long as they are good. */
+async function pluginConfig(paths: string[], context: string): Promise<Partial<ClientConfig>> {
+  const { KubeConfig } = await import('@kubernetes/client-node');
+  const config = new KubeConfig();
+  for (const path of paths) {
+    const one = new KubeConfig();
+    one.loadFromFile(path);
+    config.mergeConfig(one, true);
+  }
+  config.setCurrentContext(context);
+  const credentials = async (): Promise<RequestOptions> => {
+    const options: RequestOptions = { headers: {} };
+    try {
+      await config.applyToHTTPSOptions(options);
+    } catch (cause) {
+      throw new KubeError(
+        'Config',
+        `asking the credential plugin of context ${context}: ${(cause as Error).message}`,
+        {
+          hint: 'run `kubectl get ns` with the same kubeconfig: it uses the same plugin',
+          cause,
+        },
+      );
+    }
+    return options;
+  };
+  const now = await credentials();
+  return {
+    cert: now.cert as Buffer | undefined,
+    key: now.key as Buffer | undefined,
+    ca: now.ca as Buffer | undefined,
+    headers: async () => authorizationOf(await credentials()),
+  };
+}
+
+function authorizationOf(options: RequestOptions): Record<string, string> {
+  if (options.auth) return { authorization: `Basic ${Buffer.from(options.auth).toString('base64')}` };
+  const headers = (options.headers ?? {}) as Record<string, string>;
+  const authorization = headers.Authorization ?? headers.authorization;
+  return authorization ? { authorization } : {};
+}

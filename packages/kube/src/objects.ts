@@ -109,7 +109,13 @@ export interface EnvFromSource {
 }
 
 export interface Probe {
-  httpGet?: { path?: string; port: number | string; scheme?: string; host?: string; httpHeaders?: { name: string; value: string }[] };
+  httpGet?: {
+    path?: string;
+    port: number | string;
+    scheme?: string;
+    host?: string;
+    httpHeaders?: { name: string; value: string }[];
+  };
   tcpSocket?: { port: number | string; host?: string };
   exec?: { command?: string[] };
   initialDelaySeconds?: number;
@@ -550,7 +556,10 @@ export interface Deployment extends KubeObject {
     replicas?: number;
     selector: LabelSelector;
     template: PodTemplateSpec;
-    strategy?: { type?: string; rollingUpdate?: { maxSurge?: number | string; maxUnavailable?: number | string } };
+    strategy?: {
+      type?: string;
+      rollingUpdate?: { maxSurge?: number | string; maxUnavailable?: number | string };
+    };
     minReadySeconds?: number;
     revisionHistoryLimit?: number;
     progressDeadlineSeconds?: number;
@@ -602,7 +611,11 @@ export interface Job extends KubeObject {
 }
 
 export interface CronJob extends KubeObject {
-  spec: { schedule: string; suspend?: boolean; jobTemplate: { metadata?: Partial<ObjectMeta>; spec: Job['spec'] } };
+  spec: {
+    schedule: string;
+    suspend?: boolean;
+    jobTemplate: { metadata?: Partial<ObjectMeta>; spec: Job['spec'] };
+  };
   status?: { active?: ObjectReference[]; lastScheduleTime?: string; lastSuccessfulTime?: string };
 }
 
@@ -634,7 +647,13 @@ export interface Taint {
 }
 
 export interface Node extends KubeObject {
-  spec?: { podCIDR?: string; podCIDRs?: string[]; taints?: Taint[]; unschedulable?: boolean; providerID?: string };
+  spec?: {
+    podCIDR?: string;
+    podCIDRs?: string[];
+    taints?: Taint[];
+    unschedulable?: boolean;
+    providerID?: string;
+  };
   status?: {
     conditions?: Condition[];
     addresses?: { type: string; address: string }[];
@@ -653,7 +672,14 @@ export interface CustomResourceDefinition extends KubeObject {
   spec: {
     group: string;
     scope: string;
-    names: { plural: string; singular?: string; kind: string; listKind?: string; shortNames?: string[]; categories?: string[] };
+    names: {
+      plural: string;
+      singular?: string;
+      kind: string;
+      listKind?: string;
+      shortNames?: string[];
+      categories?: string[];
+    };
     versions: { name: string; served: boolean; storage: boolean; [field: string]: unknown }[];
     [field: string]: unknown;
   };

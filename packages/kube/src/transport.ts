@@ -43,10 +43,10 @@ export class Transport {
         : new https.Agent({ ...options, ...tlsOptions(config) });
   }
 
-  /** The value of the Authorization header, or undefined. */
-  async authorization(): Promise<string | undefined> {
+  /** The headers that say who we are; none when a client certificate does. */
+  async authorization(): Promise<Record<string, string>> {
     const token = await this.config.token?.();
-    return token ? `Bearer ${token}` : undefined;
+    return { ...(token ? { authorization: `Bearer ${token}` } : {}), ...(await this.config.headers?.()) };
   }
 
   /** Sends one request and resolves with the head of the answer; the body is still to be read. */
@@ -56,9 +56,8 @@ export class Transport {
       'user-agent': this.config.userAgent ?? 'pgherd',
       accept: 'application/json',
       ...request.headers,
+      ...(await this.authorization()),
     };
-    const authorization = await this.authorization();
-    if (authorization) headers.authorization = authorization;
     if (request.body !== undefined) headers['content-length'] = String(Buffer.byteLength(request.body));
     return new Promise((resolve, reject) => this.send(request, headers, resolve, reject));
   }
@@ -86,7 +85,10 @@ export class Transport {
     });
     const timer = setTimeout(() => {
       call.destroy(
-        new KubeError('Timeout', `${request.doing}: no answer from ${this.base.host} within ${request.timeoutMs} ms`),
+        new KubeError(
+          'Timeout',
+          `${request.doing}: no answer from ${this.base.host} within ${request.timeoutMs} ms`,
+        ),
       );
     }, request.timeoutMs);
     const abort = () => call.destroy(new KubeError('Aborted', `${request.doing}: aborted`));
@@ -112,7 +114,9 @@ export class Transport {
     return new KubeError('Unreachable', `${doing}: ${this.base.host} cannot be reached: ${cause.message}`, {
       // A kept connection that the server closed meanwhile: the next attempt opens a new one.
       reason: reused && (errno === 'ECONNRESET' || errno === 'EPIPE') ? 'StaleConnection' : errno,
-      hint: errno.includes('CERT') ? 'the CA of this configuration did not sign the certificate of the server' : undefined,
+      hint: errno.includes('CERT')
+        ? 'the CA of this configuration did not sign the certificate of the server'
+        : undefined,
       cause,
     });
   }
@@ -163,7 +167,11 @@ export function readBody(
     });
     const broken = (cause?: Error) => {
       settled();
-      reject(new KubeError('Unreachable', `${o.doing}: the connection broke in the middle of the answer`, { cause }));
+      reject(
+        new KubeError('Unreachable', `${o.doing}: the connection broke in the middle of the answer`, {
+          cause,
+        }),
+      );
     };
     answer.on('error', broken);
     answer.on('close', () => {

@@ -84,9 +84,13 @@ function event<T extends KubeObject>(kind: Kind<T>, line: string, doing: string)
 
 function statusError(status: Status, doing: string): KubeError {
   const code = status.code ?? 500;
-  return new KubeError(codeOf(code, status.reason), `${doing}: ${status.message ?? status.reason ?? 'an error'}`, {
-    status: code,
-    reason: status.reason,
-    details: status.details,
-  });
+  return new KubeError(
+    codeOf(code, status.reason),
+    `${doing}: ${status.message ?? status.reason ?? 'an error'}`,
+    {
+      status: code,
+      reason: status.reason,
+      details: status.details,
+    },
+  );
 }
