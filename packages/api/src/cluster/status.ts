@@ -1,0 +1,98 @@
+/** `status` of a Cluster: written by the operator alone. */
+import type { Static } from 'typebox';
+import type { InstanceState } from '../instance-report.ts';
+import { bool, integer, list, map, object, openWord, optional, text } from '../schema.ts';
+
+/** What a cluster is doing. Code compares these words; people read `phaseReason`. */
+export type ClusterPhase =
+  | 'Creating'
+  | 'Initializing'
+  | 'WaitingForReplicas'
+  | 'Ready'
+  | 'Degraded'
+  | 'WaitingForSync'
+  | 'Switchover'
+  | 'Failover'
+  | 'ScalingUp'
+  | 'ScalingDown'
+  | 'Upgrading'
+  | 'Failed'
+  | 'Deleting';
+
+export type ConditionStatus = 'True' | 'False' | 'Unknown';
+
+const time = (description: string) => text(description, { format: 'date-time' });
+const nameList = (description: string) => list(description, text('Name of an instance or volume claim.'));
+
+const condition = object('One aspect of the state.', {
+  type: text('Name of the aspect, for example Ready.'),
+  status: openWord<ConditionStatus>('True, False or Unknown.'),
+  reason: optional(text('Why, in one word.')),
+  message: optional(text('Why, for people.')),
+  lastTransitionTime: optional(time('When the status last changed.')),
+  observedGeneration: optional(integer('Generation of the spec this was said about.', { format: 'int64' })),
+});
+
+const reportedState = object('What an instance last said of itself.', {
+  isPrimary: bool('Whether it is the primary.'),
+  timeLineID: optional(integer('Its timeline.', { format: 'int64' })),
+  ip: optional(text('Address of its pod.')),
+  state: optional(openWord<InstanceState>('What it is doing, for example running.')),
+  waitingFor: optional(text('What it waits for, if anything.')),
+});
+
+export const ClusterStatusSchema = object('What was found; written by the operator.', {
+  phase: optional(openWord<ClusterPhase>('What the cluster is doing, in one word; Ready when all is well.')),
+  phaseReason: optional(text('Why it is in this phase: names the instance and the cause.')),
+  conditions: optional(
+    list('Aspects of the state, for kubectl wait.', condition, {
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['type'],
+    }),
+  ),
+  currentPrimary: optional(text('The instance that is primary.')),
+  currentPrimaryTimestamp: optional(time('When it became primary.')),
+  targetPrimary: optional(text('The instance that is to be primary.')),
+  targetPrimaryTimestamp: optional(time('When that was decided.')),
+  timelineID: optional(
+    integer('Timeline of the primary; it rises with each promotion.', { format: 'int64' }),
+  ),
+  leaseEpoch: optional(
+    integer('Highest epoch of leadership seen; a Lease below it is not believed.', { format: 'int64' }),
+  ),
+  systemID: optional(text("PostgreSQL's system identifier, fixed when the database is initialised.")),
+  image: optional(text('Image the instances run.')),
+  instances: optional(integer('Number of instances that exist.', { format: 'int32' })),
+  readyInstances: optional(integer('Number of instances that are ready.', { format: 'int32' })),
+  instanceNames: optional(nameList('Instances that exist.')),
+  instancesStatus: optional(
+    object('Instances by how they are.', {
+      healthy: optional(nameList('Running and, if a replica, streaming.')),
+      replicating: optional(nameList('Being copied, starting or catching up.')),
+      failed: optional(nameList('Not working.')),
+    }),
+  ),
+  instancesReportedState: optional(map('What each instance last said of itself.', reportedState)),
+  latestGeneratedNode: optional(
+    integer('Highest number ever given to an instance; numbers are not used again.', { format: 'int32' }),
+  ),
+  pvcCount: optional(integer('Number of volume claims.', { format: 'int32' })),
+  healthyPVC: optional(nameList('Volume claims in use.')),
+  danglingPVC: optional(nameList('Volume claims without an instance.')),
+  initializingPVC: optional(nameList('Volume claims being filled.')),
+  resizingPVC: optional(nameList('Volume claims being resized.')),
+  unusablePVC: optional(nameList('Volume claims that cannot be used.')),
+  readService: optional(text('Service of all instances.')),
+  writeService: optional(text('Service of the primary.')),
+  certificates: optional(
+    object('Certificates of the cluster.', {
+      expirations: optional(map('When each expires, by the name of its secret.', text('Time of expiry.'))),
+    }),
+  ),
+  observedGeneration: optional(integer('Generation of the spec this status is about.', { format: 'int64' })),
+  selector: optional(text('Label selector of the instances, for the scale subresource.')),
+});
+
+export type ClusterStatus = Static<typeof ClusterStatusSchema>;
+export type ClusterCondition = Static<typeof condition>;
+export type InstanceReportedState = Static<typeof reportedState>;

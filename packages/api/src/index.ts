@@ -1,0 +1,15 @@
+export * from './cluster/cluster.ts';
+export * from './cluster/effective.ts';
+export * from './cluster/owned-parameters.ts';
+export type { ClusterSpec } from './cluster/spec.ts';
+export type {
+  ClusterCondition,
+  ClusterPhase,
+  ClusterStatus,
+  ConditionStatus,
+  InstanceReportedState,
+} from './cluster/status.ts';
+export * from './instance-report.ts';
+export * from './labels.ts';
+export * from './lease-record.ts';
+export * from './names.ts';

@@ -1,0 +1,67 @@
+/** What an instance says of itself: the answer to `GET https://POD:8000/status` over mutual TLS. */
+
+export type InstanceRole = 'primary' | 'replica' | 'none';
+
+export type InstanceState =
+  | 'waiting'
+  | 'bootstrapping'
+  | 'copying'
+  | 'starting'
+  | 'running'
+  | 'promoting'
+  | 'demoting'
+  | 'rewinding'
+  | 'stopped'
+  | 'failed';
+
+/** One row of the instance's pg_stat_replication. */
+export interface ReplicationRow {
+  /** application_name of the standby: an instance's name once the Lease records it as a member. */
+  readonly name: string;
+  readonly address?: string;
+  readonly state: string;
+  readonly syncState: string;
+  readonly sentLsn?: string;
+  readonly flushLsn?: string;
+  readonly replayLsn?: string;
+}
+
+export interface VolumeUsage {
+  readonly name: string;
+  readonly usedBytes: number;
+  readonly sizeBytes: number;
+}
+
+export interface InstanceReport {
+  readonly name: string;
+  readonly podUID: string;
+  /** `${podUID}/${managerStart}`: what a Lease's holder is called. */
+  readonly identity: string;
+  /** What PostgreSQL is now. */
+  readonly role: InstanceRole;
+  readonly state: InstanceState;
+  readonly ready: boolean;
+  /** It holds the Lease, by its own belief. */
+  readonly leader: boolean;
+  readonly systemID?: string;
+  /** Random id of this volume's content, renewed by each fresh copy. */
+  readonly incarnation?: string;
+  readonly timeline?: number;
+  readonly postgresVersion?: string;
+  readonly currentLsn?: string;
+  readonly receivedLsn?: string;
+  readonly replayedLsn?: string;
+  readonly streaming: boolean;
+  /** The instance it follows. */
+  readonly upstream?: string;
+  readonly epoch?: number;
+  /** synchronous_standby_names in force. */
+  readonly syncNames?: string;
+  readonly replication: readonly ReplicationRow[];
+  /** What it waits for, since when and until when (RFC 3339 times). */
+  readonly waiting?: { readonly what: string; readonly since: string; readonly deadline?: string };
+  readonly error?: { readonly code: string; readonly message: string };
+  readonly dataEmpty: boolean;
+  readonly pendingRestart?: boolean;
+  readonly volumes?: readonly VolumeUsage[];
+}

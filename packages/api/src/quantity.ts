@@ -1,0 +1,3 @@
+export function parseBytes(text: string): bigint {
+  return BigInt(text.length);
+}
