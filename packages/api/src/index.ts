@@ -9,7 +9,10 @@ export type {
   ConditionStatus,
   InstanceReportedState,
 } from './cluster/status.ts';
+export * from './duration.ts';
+export * from './errors.ts';
 export * from './instance-report.ts';
 export * from './labels.ts';
 export * from './lease-record.ts';
 export * from './names.ts';
+export * from './quantity.ts';

@@ -1,5 +1,6 @@
 /** What a Cluster asks for with every default filled in: the only way code reads a spec. */
 
+import { names } from '../names.ts';
 import { parseBytes } from '../quantity.ts';
 import type { Cluster } from './cluster.ts';
 import { DEFAULTS } from './defaults.ts';
@@ -97,10 +98,123 @@ export interface EffectiveSpec {
   logLevel: NonNullable<ClusterSpec['logLevel']>;
 }
 
+function storage(given: ClusterSpec['storage']): EffectiveStorage {
+  return { size: given.size, bytes: Number(parseBytes(given.size)), storageClass: given.storageClass };
+}
+
+function references(given: SqlReferences | undefined): Required<SqlReferences> {
+  return { secretRefs: given?.secretRefs ?? [], configMapRefs: given?.configMapRefs ?? [] };
+}
+
+function initdb(cluster: string, given: Initdb = {}): EffectiveInitdb {
+  const database = given.database ?? DEFAULTS.database;
+  return {
+    ...given,
+    database,
+    owner: given.owner ?? database,
+    secret: given.secret?.name ?? names(cluster).app,
+    ownSecret: given.secret === undefined,
+    encoding: given.encoding ?? DEFAULTS.encoding,
+    locale: given.locale ?? DEFAULTS.locale,
+    dataChecksums: given.dataChecksums ?? true,
+    walSegmentSize: given.walSegmentSize ?? DEFAULTS.walSegmentSize,
+    postInitSQL: given.postInitSQL ?? [],
+    postInitApplicationSQL: given.postInitApplicationSQL ?? [],
+    postInitTemplateSQL: given.postInitTemplateSQL ?? [],
+    postInitSQLRefs: references(given.postInitSQLRefs),
+    postInitApplicationSQLRefs: references(given.postInitApplicationSQLRefs),
+    postInitTemplateSQLRefs: references(given.postInitTemplateSQLRefs),
+  };
+}
+
+function postgresql(
+  instances: number,
+  given: NonNullable<ClusterSpec['postgresql']> = {},
+): EffectiveSpec['postgresql'] {
+  const { synchronous } = given;
+  const parameters = Object.entries(given.parameters ?? {}).map(([name, value]) => [
+    name.toLowerCase(),
+    value,
+  ]);
+  return {
+    parameters: Object.fromEntries(parameters),
+    pgHba: given.pg_hba ?? [],
+    pgIdent: given.pg_ident ?? [],
+    sharedPreloadLibraries: given.shared_preload_libraries ?? [],
+    synchronous: synchronous && {
+      method: synchronous.method,
+      number: synchronous.number,
+      dataDurability: synchronous.dataDurability ?? 'required',
+      maxStandbyNames: synchronous.maxStandbyNamesFromCluster ?? instances,
+    },
+  };
+}
+
+function lease(given: NonNullable<ClusterSpec['primaryLease']> = {}): EffectiveLease {
+  const times = { ...DEFAULTS.primaryLease, ...given };
+  return {
+    renewMs: times.renewInterval * 1_000,
+    stopMs: times.stopAfter * 1_000,
+    guardMs: times.guardAfter * 1_000,
+    takeMs: times.takeAfter * 1_000,
+  };
+}
+
+function affinity(given: Affinity = {}): EffectiveSpec['affinity'] {
+  return {
+    ...given,
+    enablePodAntiAffinity: given.enablePodAntiAffinity ?? true,
+    podAntiAffinityType: given.podAntiAffinityType ?? 'preferred',
+    topologyKey: given.topologyKey ?? DEFAULTS.topologyKey,
+  };
+}
+
+const inMs = (given: number | undefined, fallback: number) => (given ?? fallback) * 1_000;
+
+/** The waits and deadlines of `spec`, in milliseconds. */
+function delays(spec: ClusterSpec) {
+  return {
+    failoverDelayMs: inMs(spec.failoverDelay, DEFAULTS.failoverDelay),
+    primaryStartTimeoutMs: inMs(spec.primaryStartTimeout, DEFAULTS.primaryStartTimeout),
+    startDelayMs: inMs(spec.startDelay, DEFAULTS.startDelay),
+    stopDelayMs: inMs(spec.stopDelay, DEFAULTS.stopDelay),
+    smartShutdownTimeoutMs: inMs(spec.smartShutdownTimeout, DEFAULTS.smartShutdownTimeout),
+    switchoverDelayMs: inMs(spec.switchoverDelay, DEFAULTS.switchoverDelay),
+  };
+}
+
 /**
  * The spec of `cluster` with every default filled in; durations in milliseconds, amounts in bytes.
- * Throws ApiError for amounts that are none, which the API refuses anyway.
+ * Throws ApiError BadQuantity for amounts that are none; the API refuses those before they get here.
  */
 export function effective(cluster: Pick<Cluster, 'metadata' | 'spec'>): EffectiveSpec {
-  throw new Error(`not yet: ${cluster.metadata.name} ${DEFAULTS.instances} ${parseBytes('1Gi')}`);
+  const { spec } = cluster;
+  const { name } = cluster.metadata;
+  const instances = spec.instances ?? DEFAULTS.instances;
+  return {
+    description: spec.description,
+    instances,
+    imageName: spec.imageName ?? DEFAULTS.imageName,
+    imagePullPolicy: spec.imagePullPolicy,
+    storage: storage(spec.storage),
+    walStorage: spec.walStorage && storage(spec.walStorage),
+    postgresql: postgresql(instances, spec.postgresql),
+    initdb: initdb(name, spec.bootstrap?.initdb),
+    superuserSecret: spec.superuserSecret?.name ?? names(name).superuser,
+    ownSuperuserSecret: spec.superuserSecret === undefined,
+    enableSuperuserAccess: spec.enableSuperuserAccess ?? false,
+    resources: spec.resources ?? {},
+    affinity: affinity(spec.affinity),
+    env: spec.env ?? [],
+    envFrom: spec.envFrom ?? [],
+    inheritedMetadata: {
+      labels: spec.inheritedMetadata?.labels ?? {},
+      annotations: spec.inheritedMetadata?.annotations ?? {},
+    },
+    primaryLease: lease(spec.primaryLease),
+    ...delays(spec),
+    maximumLag: spec.maximumLag === undefined ? undefined : parseBytes(spec.maximumLag),
+    enablePDB: spec.enablePDB ?? true,
+    logLevel: spec.logLevel ?? DEFAULTS.logLevel,
+  };
 }
