@@ -12,6 +12,11 @@ export const ANNOTATION_RECORD = 'pgherd.io/record';
 export const ANNOTATION_EPOCH = 'pgherd.io/epoch';
 /** On pods and volume claims: the number of the instance. */
 export const ANNOTATION_SERIAL = 'pgherd.io/serial';
+/**
+ * On a pod whose instance is to be removed: it does not stand for election, and the leader takes it out of the
+ * Lease's members and rules. The operator deletes it once the record no longer counts it.
+ */
+export const ANNOTATION_LEAVING = 'pgherd.io/leaving';
 
 export type Role = 'primary' | 'replica';
 
