@@ -1,0 +1,73 @@
+import { PostgresError } from './errors.ts';
+import { runTool } from './tool.ts';
+
+/** The parts of pg_control that decide something. */
+export interface ControlData {
+  systemID: string;
+  /** `Database cluster state`, as written by pg_controldata: `shut down`, `in production`, ... */
+  state: string;
+  /** Location of the latest checkpoint record. */
+  checkpointLsn: string;
+  /** REDO location of that checkpoint. */
+  redoLsn: string;
+  timeline: number;
+  /** Where recovery must get to before the data are consistent; 0/0 when it need not. */
+  minRecoveryLsn: string;
+  minRecoveryTimeline: number;
+  checksums: boolean;
+  walSegmentBytes: number;
+  catalogVersion: number;
+}
+
+/** True when the state says that the server was stopped in order. */
+export function isCleanShutdown(state: string): boolean {
+  return state === 'shut down' || state === 'shut down in recovery';
+}
+
+/** Parses what pg_controldata prints in the C locale; throws PostgresError `NoControlData`. */
+export function parseControlData(text: string): ControlData {
+  const fields = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    const at = line.indexOf(':');
+    if (at > 0) fields.set(line.slice(0, at).trim(), line.slice(at + 1).trim());
+  }
+  const field = (name: string): string => {
+    const value = fields.get(name);
+    if (value === undefined)
+      throw new PostgresError('NoControlData', `reading pg_control: it has no "${name}"`);
+    return value;
+  };
+  return {
+    systemID: field('Database system identifier'),
+    state: field('Database cluster state'),
+    checkpointLsn: field('Latest checkpoint location'),
+    redoLsn: field("Latest checkpoint's REDO location"),
+    timeline: Number(field("Latest checkpoint's TimeLineID")),
+    minRecoveryLsn: field('Minimum recovery ending location'),
+    minRecoveryTimeline: Number(field("Min recovery ending loc's timeline")),
+    checksums: field('Data page checksum version') !== '0',
+    walSegmentBytes: Number(field('Bytes per WAL segment')),
+    catalogVersion: Number(field('Catalog version number')),
+  };
+}
+
+/** Reads pg_control of a data directory; throws PostgresError `NoControlData` when it cannot be read. */
+export async function readControlData(bin: string | undefined, pgdata: string): Promise<ControlData> {
+  try {
+    const text = await runTool('pg_controldata', ['-D', pgdata], {
+      bin,
+      doing: `reading the control data of ${pgdata}`,
+      timeoutMs: 10_000,
+    });
+    return parseControlData(text);
+  } catch (error) {
+    if (error instanceof PostgresError && error.code === 'BinariesMissing') throw error;
+    throw new PostgresError(
+      'NoControlData',
+      `reading the control data of ${pgdata}: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}

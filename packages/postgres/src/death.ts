@@ -1,0 +1,78 @@
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PostgresError } from './errors.ts';
+
+/** Numbers of the living processes whose working directory is this one (zombies have none). */
+export function processesIn(directory: string): number[] {
+  const wanted = identity(directory);
+  const found: number[] = [];
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
+    if (worksIn(name, directory, wanted)) found.push(Number(name));
+  }
+  return found;
+}
+
+function worksIn(pid: string, directory: string, wanted: string | undefined): boolean {
+  try {
+    const link = readlinkSync(`/proc/${pid}/cwd`);
+    // A directory that was removed under the server still names its processes.
+    if (link !== directory && link !== `${directory} (deleted)`) {
+      if (wanted === undefined || identity(`/proc/${pid}/cwd`) !== wanted) return false;
+    }
+    return !isZombie(pid);
+  } catch {
+    return false; // Ended, or not ours to look at: then it cannot be our server either.
+  }
+}
+
+function identity(path: string): string | undefined {
+  try {
+    const stat = statSync(path, { bigint: true });
+    return `${stat.dev}:${stat.ino}`;
+  } catch {
+    return undefined;
+  }
+}
+
+function isZombie(pid: string): boolean {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const state = stat.charAt(stat.lastIndexOf(')') + 2);
+  return state === 'Z' || state === 'X';
+}
+
+/**
+ * Kills every process that works in a data directory and confirms that none is left.
+ *
+ * The postmaster's exit is not death: its backends go on acknowledging commits after it was killed, and each
+ * is a session of its own, so that no process group reaches them.
+ * Throws PostgresError `Undead` when something survives the deadline (a hung disk): then only the end of the
+ * container helps.
+ */
+export async function certainDeath(pgdata: string, deadlineMs: number): Promise<void> {
+  const end = performance.now() + deadlineMs;
+  let clean = 0;
+  for (;;) {
+    const alive = processesIn(pgdata);
+    for (const pid of alive) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // Gone meanwhile.
+      }
+    }
+    // Two empty looks in a row: a process forked between two names of one look would be missed by it.
+    clean = alive.length === 0 ? clean + 1 : 0;
+    if (clean === 2) return;
+    if (performance.now() > end) {
+      throw new PostgresError(
+        'Undead',
+        `killing PostgreSQL in ${pgdata}: processes ${alive.join(', ')} survive SIGKILL`,
+        {
+          hint: 'the disk below the data directory may hang; the container must end before anything else may lead',
+        },
+      );
+    }
+    if (alive.length > 0) await sleep(3);
+  }
+}

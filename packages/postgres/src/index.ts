@@ -1,0 +1,16 @@
+export { type ControlData, isCleanShutdown, parseControlData, readControlData } from './control-data.ts';
+export { type InitdbOptions, initdbArgs, needsFreshCopy, parseRewind, type RewindResult } from './copy.ts';
+export { certainDeath, processesIn } from './death.ts';
+export { PostgresError, type PostgresErrorCode } from './errors.ts';
+export { configPath, privateFolder, removeDurable, writeDurable } from './files.ts';
+export { compareLsn, diffLsn, formatLsn, type Lsn, maxLsn, parseLsn, walFileName } from './lsn.ts';
+export { openPostgres, Postgres, type PostgresOptions } from './postgres.ts';
+export { currentTimeline } from './promote.ts';
+export type { ServerExit, ServerState } from './server.ts';
+export { LogParser, type LogRecord, logSettings, plainLine } from './server-log.ts';
+export { conninfo, quoteSetting, type RoleSettings, renderSettings, type Settings } from './settings.ts';
+export { openSession, quoteIdent, quoteLiteral, type Row, type Session, type SessionOptions } from './sql.ts';
+export { highestHistory, parseHistory, readHistory, type TimelineSwitch } from './timeline.ts';
+export { type Logger, runTool, toolEnv, toolPath } from './tool.ts';
+export { binaryVersion, dataVersion, findBinaries, parseVersion } from './version.ts';
+export { volumeUsage, walUsage } from './wal-usage.ts';

@@ -1,0 +1,203 @@
+import { type ControlData, readControlData } from './control-data.ts';
+import {
+  baseBackup,
+  type CopyTool,
+  type InitdbOptions,
+  initdb,
+  type RewindResult,
+  rewind,
+  syncData,
+} from './copy.ts';
+import { certainDeath, processesIn } from './death.ts';
+import { PostgresError } from './errors.ts';
+import { privateFolder } from './files.ts';
+import { promote } from './promote.ts';
+import { reloadSync } from './reload.ts';
+import { Server, type ServerExit, type ServerState, tellingLines } from './server.ts';
+import { LogParser, type LogRecord, plainLine } from './server-log.ts';
+import { type RoleSettings, type Settings, writeRole, writeSettings } from './settings.ts';
+import { openSession, type Session } from './sql.ts';
+import { killGroup, type Logger } from './tool.ts';
+import { binaryVersion, dataVersion, findBinaries } from './version.ts';
+
+export interface PostgresOptions {
+  /** Folder of the binaries; found by itself when absent. */
+  bin?: string;
+  pgdata: string;
+  /** Folder for the WAL, when it has a volume of its own. */
+  walDir?: string;
+  socketDir: string;
+  port: number;
+  log: Logger;
+  /** Messages of the server; default: to `log`. */
+  onServerLog?: (record: LogRecord) => void;
+  /** The postmaster ended. Its backends may live on: only die() makes that certain. */
+  onExit?: (exit: ServerExit) => void;
+}
+
+const SETTLE_MS = 2000;
+
+/** One PostgreSQL: a data directory, the server on it, and the tools that work on both. */
+export class Postgres {
+  readonly options: PostgresOptions;
+  readonly bin: string | undefined;
+  readonly major: number;
+  readonly version: string;
+  readonly server: Server;
+  readonly #tools = new Set<import('node:child_process').ChildProcess>();
+
+  constructor(options: PostgresOptions, bin: string | undefined, version: { major: number; full: string }) {
+    this.options = options;
+    this.bin = bin;
+    this.major = version.major;
+    this.version = version.full;
+    const parser = new LogParser(
+      options.onServerLog ?? ((record) => options.log.info({ record }, record.message)),
+    );
+    this.server = new Server({
+      bin,
+      pgdata: options.pgdata,
+      socketDir: options.socketDir,
+      port: options.port,
+      onLog: (line) => parser.line(line),
+      onExit: (exit) => {
+        parser.flush();
+        options.onExit?.({ ...exit, lastLog: exit.lastLog.map(plainLine) });
+      },
+    });
+  }
+
+  get state(): ServerState {
+    return this.server.state;
+  }
+
+  get pgdata(): string {
+    return this.options.pgdata;
+  }
+
+  #tool(signal?: AbortSignal): CopyTool {
+    return {
+      bin: this.bin,
+      ...(signal ? { signal } : {}),
+      onLine: (line) => this.options.log.debug({ tool: true }, line),
+      onStart: (child) => {
+        this.#tools.add(child);
+        child.once('close', () => this.#tools.delete(child));
+      },
+    };
+  }
+
+  /** Major version of the data, or undefined without any. */
+  dataVersion(): Promise<number | undefined> {
+    return dataVersion(this.pgdata);
+  }
+
+  /** Throws PostgresError `NoControlData`. Exact only while the server is stopped. */
+  controlData(): Promise<ControlData> {
+    return readControlData(this.bin, this.pgdata);
+  }
+
+  initdb(o: InitdbOptions, signal?: AbortSignal): Promise<void> {
+    return initdb(this.pgdata, this.options.walDir, o, this.#tool(signal), this.major);
+  }
+
+  /** Brings the data safely to disk. */
+  sync(): Promise<void> {
+    return syncData(this.pgdata, this.#tool());
+  }
+
+  baseBackup(o: { source: string; sourceName: string }, signal?: AbortSignal): Promise<void> {
+    return baseBackup(
+      { ...o, pgdata: this.pgdata, walDir: this.options.walDir, major: this.major },
+      this.#tool(signal),
+    );
+  }
+
+  rewind(o: { source: string; sourceName: string }, signal?: AbortSignal): Promise<RewindResult> {
+    return rewind({ ...o, pgdata: this.pgdata }, this.#tool(signal));
+  }
+
+  writeSettings(settings: Settings): Promise<boolean> {
+    return writeSettings(this.pgdata, settings);
+  }
+
+  writeRole(role: RoleSettings): Promise<boolean> {
+    return writeRole(this.pgdata, this.major, role);
+  }
+
+  /** See Server.start. */
+  async start(o: { args?: string[]; patienceMs?: number; signal?: AbortSignal } = {}): Promise<boolean> {
+    await privateFolder(this.options.socketDir);
+    try {
+      return await this.server.start(o);
+    } catch (error) {
+      if (!(error instanceof PostgresError) || error.output.length === 0) throw error;
+      const output = this.server.lastLog.map(plainLine);
+      throw new PostgresError(
+        error.code,
+        `starting PostgreSQL in ${this.pgdata}: ${tellingLines(output).join('; ')}`,
+        { output },
+      );
+    }
+  }
+
+  stop(o: { fastMs: number; immediateMs: number }): Promise<void> {
+    return this.server.stop(o);
+  }
+
+  /** Kills tools and server and confirms that nothing of PGDATA lives; throws PostgresError `Undead`. */
+  async die(): Promise<void> {
+    for (const child of this.#tools) killGroup(child, 'SIGKILL');
+    await this.server.die();
+  }
+
+  /** True while any process works in the data directory. */
+  alive(): boolean {
+    return processesIn(this.pgdata).length > 0;
+  }
+
+  /** A connection of the superuser over the local socket. */
+  session(
+    o: {
+      database?: string;
+      settings?: Record<string, string>;
+      queryTimeoutMs?: number;
+      connectTimeoutMs?: number;
+    } = {},
+  ): Promise<Session> {
+    return openSession({
+      host: this.options.socketDir,
+      port: this.options.port,
+      user: 'postgres',
+      database: o.database ?? 'postgres',
+      ...(o.settings ? { settings: o.settings } : {}),
+      ...(o.queryTimeoutMs === undefined ? {} : { queryTimeoutMs: o.queryTimeoutMs }),
+      connectTimeoutMs: o.connectTimeoutMs ?? 1000,
+    });
+  }
+
+  promote(session: Session, deadlineMs: number): Promise<number> {
+    return promote(this.server, this.pgdata, session, deadlineMs);
+  }
+
+  /** SIGHUP to the postmaster: settings, pg_hba, certificates. False when it does not run. */
+  reload(): boolean {
+    return this.server.signal('SIGHUP');
+  }
+
+  /** See reloadSync. The role file must have been written before. */
+  async reloadSync(session: Session, names: string): Promise<void> {
+    const pid = this.server.pid;
+    if (pid === undefined)
+      throw new PostgresError('NotRunning', 'reloading the synchronous standbys: PostgreSQL does not run');
+    await reloadSync(session, pid, names, SETTLE_MS);
+  }
+}
+
+/** Finds the binaries and their version; throws PostgresError `BinariesMissing`. */
+export async function openPostgres(options: PostgresOptions): Promise<Postgres> {
+  const bin = options.bin ?? (await findBinaries(await dataVersion(options.pgdata)));
+  return new Postgres(options, bin, await binaryVersion(bin));
+}
+
+export { certainDeath };

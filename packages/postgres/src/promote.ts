@@ -1,0 +1,49 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PostgresError } from './errors.ts';
+import type { Server } from './server.ts';
+import type { Session } from './sql.ts';
+
+const LOOK_MS = 2;
+
+/**
+ * Promotes a standby and resolves with its new timeline as soon as it accepts writes, without a checkpoint.
+ * It uses the trigger file and a signal instead of pg_promote(): that works with every connection taken.
+ * Throws PostgresError `PromoteTimeout`, `NotRunning`.
+ */
+export async function promote(
+  server: Server,
+  pgdata: string,
+  session: Session,
+  deadlineMs: number,
+): Promise<number> {
+  const end = performance.now() + deadlineMs;
+  writeFileSync(join(pgdata, 'promote'), '');
+  if (!server.signal('SIGUSR1'))
+    throw new PostgresError('NotRunning', `promoting PostgreSQL in ${pgdata}: it does not run`);
+  for (;;) {
+    const [row] = await session.query<{ recovery: boolean }>(
+      'select pg_is_in_recovery() as recovery',
+      [],
+      1000,
+    );
+    if (row?.recovery === false) break;
+    if (performance.now() > end) {
+      throw new PostgresError(
+        'PromoteTimeout',
+        `promoting PostgreSQL in ${pgdata}: still in recovery after ${deadlineMs} ms`,
+      );
+    }
+    await sleep(LOOK_MS);
+  }
+  return currentTimeline(session);
+}
+
+/** Timeline that a primary writes on; the control file learns of it only by the next checkpoint. */
+export async function currentTimeline(session: Session): Promise<number> {
+  const [row] = await session.query<{ file: string }>(
+    'select pg_walfile_name(pg_current_wal_insert_lsn()) as file',
+  );
+  return Number.parseInt(row!.file.slice(0, 8), 16);
+}

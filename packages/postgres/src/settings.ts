@@ -1,0 +1,103 @@
+import { chmod, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { configFiles, configPath, removeDurable, writeDurable } from './files.ts';
+
+/** Settings by name; values as PostgreSQL reads them (units allowed). */
+export type Settings = Record<string, string>;
+
+const NAME = /^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?$/;
+
+/** A value in quotes for postgresql.conf. Line breaks become spaces: the file format has no multi-line values. */
+export function quoteSetting(value: string): string {
+  return `'${value
+    .replace(/[\r\n]+/g, ' ')
+    .replace(/\\/g, '\\\\')
+    .replace(/'/g, "''")}'`;
+}
+
+/** The text of a settings file; names that PostgreSQL cannot have are left out. */
+export function renderSettings(settings: Settings): string {
+  const lines = Object.entries(settings)
+    .filter(([name]) => NAME.test(name))
+    .map(([name, value]) => `${name} = ${quoteSetting(value)}`);
+  return `# Written by pgherd; changes made here are lost.\n${lines.join('\n')}\n`;
+}
+
+/** A libpq connection string out of its parts; absent values are left out. */
+export function conninfo(parts: Record<string, string | number | undefined>): string {
+  return Object.entries(parts)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}='${String(value).replace(/\\/g, '\\\\').replace(/'/g, "\\'")}'`)
+    .join(' ');
+}
+
+/** What makes the difference between a primary and a standby, and between one standby and another. */
+export interface RoleSettings {
+  standby: boolean;
+  /** libpq connection string of the upstream; empty: follow nobody. */
+  primaryConninfo: string;
+  primarySlotName?: string;
+  synchronousStandbyNames: string;
+}
+
+/** Writes our settings, and makes postgresql.conf include them. Returns whether anything changed. */
+export async function writeSettings(pgdata: string, settings: Settings): Promise<boolean> {
+  const changed = await writeDurable(configPath(pgdata, 'settings'), renderSettings(settings));
+  await ensureIncludes(pgdata);
+  return changed;
+}
+
+/** Writes what belongs to the role: durable before it returns, also the signal file. */
+export async function writeRole(pgdata: string, major: number, role: RoleSettings): Promise<boolean> {
+  const standby: Settings = {
+    primary_conninfo: role.standby ? role.primaryConninfo : '',
+    primary_slot_name: (role.standby && role.primaryConninfo && role.primarySlotName) || '',
+    recovery_target_timeline: 'latest',
+  };
+  const always: Settings = { synchronous_standby_names: role.synchronousStandbyNames };
+  await ensureIncludes(pgdata);
+  if (major >= 12) {
+    await removeDurable(join(pgdata, 'recovery.signal'));
+    const changed = await writeDurable(configPath(pgdata, 'role'), renderSettings({ ...always, ...standby }));
+    if (role.standby) await writeDurable(join(pgdata, 'standby.signal'), '');
+    else await removeDurable(join(pgdata, 'standby.signal'));
+    return changed;
+  }
+  const changed = await writeDurable(configPath(pgdata, 'role'), renderSettings(always));
+  const recovery = join(pgdata, 'recovery.conf');
+  if (!role.standby) {
+    await removeDurable(recovery);
+    return changed;
+  }
+  const text = Object.fromEntries(
+    Object.entries({ standby_mode: 'on', ...standby }).filter(([, value]) => value !== ''),
+  );
+  return (await writeDurable(recovery, renderSettings(text))) || changed;
+}
+
+/**
+ * postgresql.conf stays as initdb wrote it (it knows the locale and the time zone), with our files included
+ * last. ALTER SYSTEM would come after them: its file is emptied and made read-only, which PostgreSQL answers
+ * with "permission denied".
+ */
+async function ensureIncludes(pgdata: string): Promise<void> {
+  const path = join(pgdata, 'postgresql.conf');
+  const text = await readFile(path, 'utf8').catch(() => '');
+  const ours = [configFiles.settings, configFiles.role]
+    .map((file) => `include_if_exists '${file}'`)
+    .join('\n');
+  const kept = text
+    .split('\n')
+    .filter((line) => !/^include_if_exists 'pgherd\./.test(line))
+    .join('\n')
+    .trimEnd();
+  await writeDurable(path, `${kept}\n${ours}\n`);
+  await unlockAutoConf(pgdata);
+  await writeDurable(configPath(pgdata, 'auto'), '');
+  await chmod(configPath(pgdata, 'auto'), 0o400);
+}
+
+/** pg_rewind writes over every file of the data directory and stumbles over a read-only one. */
+export async function unlockAutoConf(pgdata: string): Promise<void> {
+  await chmod(configPath(pgdata, 'auto'), 0o600).catch(() => undefined);
+}
