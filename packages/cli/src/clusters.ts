@@ -1,0 +1,75 @@
+/** Reading clusters and their parts; what several commands need. */
+import { LABEL_CLUSTER, LABEL_INSTANCE, type LeaseRecord, names, readLease } from '@pgherd/api';
+import { type Client, isKubeError, kinds, type Lease, type Pod } from '@pgherd/kube';
+import { CliError } from './errors.ts';
+import { ClusterKind, type ClusterObject } from './kinds.ts';
+
+/** Reads a cluster; CliError `notFound` says how to find the right name. */
+export async function getCluster(client: Client, namespace: string, name: string): Promise<ClusterObject> {
+  try {
+    return await client.get(ClusterKind, { namespace, name });
+  } catch (error) {
+    throw explainMissing(error, namespace, name);
+  }
+}
+
+function explainMissing(error: unknown, namespace: string, name: string): unknown {
+  if (!isKubeError(error, 'NotFound')) return error;
+  if (!error.details?.name) {
+    return new CliError('notFound', 'This Kubernetes cluster does not know the kind Cluster of pgherd.io.', {
+      hint: 'Install the operator first; without Kubernetes, `pgherd local up` does it.',
+      cause: error,
+    });
+  }
+  return new CliError('notFound', `There is no cluster ${name} in namespace ${namespace}.`, {
+    hint: `List them with \`pgherd get clusters -n ${namespace}\`, or give another namespace with -n.`,
+  });
+}
+
+/** The pods of a cluster's instances, in the order of their numbers. */
+export async function instancePods(client: Client, namespace: string, name: string): Promise<Pod[]> {
+  const { items } = await client.list(kinds.Pod, {
+    namespace,
+    labelSelector: `${LABEL_CLUSTER}=${name},${LABEL_INSTANCE}`,
+  });
+  return items.sort((a, b) => compareNames(a.metadata.name, b.metadata.name));
+}
+
+/** Orders `demo-2` before `demo-10`. */
+export function compareNames(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true });
+}
+
+/** What the cluster's Lease records; undefined when it is missing or unreadable. */
+export async function leaseRecord(
+  client: Client,
+  namespace: string,
+  name: string,
+): Promise<LeaseRecord | undefined> {
+  const lease = await client.find(kinds.Lease, { namespace, name: names(name).lease });
+  return lease && readable(lease);
+}
+
+function readable(lease: Lease): LeaseRecord | undefined {
+  try {
+    return readLease(lease as Parameters<typeof readLease>[0]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The instance that leads by the Lease, else by the Cluster's status. */
+export function primaryName(cluster: ClusterObject, lease: LeaseRecord | undefined): string | undefined {
+  if (lease?.holder && lease.leader) return lease.leader.name;
+  return cluster.status?.currentPrimary;
+}
+
+/** Whether the container `postgres` of a pod runs, so that one can exec into it. */
+export function isRunning(pod: Pod): boolean {
+  return pod.status?.containerStatuses?.some((c) => c.name === 'postgres' && c.state?.running) === true;
+}
+
+/** Whether a pod is ready for clients. */
+export function isReady(pod: Pod): boolean {
+  return pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') === true;
+}

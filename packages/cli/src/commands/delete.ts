@@ -1,0 +1,82 @@
+import { LABEL_CLUSTER } from '@pgherd/api';
+import { isKubeError, kinds } from '@pgherd/kube';
+import type { Command } from 'commander';
+import { getCluster } from '../clusters.ts';
+import { confirm } from '../confirm.ts';
+import { type Connection, type ConnectionOptions, connect } from '../connection.ts';
+import { ClusterKind } from '../kinds.ts';
+import { duration, example, withConnection } from '../options.ts';
+import { print, startProgress } from '../output.ts';
+import { waitFor } from '../wait.ts';
+
+interface DeleteOptions extends ConnectionOptions {
+  yes?: boolean;
+  wait: boolean;
+  timeout: number;
+}
+
+/** `pgherd delete cluster`. */
+export function addDelete(program: Command): void {
+  const parent = program.command('delete').description('Delete something');
+  const command = parent
+    .command('cluster')
+    .description('Delete a cluster with its pods, services, secrets and volumes')
+    .argument('<name>', 'cluster')
+    .option('-y, --yes', 'do not ask')
+    .option('--no-wait', 'return at once')
+    .option('--timeout <time>', 'how long to wait for the end', duration, 120_000);
+  withConnection(command).action(deleteCluster);
+  example(command, 'pgherd delete cluster demo', 'pgherd delete cluster demo --yes --no-wait');
+}
+
+async function deleteCluster(name: string, options: DeleteOptions): Promise<void> {
+  const connection = await connect(options);
+  const { client, namespace } = connection;
+  const cluster = await getCluster(client, namespace, name);
+  const volumes = await volumesOf(connection, name);
+  if (!options.yes) {
+    print(`This deletes cluster ${name} in namespace ${namespace} and the data on its volumes:`);
+    print(`  ${volumes.join(', ') || '(no volumes yet)'}`);
+  }
+  await confirm('Are you sure?', options);
+  try {
+    await client.delete(ClusterKind, { namespace, name }, { preconditions: { uid: cluster.metadata.uid } });
+  } catch (error) {
+    if (!isKubeError(error, 'NotFound')) throw error;
+  }
+  if (!options.wait) return print(`Cluster ${name} is being deleted.`);
+  await waitForEnd(connection, name, options.timeout);
+}
+
+async function volumesOf({ client, namespace }: Connection, name: string): Promise<string[]> {
+  const { items } = await client.list(kinds.PersistentVolumeClaim, {
+    namespace,
+    labelSelector: `${LABEL_CLUSTER}=${name}`,
+  });
+  return items.map((each) => each.metadata.name);
+}
+
+async function waitForEnd(connection: Connection, name: string, timeoutMs: number): Promise<void> {
+  const { client, namespace } = connection;
+  const progress = startProgress(`Deleting cluster ${name}`);
+  let left = 'its deletion has not been seen yet';
+  try {
+    await waitFor(
+      async () => {
+        const [cluster, pods, volumes] = await Promise.all([
+          client.find(ClusterKind, { namespace, name }),
+          client.list(kinds.Pod, { namespace, labelSelector: `${LABEL_CLUSTER}=${name}` }),
+          volumesOf(connection, name),
+        ]);
+        left = `${pods.items.length} pods and ${volumes.length} volumes of cluster ${name} are left`;
+        progress.update(left);
+        return !cluster && pods.items.length === 0 && volumes.length === 0;
+      },
+      { timeoutMs, describe: () => left },
+    );
+    progress.done(`Cluster ${name} is deleted.`);
+  } catch (error) {
+    progress.fail(left);
+    throw error;
+  }
+}

@@ -1,0 +1,81 @@
+import { POSTGRES_PORT } from '@pgherd/api';
+import type { Pod } from '@pgherd/kube';
+import { type Command, Option } from 'commander';
+import { getCluster, instancePods, isReady, isRunning, leaseRecord, primaryName } from '../clusters.ts';
+import { type Connection, type ConnectionOptions, connect } from '../connection.ts';
+import { CliError } from '../errors.ts';
+import { example, withConnection } from '../options.ts';
+import { runInPod } from '../pod-exec.ts';
+
+interface PsqlOptions extends ConnectionOptions {
+  replica?: boolean;
+  instance?: string;
+  stdin: boolean;
+}
+
+/** `pgherd psql`. */
+export function addPsql(program: Command): void {
+  const command = program
+    .command('psql')
+    .description("Open psql as superuser in a pod of the cluster: the primary's, unless told otherwise")
+    .argument('<name>', 'cluster')
+    .argument('[args...]', 'arguments for psql, after --')
+    .addOption(new Option('--replica', 'on a ready replica').conflicts('instance'))
+    .option('--instance <name>', 'on this instance')
+    .option('--no-stdin', 'do not pass standard input on')
+    .passThroughOptions();
+  withConnection(command).action(runPsql);
+  example(command, 'pgherd psql demo', "pgherd psql demo --replica -- -c 'SELECT pg_is_in_recovery()'");
+}
+
+async function runPsql(name: string, args: string[], options: PsqlOptions): Promise<void> {
+  const connection = await connect(options);
+  const pod = await choosePod(connection, name, options);
+  const given = args[0] === '--' ? args.slice(1) : args;
+  const command = [
+    'psql',
+    '-U',
+    'postgres',
+    '-h',
+    '/run/pgherd',
+    '-p',
+    String(POSTGRES_PORT),
+    ...withDatabase(given),
+  ];
+  process.exitCode = await runInPod(connection.client, pod, command, { stdin: options.stdin });
+}
+
+/** psql would take the user's name for the database; people expect `postgres`. */
+function withDatabase(args: string[]): string[] {
+  const named = args.some((arg) => /^(-d|--dbname|-l$|--list|-V$|--version|-\?|--help)/.test(arg));
+  const positional = args.length > 0 && !args[0]!.startsWith('-');
+  return named || positional ? args : ['-d', 'postgres', ...args];
+}
+
+async function choosePod(connection: Connection, name: string, options: PsqlOptions): Promise<Pod> {
+  const { client, namespace } = connection;
+  const [cluster, pods, lease] = await Promise.all([
+    getCluster(client, namespace, name),
+    instancePods(client, namespace, name),
+    leaseRecord(client, namespace, name),
+  ]);
+  const primary = primaryName(cluster, lease);
+  const running = pods.filter(isRunning);
+  if (options.replica) {
+    const replicas = running.filter((pod) => pod.metadata.name !== primary);
+    const pod = replicas.find(isReady) ?? replicas[0];
+    if (pod) return pod;
+    throw new CliError('notFound', `Cluster ${name} has no replica that runs.`, {
+      hint: `See \`pgherd status ${name} -n ${namespace}\` for what it waits for.`,
+    });
+  }
+  const wanted = options.instance ?? primary;
+  const pod = running.find((each) => each.metadata.name === wanted);
+  if (pod) return pod;
+  const what = wanted
+    ? `Instance ${wanted} of cluster ${name} does not run.`
+    : `Cluster ${name} has no primary now.`;
+  throw new CliError('notFound', what, {
+    hint: `See \`pgherd status ${name} -n ${namespace}\` for what it waits for.`,
+  });
+}

@@ -1,0 +1,166 @@
+/** Local mode with pgherd in it: the images it knows, and the operator as an ordinary Deployment. */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
+import { chmod, mkdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DEFAULT_POSTGRES_IMAGE, OPERATOR_IMAGE, OPERATOR_NAMESPACE } from '@pgherd/api';
+import { Client, type Deployment, ensure, type Kind, type KubeObject, kinds } from '@pgherd/kube';
+import { loadKubeconfig } from '@pgherd/kube/kubeconfig';
+import { type ImageConfig, LocalError, type LocalInfo, preflight, up } from '@pgherd/local';
+import { operatorManifests } from '@pgherd/operator/manifests';
+import { CliError } from './errors.ts';
+import { bundlePayload, placeNode, writePayload } from './payload.ts';
+import { waitFor } from './wait.ts';
+
+/** Where the pods of local mode find Node, so that no pod needs a copy of its own. */
+const NODE_MOUNT = '/opt/pgherd-node';
+const INSTALLED = '/usr/lib/postgresql';
+/** On the operator's pods: a new payload rolls them, as a new image would. */
+const PAYLOAD_ANNOTATION = 'pgherd.io/payload';
+
+export interface BringUpOptions {
+  state: string;
+  nodes?: number | string[];
+  apiPort?: number;
+  signal?: AbortSignal;
+  onProgress?: (text: string) => void;
+}
+
+export interface LocalWorld {
+  info: LocalInfo;
+  client: Client;
+}
+
+/**
+ * Starts local mode, or finds it running, and has the operator run in it. Takes seconds; does again only what is
+ * missing. Throws LocalError with what the machine lacks.
+ */
+export async function bringUp(options: BringUpOptions): Promise<LocalWorld> {
+  const say = options.onProgress ?? (() => {});
+  const postgres = findPostgres();
+  say('Looking at this machine');
+  const [problem] = await preflight({ state: options.state });
+  if (problem) throw new LocalError(problem.code, problem.message, problem.hint);
+  say('Bundling the programs that run in pods');
+  const { images, hash } = await makeImages(options.state, postgres);
+  const info = await up({
+    state: options.state,
+    nodes: options.nodes,
+    apiPort: options.apiPort,
+    images,
+    signal: options.signal,
+    onProgress: (step) => say(step.message),
+  });
+  const client = new Client({ ...(await loadKubeconfig({ path: info.kubeconfig })), userAgent: 'pgherd' });
+  say('Installing the operator');
+  await installOperator(client, hash, options.signal);
+  say('Waiting for the operator');
+  await operatorReady(client, options.signal);
+  return { info, client };
+}
+
+/** The PostgreSQL versions of this machine: major version → folder of binaries. */
+export function findPostgres(folder: string = INSTALLED): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const major of existsSync(folder) ? readdirSync(folder) : []) {
+    const bin = join(folder, major, 'bin');
+    if (/^\d+$/.test(major) && existsSync(join(bin, 'postgres'))) found.set(major, bin);
+  }
+  if (found.size === 0) {
+    throw new CliError('failed', `No PostgreSQL is installed under ${folder}.`, {
+      hint: 'Install it, on Debian with: apt-get install --no-install-recommends postgresql-15',
+    });
+  }
+  return found;
+}
+
+/** Fills `<state>/images` and says what each image name means here. */
+async function makeImages(
+  state: string,
+  postgres: Map<string, string>,
+): Promise<{ images: Record<string, ImageConfig>; hash: string }> {
+  const folder = join(state, 'images');
+  await mkdir(folder, { recursive: true, mode: 0o755 });
+  await chmod(folder, 0o755);
+  const node = join(folder, `node-${process.versions.node}`);
+  if (!existsSync(join(node, 'node'))) {
+    await mkdir(node, { recursive: true, mode: 0o755 });
+    await placeNode(join(node, 'node'));
+  }
+  const payload = await bundlePayload();
+  const payloadFolder = join(folder, `pgherd-${payload.hash}`);
+  if (!existsSync(payloadFolder)) {
+    // Written aside and renamed: a folder under its final name is complete.
+    const draft = `${payloadFolder}.${process.pid}`;
+    await rm(draft, { recursive: true, force: true });
+    await writePayload(draft, payload, { node: { linkTo: `${NODE_MOUNT}/node` } });
+    await rename(draft, payloadFolder).catch(() => rm(draft, { recursive: true, force: true }));
+  }
+  const mounts = { [NODE_MOUNT]: node };
+  const images: Record<string, ImageConfig> = {
+    [OPERATOR_IMAGE]: {
+      mounts: { ...mounts, '/pgherd': payloadFolder },
+      command: ['/pgherd/bin/node', '/pgherd/operator.mjs'],
+    },
+  };
+  const repository = DEFAULT_POSTGRES_IMAGE.slice(0, DEFAULT_POSTGRES_IMAGE.lastIndexOf(':'));
+  for (const [major, bin] of postgres) images[`${repository}:${major}`] = { bin: [bin], mounts };
+  const about = createHash('sha256').update(JSON.stringify(images)).digest('hex').slice(0, 12);
+  return { images, hash: `${payload.hash}-${about}` };
+}
+
+const byName = new Map<string, Kind>(
+  Object.values(kinds).map((kind) => [`${kind.group}/${kind.kind}`, kind as Kind]),
+);
+
+/** The kind of an object, found by its apiVersion; CliError when it is none that the operator's manifests use. */
+export function kindOf(object: KubeObject): Kind {
+  const group = object.apiVersion.includes('/')
+    ? object.apiVersion.slice(0, object.apiVersion.indexOf('/'))
+    : '';
+  const kind = byName.get(`${group}/${object.kind}`);
+  if (!kind) throw new CliError('failed', `No known kind for ${object.apiVersion} ${object.kind}`);
+  return kind;
+}
+
+async function installOperator(client: Client, hash: string, signal?: AbortSignal): Promise<void> {
+  const manifests = operatorManifests({ image: OPERATOR_IMAGE, replicas: 1, namespace: OPERATOR_NAMESPACE });
+  for (const manifest of manifests) {
+    signal?.throwIfAborted();
+    if (manifest.kind === 'Deployment') markPayload(manifest as Deployment, hash);
+    await ensure(client, kindOf(manifest), manifest);
+  }
+}
+
+function markPayload(deployment: Deployment, hash: string): void {
+  const template = deployment.spec?.template;
+  if (!template) return;
+  template.metadata = {
+    ...template.metadata,
+    annotations: { ...template.metadata?.annotations, [PAYLOAD_ANNOTATION]: hash },
+  } as typeof template.metadata;
+}
+
+async function operatorReady(client: Client, signal?: AbortSignal): Promise<void> {
+  let reason = 'the operator has not been seen yet';
+  await waitFor(
+    async () => {
+      const { items } = await client.list(kinds.Deployment, { namespace: OPERATOR_NAMESPACE });
+      const deployment = items[0];
+      const { status, spec, metadata } = deployment ?? {};
+      reason = `${status?.availableReplicas ?? 0} of ${spec?.replicas ?? 1} operator pods are available`;
+      return (
+        (status?.availableReplicas ?? 0) >= (spec?.replicas ?? 1) &&
+        (status?.updatedReplicas ?? 0) >= (spec?.replicas ?? 1) &&
+        (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0)
+      );
+    },
+    {
+      timeoutMs: 60_000,
+      everyMs: 100,
+      signal,
+      describe: () => reason,
+      hint: `Look at it: kubectl -n ${OPERATOR_NAMESPACE} describe pods; kubectl -n ${OPERATOR_NAMESPACE} logs deploy/pgherd-operator`,
+    },
+  );
+}

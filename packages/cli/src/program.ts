@@ -1,0 +1,43 @@
+import { basename } from 'node:path';
+import { Command } from 'commander';
+import { addCreate } from './commands/create.ts';
+import { addDelete } from './commands/delete.ts';
+import { addGet } from './commands/get.ts';
+import { addLocal } from './commands/local.ts';
+import { addLogs } from './commands/logs.ts';
+import { addPsql } from './commands/psql.ts';
+import { addStatus } from './commands/status.ts';
+import { addVersion } from './commands/version.ts';
+
+/** The whole command line. Throws CommanderError instead of ending the process, so that tests can use it. */
+export function makeProgram(): Command {
+  const called = basename(process.argv[1] ?? '').startsWith('kubectl-pgherd') ? 'kubectl pgherd' : 'pgherd';
+  const program = new Command(called);
+  program
+    .description('Runs PostgreSQL on Kubernetes, and on one machine without it.')
+    .configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 80, 100), sortSubcommands: false })
+    .showSuggestionAfterError()
+    .showHelpAfterError('Add --help for what this command understands.')
+    .helpCommand(false)
+    .exitOverride()
+    .enablePositionalOptions()
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused,
+5 not done in time, 6 the API server is not reached, 7 not confirmed.`,
+    );
+  for (const add of [addCreate, addGet, addStatus, addPsql, addLogs, addDelete, addLocal, addVersion]) {
+    add(program);
+  }
+  inherit(program);
+  return program;
+}
+
+/** Commander copies settings only to commands made after they were set, and not all of them. */
+function inherit(command: Command): void {
+  for (const child of command.commands) {
+    child.copyInheritedSettings(command);
+    inherit(child);
+  }
+}

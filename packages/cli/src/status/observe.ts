@@ -1,0 +1,52 @@
+/** What `pgherd status` looks at: only what any user of the cluster may read, and what the instances say themselves. */
+import type { InstanceReport, LeaseRecord } from '@pgherd/api';
+import type { Client, Pod } from '@pgherd/kube';
+import { getCluster, instancePods, isRunning, leaseRecord } from '../clusters.ts';
+import type { ClusterObject } from '../kinds.ts';
+import { captureInPod } from '../pod-exec.ts';
+
+/** How an instance is asked: its manager answers on a socket in the pod. */
+export const REPORT_COMMAND = ['/pgherd/bin/node', '/pgherd/manager.mjs', 'report'];
+const REPORT_TIMEOUT_MS = 5_000;
+
+export interface Answer {
+  report?: InstanceReport;
+  /** Why there is no report. */
+  problem?: string;
+}
+
+export interface Observed {
+  cluster: ClusterObject;
+  pods: Pod[];
+  lease: LeaseRecord | undefined;
+  /** By instance; pods that do not run are not asked. */
+  answers: Map<string, Answer>;
+}
+
+/** Reads the cluster, its pods and its Lease, and asks each running instance. */
+export async function observe(client: Client, namespace: string, name: string): Promise<Observed> {
+  const [cluster, pods, lease] = await Promise.all([
+    getCluster(client, namespace, name),
+    instancePods(client, namespace, name),
+    leaseRecord(client, namespace, name).catch(() => undefined),
+  ]);
+  const asked = await Promise.all(
+    pods.filter(isRunning).map(async (pod) => [pod.metadata.name, await ask(client, pod)] as const),
+  );
+  return { cluster, pods, lease, answers: new Map(asked) };
+}
+
+/** Asks one instance for its report. */
+export async function ask(client: Client, pod: Pod): Promise<Answer> {
+  try {
+    const answer = await captureInPod(client, pod, REPORT_COMMAND, { timeoutMs: REPORT_TIMEOUT_MS });
+    if (answer.code !== 0) return { problem: firstLine(answer.stderr) || `exit code ${answer.code}` };
+    return { report: JSON.parse(answer.stdout) as InstanceReport };
+  } catch (error) {
+    return { problem: firstLine((error as Error).message) };
+  }
+}
+
+function firstLine(text: string): string {
+  return text.trim().split('\n')[0] ?? '';
+}

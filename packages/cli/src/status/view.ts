@@ -1,0 +1,189 @@
+/** From what was observed to what a person needs to see. Pure. */
+import type { InstanceReport, ReplicationRow } from '@pgherd/api';
+import type { Pod } from '@pgherd/kube';
+import { compareNames, isReady, primaryName } from '../clusters.ts';
+import type { Observed } from './observe.ts';
+
+export interface InstanceView {
+  name: string;
+  role: 'primary' | 'replica' | 'none';
+  node?: string;
+  ready: boolean;
+  /** What it is doing: `running`, `streaming`, `copying`, or what its pod waits for. */
+  state: string;
+  timeline?: number;
+  /** Last position written (primary) or replayed (replica). */
+  lsn?: string;
+  /** Bytes of WAL between the primary and what this replica has flushed. */
+  lagBytes?: number;
+  /** How the primary counts it: sync, potential, quorum, async. */
+  sync?: string;
+  restarts: number;
+  address?: string;
+}
+
+export interface ClusterView {
+  name: string;
+  namespace: string;
+  phase: string;
+  reason?: string;
+  primary?: string;
+  timeline?: number;
+  epoch?: number;
+  systemID?: string;
+  postgresVersion?: string;
+  image?: string;
+  wanted: number;
+  ready: number;
+  /** synchronous_standby_names in force on the primary. */
+  syncNames?: string;
+  instances: InstanceView[];
+  /** Each thing that is waited for or wrong, with whose it is. */
+  waits: string[];
+}
+
+/** Makes the view of a cluster. */
+export function viewOf(observed: Observed, now: number = Date.now()): ClusterView {
+  const { cluster, lease } = observed;
+  const primary = primaryName(cluster, lease);
+  const report = primary ? observed.answers.get(primary)?.report : undefined;
+  const known = new Set([
+    ...(cluster.status?.instanceNames ?? []),
+    ...observed.pods.map((p) => p.metadata.name),
+  ]);
+  const instances = [...known]
+    .sort(compareNames)
+    .map((name) => viewOfInstance(name, observed, primary, report));
+  const status = cluster.status;
+  return {
+    name: cluster.metadata.name,
+    namespace: cluster.metadata.namespace ?? 'default',
+    phase: status?.phase ?? 'Unknown',
+    reason: status?.phaseReason || undefined,
+    primary,
+    timeline: report?.timeline ?? status?.timelineID,
+    epoch: lease?.epoch,
+    systemID: status?.systemID ?? lease?.systemID,
+    postgresVersion: report?.postgresVersion,
+    image: status?.image,
+    wanted: cluster.spec.instances ?? 3,
+    ready: instances.filter((each) => each.ready).length,
+    syncNames: report?.syncNames || undefined,
+    instances,
+    waits: waitsOf(observed, now),
+  };
+}
+
+function viewOfInstance(
+  name: string,
+  observed: Observed,
+  primary: string | undefined,
+  primaryReport: InstanceReport | undefined,
+): InstanceView {
+  const pod = observed.pods.find((each) => each.metadata.name === name);
+  const report = observed.answers.get(name)?.report;
+  const row = primaryReport?.replication.find(
+    (each) => each.name === name || each.name === `${name}.joining`,
+  );
+  const role = roleOf(name, report, primary);
+  return {
+    name,
+    role,
+    node: pod?.spec?.nodeName,
+    ready: pod !== undefined && isReady(pod),
+    state: stateOf(pod, report, row, role),
+    timeline: report?.timeline,
+    lsn: role === 'primary' ? report?.currentLsn : (report?.replayedLsn ?? report?.receivedLsn),
+    lagBytes:
+      role === 'primary' ? undefined : lag(primaryReport?.currentLsn, row?.flushLsn ?? report?.receivedLsn),
+    sync: role === 'primary' ? undefined : row?.syncState,
+    restarts: pod?.status?.containerStatuses?.[0]?.restartCount ?? 0,
+    address: pod?.status?.podIP,
+  };
+}
+
+function roleOf(
+  name: string,
+  report: InstanceReport | undefined,
+  primary: string | undefined,
+): InstanceView['role'] {
+  if (name === primary) return 'primary';
+  if (report) return report.role === 'primary' ? 'none' : report.role;
+  return 'none';
+}
+
+function stateOf(
+  pod: Pod | undefined,
+  report: InstanceReport | undefined,
+  row: ReplicationRow | undefined,
+  role: InstanceView['role'],
+): string {
+  if (!pod) return 'no pod';
+  if (pod.metadata.deletionTimestamp) return 'stopping';
+  const waiting = waitingReason(pod);
+  if (!report) return waiting ?? pod.status?.phase?.toLowerCase() ?? 'unknown';
+  if (role === 'replica' && report.state === 'running') {
+    return report.streaming || row?.state === 'streaming' ? 'streaming' : 'not streaming';
+  }
+  return report.state;
+}
+
+function waitingReason(pod: Pod): string | undefined {
+  const all = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  const reason = all.find((each) => each.state?.waiting)?.state?.waiting?.reason;
+  if (reason && reason !== 'PodInitializing') return reason;
+  return pod.status?.conditions?.some((c) => c.type === 'PodScheduled' && c.status === 'False')
+    ? 'not scheduled'
+    : reason;
+}
+
+/** Bytes from `behind` to `ahead`; undefined when one is not known, never negative. */
+export function lag(ahead: string | undefined, behind: string | undefined): number | undefined {
+  if (!ahead || !behind) return undefined;
+  const difference = position(ahead) - position(behind);
+  return difference > 0n ? Number(difference) : 0;
+}
+
+function position(lsn: string): bigint {
+  const [high, low] = lsn.split('/');
+  return (BigInt(`0x${high}`) << 32n) + BigInt(`0x${low}`);
+}
+
+function waitsOf(observed: Observed, now: number): string[] {
+  const waits: string[] = [];
+  for (const pod of observed.pods) {
+    const name = pod.metadata.name;
+    const answer = observed.answers.get(name);
+    waits.push(...podWaits(pod).map((text) => `${name}: ${text}`));
+    if (answer?.problem) waits.push(`${name}: does not answer: ${answer.problem}`);
+    const waiting = answer?.report?.waiting;
+    if (waiting) waits.push(`${name}: waits for ${waiting.what}${times(waiting, now)}`);
+    const error = answer?.report?.error;
+    if (error) waits.push(`${name}: ${error.message} (${error.code})`);
+    if (answer?.report?.pendingRestart) waits.push(`${name}: a changed setting needs a restart`);
+  }
+  return waits;
+}
+
+function times(waiting: { since: string; deadline?: string }, now: number): string {
+  const since = Math.max(0, Math.round((now - Date.parse(waiting.since)) / 1000));
+  if (!waiting.deadline) return ` (since ${since} s)`;
+  const left = Math.round((Date.parse(waiting.deadline) - now) / 1000);
+  return left >= 0
+    ? ` (since ${since} s, ${left} s left)`
+    : ` (since ${since} s, ${-left} s past its deadline)`;
+}
+
+function podWaits(pod: Pod): string[] {
+  const texts: string[] = [];
+  for (const condition of pod.status?.conditions ?? []) {
+    if (condition.type === 'PodScheduled' && condition.status === 'False')
+      texts.push(condition.message ?? 'not scheduled');
+  }
+  const all = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  for (const container of all) {
+    const waiting = container.state?.waiting;
+    if (waiting?.message) texts.push(`${waiting.reason}: ${waiting.message}`);
+  }
+  return texts;
+}

@@ -1,0 +1,43 @@
+/** Starts the writer as a process on this machine. */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { LineSplitter } from '../log-lines.ts';
+import { Recording } from './recording.ts';
+import { SETTINGS_VARIABLE, type WriterSettings } from './settings.ts';
+
+export interface RunningWriter {
+  recording: Recording;
+  /** Ends the writer and resolves once all it said has been taken. */
+  stop(): Promise<Recording>;
+}
+
+/** How long a writer may take to end: it finishes at most one write. */
+const STOP_MS = 5_000;
+
+/** Starts writing at once. */
+export function startWriter(settings: WriterSettings): RunningWriter {
+  const recording = new Recording();
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts')], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, [SETTINGS_VARIABLE]: JSON.stringify(settings) },
+  });
+  const lines = new LineSplitter();
+  child.stdout.on('data', (chunk: Buffer) => {
+    for (const line of lines.push(chunk)) recording.take(line);
+  });
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const killer = () => child.kill('SIGKILL');
+  process.once('exit', killer);
+  return {
+    recording,
+    async stop() {
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+      await closed;
+      clearTimeout(timer);
+      process.off('exit', killer);
+      for (const line of lines.end()) recording.take(line);
+      return recording;
+    },
+  };
+}
