@@ -9,6 +9,7 @@ export type {
   ConditionStatus,
   InstanceReportedState,
 } from './cluster/status.ts';
+export * from './crd.ts';
 export * from './duration.ts';
 export * from './errors.ts';
 export * from './instance-report.ts';
@@ -16,3 +17,5 @@ export * from './labels.ts';
 export * from './lease-record.ts';
 export * from './names.ts';
 export * from './quantity.ts';
+export type { StructuralSchema } from './structural.ts';
+export * from './validate.ts';
