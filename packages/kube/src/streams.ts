@@ -110,12 +110,14 @@ function outcome(socket: WebSocket, options: ExecOptions, doing: string): Promis
     socket.on('close', () => {
       if (status) {
         const code = exitCode(status);
-        if (code !== undefined) return resolve(code);
-        return reject(errorFromStatus(doing, status.code ?? 500, status));
+        if (code !== undefined) resolve(code);
+        else reject(errorFromStatus(doing, status.code ?? 500, status));
+        return;
       }
       const code = options.signal?.aborted ? 'Aborted' : 'Unreachable';
       reject(new KubeError(code, `${doing}: the connection ended before the command did`));
     });
+    socket.resume();
   });
 }
 
@@ -187,6 +189,7 @@ export async function portForward(client: Client, pod: ObjectRef, port: number):
     stream.destroy(new KubeError('Unreachable', `${doing}: the connection broke`, { cause })),
   );
   socket.on('close', () => stream.push(null));
+  socket.resume();
   return stream;
 }
 
@@ -205,10 +208,12 @@ async function connect(client: Client, path: string, protocols: string[], doing:
       ...(config.socketPath ? { socketPath: config.socketPath } : {}),
     },
   );
-  // The server may speak at once: what it says is kept until somebody listens.
-  socket.pause();
   await new Promise<void>((resolve, reject) => {
-    socket.once('open', resolve);
+    socket.once('open', () => {
+      // The server may speak at once: what it says is kept until the caller listens, and resumes.
+      socket.pause();
+      resolve();
+    });
     socket.once('unexpected-response', (_request, answer) => {
       const chunks: Buffer[] = [];
       answer.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -224,7 +229,6 @@ async function connect(client: Client, path: string, protocols: string[], doing:
       ),
     );
   });
-  queueMicrotask(() => socket.resume());
   return socket;
 }
 
