@@ -1,0 +1,13 @@
+import type { Stage } from './stage.ts';
+
+/** One thing that happens to a cluster, and what must be true afterwards. */
+export interface Scenario {
+  /** Short, for --only. */
+  name: string;
+  /** What happens, in a user's words. */
+  title: string;
+  /** `local`: only local mode can do it. `own`: a local mode of its own, since it breaks more than its cluster. */
+  needs?: 'local' | 'own';
+  timeoutMs?: number;
+  run(stage: Stage): Promise<void>;
+}

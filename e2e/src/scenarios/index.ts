@@ -1,0 +1,25 @@
+import type { Scenario } from '../scenario.ts';
+import { apiKilled } from './api-killed.ts';
+import { dataEmptied } from './data-emptied.ts';
+import { everythingKilled } from './everything-killed.ts';
+import { managerFrozen } from './manager-frozen.ts';
+import { operatorDown } from './operator-down.ts';
+import { podDeleted, replicaDeleted } from './pod-deleted.ts';
+import { podKilled } from './pod-killed.ts';
+import { postmasterKilled, postmasterKilledPipelining } from './postmaster-killed.ts';
+import { scaled } from './scaled.ts';
+
+/** All scenarios, in the order in which they run. */
+export const scenarios: Scenario[] = [
+  postmasterKilled,
+  postmasterKilledPipelining,
+  podKilled,
+  managerFrozen,
+  podDeleted,
+  replicaDeleted,
+  dataEmptied,
+  operatorDown,
+  scaled,
+  apiKilled,
+  everythingKilled,
+];

@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import type { Scenario } from '../scenario.ts';
+
+export const podKilled: Scenario = {
+  name: 'pod-killed',
+  title: "all processes in the primary's pod are killed with SIGKILL",
+  async run(stage) {
+    await stage.createCluster();
+    const writer = await stage.startWriter();
+    const primary = await stage.primary();
+    const since = stage.now();
+    await stage.killEverything(primary);
+    const next = await stage.newPrimary(primary);
+    stage.note(`${primary} -> ${next}`);
+    await stage.written(writer, 300);
+    await stage.ready();
+    await stage.check(writer, since);
+    assert.equal(await stage.sql('SELECT pg_is_in_recovery()', ['--instance', primary]), 't');
+  },
+};

@@ -1,0 +1,266 @@
+/** What a scenario acts on: a namespace of its own, and a user's means. */
+import assert from 'node:assert/strict';
+import { names, readLease } from '@pgherd/api';
+import { ClusterKind, type ClusterObject, waitFor, waitUntilReady } from '@pgherd/cli';
+import { accessFromHost, accessInside } from '@pgherd/cli/access';
+import { captureInPod } from '@pgherd/cli/pod-exec';
+import { killPod } from '@pgherd/cli/pod-processes';
+import type { WriterSettings } from '@pgherd/cli/writer/settings';
+import { type RunningWriter, startWriter } from '@pgherd/cli/writer/start';
+import { type Client, kinds, type Pod } from '@pgherd/kube';
+import { type CommandResult, kubectl, runCli, type World } from './world.ts';
+import { startPodWriter } from './writer-pod.ts';
+
+const READY_MS = 120_000;
+const TABLE = 'writes';
+
+export interface WriterOptions {
+  paceMs?: number;
+  pipeline?: number;
+  /** Where it runs: in the pod network (default), or on the host through the relay of local mode. */
+  place?: 'pod' | 'host';
+}
+
+export interface Verdict {
+  outageMs: number;
+  acknowledged: number;
+}
+
+export class Stage {
+  readonly world: World;
+  readonly namespace: string;
+  readonly cluster: string;
+  readonly notes: string[] = [];
+  verdict: Verdict | undefined;
+  private readonly writers = new Set<RunningWriter>();
+
+  constructor(world: World, namespace: string, cluster = 'c') {
+    this.world = world;
+    this.namespace = namespace;
+    this.cluster = cluster;
+  }
+
+  get client(): Client {
+    return this.world.client;
+  }
+
+  /** Milliseconds since 1970 by the clock that the writer uses. */
+  now(): number {
+    return performance.timeOrigin + performance.now();
+  }
+
+  /** A line for the report of this scenario. */
+  note(text: string): void {
+    this.notes.push(text);
+  }
+
+  cli(args: string[], options: { input?: string; timeoutMs?: number } = {}): Promise<CommandResult> {
+    return runCli(this.world, [...args, '-n', this.namespace], options);
+  }
+
+  kubectl(args: string[], options: { input?: string; timeoutMs?: number } = {}): Promise<CommandResult> {
+    return kubectl(this.world, ['-n', this.namespace, ...args], options);
+  }
+
+  /** Makes a cluster with synchronous replication (any 1 where it has replicas) and waits until it is ready. */
+  async createCluster(spec: Record<string, unknown> = {}): Promise<ClusterObject> {
+    const instances = (spec.instances as number | undefined) ?? 3;
+    const synchronous = instances > 1 ? { synchronous: { method: 'any', number: 1 } } : {};
+    const manifest = {
+      apiVersion: 'pgherd.io/v1',
+      kind: 'Cluster',
+      metadata: { name: this.cluster, namespace: this.namespace },
+      spec: { instances, storage: { size: '1Gi' }, postgresql: synchronous, ...spec },
+    };
+    await this.client.create(ClusterKind, manifest as unknown as ClusterObject, {
+      fieldValidation: 'Strict',
+    });
+    return this.ready();
+  }
+
+  /** Waits until the cluster is ready, all instances included. */
+  ready(timeoutMs = READY_MS): Promise<ClusterObject> {
+    return waitUntilReady(this.client, this.namespace, this.cluster, { timeoutMs });
+  }
+
+  async scale(instances: number): Promise<void> {
+    await this.client.patch(
+      ClusterKind,
+      { namespace: this.namespace, name: this.cluster },
+      { type: 'merge', body: { spec: { instances } } },
+    );
+  }
+
+  async getCluster(): Promise<ClusterObject> {
+    return this.client.get(ClusterKind, { namespace: this.namespace, name: this.cluster });
+  }
+
+  /** The instance that holds the Lease. */
+  async primary(): Promise<string> {
+    return waitFor(async () => (await this.leader()) ?? undefined, {
+      timeoutMs: 30_000,
+      everyMs: 50,
+      describe: () => 'nobody holds the Lease',
+    });
+  }
+
+  async leader(): Promise<string | undefined> {
+    const lease = await this.client.get(kinds.Lease, {
+      namespace: this.namespace,
+      name: names(this.cluster).lease,
+    });
+    const record = readLease(lease as Parameters<typeof readLease>[0]);
+    return record.holder ? record.leader?.name : undefined;
+  }
+
+  async instances(): Promise<Pod[]> {
+    const { items } = await this.client.list(kinds.Pod, {
+      namespace: this.namespace,
+      labelSelector: `pgherd.io/cluster=${this.cluster},pgherd.io/instance`,
+    });
+    return items;
+  }
+
+  async replicas(): Promise<string[]> {
+    const primary = await this.primary();
+    return (await this.instances()).map((pod) => pod.metadata.name).filter((name) => name !== primary);
+  }
+
+  pod(name: string): Promise<Pod> {
+    return this.client.get(kinds.Pod, { namespace: this.namespace, name });
+  }
+
+  /** Waits until another instance than `old` leads, and returns its name. */
+  newPrimary(old: string, timeoutMs = 40_000): Promise<string> {
+    return waitFor(
+      async () => {
+        const leader = await this.leader();
+        return leader && leader !== old ? leader : undefined;
+      },
+      { timeoutMs, everyMs: 50, describe: () => `nobody has taken over from ${old}` },
+    );
+  }
+
+  /** Runs a shell command in an instance's container and returns what it printed. */
+  async inPod(pod: string, script: string): Promise<string> {
+    const result = await captureInPod(this.client, { metadata: { name: pod, namespace: this.namespace } }, [
+      'sh',
+      '-c',
+      script,
+    ]);
+    assert.equal(result.code, 0, `in ${pod}: ${script}\n${result.stderr}`);
+    return result.stdout.trim();
+  }
+
+  /** Kills the postmaster of an instance with SIGKILL; its backends live on. */
+  killPostmaster(pod: string): Promise<string> {
+    return this.inPod(pod, 'kill -9 "$(head -n 1 "$PGDATA/postmaster.pid")"');
+  }
+
+  /** Sends a signal to the instance manager, which is no child of the kubelet's but of the guard. */
+  signalManager(pod: string, signal: string): Promise<string> {
+    const find =
+      'for p in /proc/[0-9]*; do tr "\\0" " " <$p/cmdline 2>/dev/null | grep -q "^[^ ]*node .*manager\\.mjs *$" && basename $p; done';
+    return this.inPod(
+      pod,
+      `pids=$(${find}); [ -n "$pids" ] || { echo "no manager found" >&2; exit 1; }; kill -${signal} $pids`,
+    );
+  }
+
+  /** Kills every process of a pod with SIGKILL: from the machine where it runs on this one, else from inside. */
+  async killEverything(pod: string): Promise<void> {
+    await this.killEverythingOf(await this.pod(pod));
+  }
+
+  async killEverythingOf({ metadata, spec }: Pod): Promise<void> {
+    if (killPod(metadata.uid ?? '') > 0) return;
+    const container = spec?.containers[0]?.name;
+    await captureInPod(this.client, { metadata }, ['sh', '-c', 'kill -9 -1'], { container }).catch(
+      () => undefined,
+    );
+  }
+
+  /** Runs SQL as superuser through `pgherd psql`; returns what psql prints unaligned. */
+  async sql(query: string, where: string[] = []): Promise<string> {
+    const result = await this.cli([
+      'psql',
+      this.cluster,
+      ...where,
+      '--no-stdin',
+      '--',
+      '-XAtqc',
+      query,
+      this.database,
+    ]);
+    assert.equal(result.code, 0, `SQL: ${query}\n${result.stderr}`);
+    return result.stdout.trim();
+  }
+
+  readonly database = 'app';
+
+  /** Starts the recording writer and waits until it has written for a while. */
+  async startWriter(options: WriterOptions = {}): Promise<RunningWriter> {
+    await this.sql(
+      `CREATE TABLE IF NOT EXISTS ${TABLE} (id bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp()); GRANT ALL ON ${TABLE} TO app`,
+    );
+    const place = options.place ?? 'pod';
+    const access =
+      place === 'host' && this.world.state
+        ? await accessFromHost(this.client, this.world.state, this.namespace, this.cluster)
+        : await accessInside(this.client, this.namespace, this.cluster);
+    const settings: WriterSettings = {
+      ...access,
+      table: TABLE,
+      paceMs: options.paceMs ?? 5,
+      timeoutMs: 300,
+      pipeline: options.pipeline ?? 0,
+    };
+    const writer =
+      place === 'host' && this.world.state
+        ? startWriter(settings)
+        : await startPodWriter(this.client, this.namespace, settings);
+    this.writers.add(writer);
+    await this.written(writer, 200);
+    return writer;
+  }
+
+  /** Waits until so many more writes are acknowledged. */
+  async written(writer: RunningWriter, more: number, timeoutMs = 60_000): Promise<void> {
+    const { recording } = writer;
+    const goal = recording.acknowledged + more;
+    await waitFor(async () => recording.acknowledged >= goal, {
+      timeoutMs,
+      everyMs: 20,
+      describe: () => {
+        const last = recording.lost.at(-1)?.error ?? 'no error';
+        return `${recording.acknowledged} of ${goal} writes are acknowledged (${last})`;
+      },
+    });
+  }
+
+  /** Ends the writer, and checks that every acknowledged write is in the database. Notes the outage after `since`. */
+  async check(writer: RunningWriter, since: number): Promise<Verdict> {
+    const recording = await writer.stop();
+    this.writers.delete(writer);
+    const found = (await this.sql(`SELECT id FROM ${TABLE}`)).split('\n').filter(Boolean).map(Number);
+    const missing = recording.missing(found);
+    this.verdict = { outageMs: recording.longestOutage(since).ms, acknowledged: recording.acknowledged };
+    assert.deepEqual(missing, [], `${missing.length} acknowledged writes are missing`);
+    assert.ok(recording.acknowledged > 0, 'no write was acknowledged at all');
+    return this.verdict;
+  }
+
+  /** When PostgreSQL was started in each instance. */
+  async startTimes(): Promise<Record<string, string>> {
+    const pods = (await this.instances()).map((pod) => pod.metadata.name).sort();
+    const times = await Promise.all(
+      pods.map((pod) => this.sql('SELECT pg_postmaster_start_time()', ['--instance', pod])),
+    );
+    return Object.fromEntries(pods.map((pod, i) => [pod, times[i] ?? '']));
+  }
+
+  /** Ends writers that a failed scenario left. */
+  async end(): Promise<void> {
+    await Promise.allSettled([...this.writers].map((writer) => writer.stop()));
+  }
+}
