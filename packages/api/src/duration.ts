@@ -37,7 +37,7 @@ const STEPS = [
 
 /** A duration for people, its two largest units: `1h30m`, `5s`, `340ms`. */
 export function formatDuration(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)}ms`;
+  if (Math.round(ms) < 1_000) return `${Math.round(ms)}ms`;
   let rest = Math.round(ms / 1_000) * 1_000;
   const parts: string[] = [];
   for (const [unit, size] of STEPS) {

@@ -14,17 +14,22 @@ class Quantity {
   }
 }
 
-const environment = new Environment({ unlistedVariablesAreDyn: true })
-  .registerType('Quantity', Quantity)
-  .registerFunction('isQuantity(string): bool', (text: string) => tryParseQuantity(text) !== undefined)
-  .registerFunction('quantity(string): Quantity', (text: string) => new Quantity(text))
-  .registerFunction('Quantity.compareTo(Quantity): int', (a: Quantity, b: Quantity) =>
-    BigInt(compareQuantities(a.text, b.text)),
-  )
-  .registerFunction(
-    'Quantity.isGreaterThan(Quantity): bool',
-    (a: Quantity, b: Quantity) => compareQuantities(a.text, b.text) > 0,
-  );
+/** Adds what Kubernetes' CEL has beyond the language, as far as our rules use it. */
+export function ruleEnvironment(environment: Environment): Environment {
+  return environment
+    .registerType('Quantity', Quantity)
+    .registerFunction('isQuantity(string): bool', (text: string) => tryParseQuantity(text) !== undefined)
+    .registerFunction('quantity(string): Quantity', (text: string) => new Quantity(text))
+    .registerFunction('Quantity.compareTo(Quantity): int', (a: Quantity, b: Quantity) =>
+      BigInt(compareQuantities(a.text, b.text)),
+    )
+    .registerFunction(
+      'Quantity.isGreaterThan(Quantity): bool',
+      (a: Quantity, b: Quantity) => compareQuantities(a.text, b.text) > 0,
+    );
+}
+
+const environment = ruleEnvironment(new Environment({ unlistedVariablesAreDyn: true }));
 
 type Evaluate = (context: Record<string, unknown>) => unknown;
 const parsed = new Map<string, Evaluate>();
@@ -58,19 +63,10 @@ function childSchema(schema: StructuralSchema | undefined, name: string): Struct
 export interface BrokenRule {
   /** Path of the field to blame, for example spec.storage.size. */
   field: string;
+  /** Where in the schema the rule stands: the path with `[]` for items. */
+  place: string;
   rule: Rule;
   message: string;
-}
-
-function messageOf(rule: Rule, context: Record<string, unknown>): string {
-  if (!rule.messageExpression) return rule.message;
-  try {
-    const message = evaluate(rule.messageExpression, context);
-    return typeof message === 'string' && message !== '' ? message : rule.message;
-  } catch {
-    // As the API server does: a message that cannot be made is replaced by the fixed one.
-    return rule.message;
-  }
 }
 
 /** True when `rule` compares with the object's previous state. */
@@ -102,7 +98,8 @@ export function brokenRules(schema: StructuralSchema, value: unknown, old: unkno
     if (isTransition(rule) && old === undefined) continue;
     const context = { self: toCel(schema, value), oldSelf: toCel(schema, old) };
     if (obeys(rule, context)) continue;
-    broken.push({ field: join(path, rule.fieldPath), rule, message: messageOf(rule, context) });
+    const place = path.replace(/\[\d+\]/g, '[]');
+    broken.push({ field: join(path, rule.fieldPath), place, rule, message: rule.message });
   }
   if (Array.isArray(value)) {
     // Items of plain lists have no identity, so no old value either.

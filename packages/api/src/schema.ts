@@ -6,14 +6,18 @@
  */
 import { type Static, type TObject, type TProperties, type TSchema, type TUnsafe, Type } from 'typebox';
 
-/** One rule of `x-kubernetes-validations`: evaluated by the API server, and by `validateCluster`. */
+/**
+ * One rule of `x-kubernetes-validations`: evaluated by the API server, and by `validateCluster`.
+ *
+ * An API server refuses a rule whose worst case could cost too much. So rules loop only over lists and maps with a
+ * bound, call string functions only on text with a maxLength, and never on what `self[key]` gives: its length is
+ * not known beforehand.
+ */
 export interface Rule {
   /** A CEL expression over `self` (and `oldSelf`) that must be true. */
   rule: string;
   /** Said when it is not: what is wrong and what to do. */
   message: string;
-  /** A CEL expression that gives a more exact message; `message` is said where it fails. */
-  messageExpression?: string;
   /** Which field is to blame, relative to where the rule stands, for example `.size`. */
   fieldPath?: string;
   reason?: 'FieldValueInvalid' | 'FieldValueForbidden' | 'FieldValueRequired' | 'FieldValueDuplicate';
