@@ -200,7 +200,11 @@ test('after the postmaster is killed its backends live; certain death ends them 
   await until('the busy one', async () => {
     const other = await session(two);
     return (
-      (await other.query("select 1 from pg_stat_activity where query like 'do $$ begin loop%' and state = 'active'")).length > 0
+      (
+        await other.query(
+          "select 1 from pg_stat_activity where query like 'do $$ begin loop%' and state = 'active'",
+        )
+      ).length > 0
     );
   });
   process.kill(two.server.pid!, 'SIGKILL');

@@ -29,7 +29,6 @@ export const logSettings: Settings = {
   log_destination: 'stderr',
   logging_collector: 'off',
   log_line_prefix: `${START}%m${BETWEEN}%p${BETWEEN}%e${BETWEEN}%u${BETWEEN}%d${BETWEEN}%a${BETWEEN}%r${BETWEEN}`,
-  log_timezone: 'UTC',
 };
 
 const PARTS: Record<string, 'detail' | 'hint' | 'context' | 'statement'> = {

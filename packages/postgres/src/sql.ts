@@ -14,7 +14,8 @@ export interface SessionOptions {
   connectTimeoutMs?: number;
   /** Default bound of one query. */
   queryTimeoutMs?: number;
-  tls?: { ca: string; cert: string; key: string; servername: string };
+  password?: string;
+  tls?: { ca: string; cert?: string; key?: string; servername: string };
 }
 
 export type Row = Record<string, unknown>;
@@ -33,6 +34,7 @@ export async function openSession(o: SessionOptions): Promise<Session> {
     port: o.port,
     user: o.user,
     database: o.database,
+    ...(o.password === undefined ? {} : { password: o.password }),
     application_name: o.applicationName ?? 'pgherd',
     connectionTimeoutMillis: o.connectTimeoutMs ?? 1000,
     ssl: o.tls ? { ...o.tls, rejectUnauthorized: true } : false,

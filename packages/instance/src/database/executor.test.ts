@@ -1,0 +1,286 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { openSession, processesIn, type Session } from '@pgherd/postgres';
+import { freePort, killAllIn, quiet, testFolder, until } from '@pgherd/postgres/testing';
+import { initialiseSpec } from '../bootstrap/plan.ts';
+import { copyTls, makeTls, testSpec } from '../testing.ts';
+import { openDatabase } from './executor.ts';
+import { type Layout, tlsFiles } from './layout.ts';
+import type { Database, Upstream } from './types.ts';
+
+const folder = testFolder();
+const pgdatas: string[] = [];
+const sessions: Session[] = [];
+const databases = new Map<string, Database>();
+const spec = testSpec(
+  { pg_hba: ['hostssl app app 127.0.0.0/8 scram-sha-256'] },
+  {
+    database: 'app',
+    postInitApplicationSQL: ['create table t (id int primary key)', 'alter table t owner to app'],
+  },
+);
+const port = await freePort();
+const signal = new AbortController().signal;
+const STOP = { fastMs: 5000, immediateMs: 1000 };
+
+const serial = (name: string) => Number(name.slice(-1));
+const at = (name: string): Upstream => ({ name, address: `127.0.0.${10 + serial(name)}` });
+const layoutOf = (name: string): Layout => ({
+  pgdata: join(folder, name, 'pgdata'),
+  ...(name === 'demo-2' ? { walDir: join(folder, name, 'wal', 'pg_wal') } : {}),
+  notes: join(folder, name, 'pgherd'),
+  sockets: join(folder, `s${serial(name)}`),
+  run: join(folder, `run${serial(name)}`),
+  tls: join(folder, `run${serial(name)}`, 'tls'),
+});
+
+async function open(name: string): Promise<Database> {
+  const layout = layoutOf(name);
+  pgdatas.push(layout.pgdata);
+  const database = await openDatabase({
+    instance: name,
+    cluster: 'demo',
+    layout,
+    port,
+    listenAddresses: at(name).address,
+    serverName: 'demo-rw',
+    log: quiet,
+  });
+  await database.applySettings(spec);
+  databases.set(name, database);
+  return database;
+}
+
+async function app(name: string, database = 'app'): Promise<Session> {
+  const ca = readFileSync(tlsFiles(layoutOf(name).tls).ca, 'utf8');
+  const session = await openSession({
+    host: at(name).address,
+    port,
+    user: 'app',
+    database,
+    password: 'secret',
+    tls: { ca, servername: 'demo-rw' },
+  });
+  sessions.push(session);
+  return session;
+}
+
+const member = (name: string, upstream: string | null) => ({
+  upstream: upstream === null ? null : at(upstream),
+  applicationName: name,
+});
+
+const streams = (name: string) =>
+  until(`${name} to stream`, async () => (await databases.get(name)!.observe()).streaming);
+
+let one: Database;
+let two: Database;
+let three: Database;
+
+before(async () => {
+  makeTls(layoutOf('demo-1').tls, ['demo-rw', 'demo-r']);
+  copyTls(layoutOf('demo-1').tls, layoutOf('demo-2').tls);
+  copyTls(layoutOf('demo-1').tls, layoutOf('demo-3').tls);
+  [one, two, three] = await Promise.all([open('demo-1'), open('demo-2'), open('demo-3')]);
+});
+
+after(async () => {
+  for (const session of sessions) session.close();
+  for (const database of databases.values()) await database.die().catch(() => undefined);
+  killAllIn(...pgdatas);
+});
+
+test('an initialisation that fails in the user SQL says where and why, and leaves nothing', async () => {
+  const bad = initialiseSpec(testSpec({}, { postInitSQL: ['select 1', 'select * from nowhere'] }), {
+    ownerPassword: 'secret',
+    sql: { postInit: [], postInitApplication: [], postInitTemplate: [] },
+  });
+  await assert.rejects(one.initialise(bad), (error: Error & { code: string }) => {
+    assert.equal(error.code, 'BootstrapSQLFailed');
+    assert.match(
+      error.message,
+      /postInitSQL\[1\] "select \* from nowhere": relation "nowhere" does not exist \(SQLSTATE 42P01\)/,
+    );
+    return true;
+  });
+  assert.equal(one.view().data, 'empty');
+  assert.deepEqual(processesIn(layoutOf('demo-1').pgdata), []);
+});
+
+test('initialised, claimed and started, it takes writes of the application', async () => {
+  assert.equal(one.view().data, 'empty');
+  const { systemID } = await one.initialise(
+    initialiseSpec(spec, {
+      ownerPassword: 'secret',
+      sql: { postInit: [], postInitApplication: [], postInitTemplate: [] },
+    }),
+  );
+  assert.equal(one.view().data, 'unclaimed');
+  assert.equal(one.view().systemID, systemID);
+  assert.equal(one.view().process, 'stopped');
+  await one.claim();
+  assert.equal(one.view().data, 'present');
+  await one.startPrimary({ syncNames: '' });
+  assert.equal(one.view().inRecovery, false);
+  await (await app('demo-1')).query('insert into t values (1)');
+  await one.ensureSlots(['demo-1', 'demo-2', 'demo-3']);
+});
+
+test('two copy in parallel and stream', async () => {
+  const incarnation = one.view().incarnation;
+  await Promise.all([
+    two.copy({ source: at('demo-1') }, signal),
+    three.copy({ source: at('demo-1') }, signal),
+  ]);
+  assert.equal(two.view().data, 'present');
+  assert.notEqual(two.view().incarnation, incarnation);
+  assert.notEqual(two.view().incarnation, three.view().incarnation);
+  await Promise.all([
+    two.startStandby(member('demo-2.joining', 'demo-1')),
+    three.startStandby(member('demo-3', 'demo-1')),
+  ]);
+  await Promise.all([streams('demo-2'), streams('demo-3')]);
+  const { replication } = await one.observe();
+  assert.deepEqual(
+    replication.map((row) => row.name),
+    ['demo-2.joining', 'demo-3'],
+  );
+  await two.follow(member('demo-2', 'demo-1'));
+  await until('the name of a member', async () =>
+    (await one.observe()).replication.some((row) => row.name === 'demo-2' && row.state === 'streaming'),
+  );
+});
+
+test('with a rule in force, commits wait for a standby', async () => {
+  await one.setSync('ANY 1 ("demo-2","demo-3")');
+  const session = await app('demo-1');
+  await session.query('insert into t values (2)');
+  await one.setSync('ANY 1 ("nobody")');
+  await assert.rejects(session.query('insert into t values (3)', [], 300), { code: 'SqlTimeout' });
+  await one.setSync('ANY 1 ("demo-2","demo-3")');
+  assert.equal(one.view().syncNames, 'ANY 1 ("demo-2","demo-3")');
+});
+
+test('a standby that is cut from its upstream has no receiver and knows all it has', async () => {
+  await two.follow(member('demo-2', null));
+  const view = await two.observe();
+  assert.equal(view.receiverRunning, false);
+  assert.ok(view.receivedLsn);
+  await until('all to be replayed', async () => (await two.observe()).replayedAll === true);
+});
+
+test('a switchover: old one stopped, new one promoted, the others follow', async () => {
+  await two.follow(member('demo-2', 'demo-1'));
+  await streams('demo-2');
+  await one.stop(STOP);
+  assert.equal(one.view().cleanShutdown, true);
+  const begin = performance.now();
+  const { timeline } = await two.promote({ syncNames: 'ANY 1 ("demo-1","demo-3")' });
+  const promoted = performance.now() - begin;
+  assert.equal(timeline, 2);
+  assert.ok(promoted < 1000, `promotion took ${promoted} ms`);
+  await two.ensureSlots(['demo-1', 'demo-2', 'demo-3']);
+  await three.follow(member('demo-3', 'demo-2'));
+  await one.startStandby(member('demo-1', 'demo-2'));
+  await Promise.all([streams('demo-1'), streams('demo-3')]);
+  await (await app('demo-2')).query('insert into t values (4)');
+  await two.checkpoint();
+  assert.equal((await one.observe()).timeline, 2);
+});
+
+test('killed while it wrote alone, the old primary is rewound and follows', async () => {
+  await two.setSync('');
+  await (await app('demo-2')).query('insert into t values (5)');
+  await one.stop(STOP);
+  await three.stop(STOP);
+  await (await app('demo-2')).query('insert into t values (6)');
+  const exits: boolean[] = [];
+  two.onExit((info) => exits.push(info.expected));
+  process.kill(
+    Number(readFileSync(join(layoutOf('demo-2').pgdata, 'postmaster.pid'), 'utf8').split('\n')[0]),
+    'SIGKILL',
+  );
+  await until('the exit', () => exits.length === 1);
+  assert.deepEqual(exits, [false]);
+  await two.die();
+  assert.equal(two.view().process, 'stopped');
+  assert.equal(two.view().cleanShutdown, false);
+
+  await one.startStandby(member('demo-1', null));
+  await until('all replayed', async () => (await one.observe()).replayedAll === true);
+  assert.equal((await one.promote({ syncNames: '' })).timeline, 3);
+  await one.ensureSlots(['demo-2', 'demo-3']);
+  const checkpoint = one.checkpoint();
+  const { discarded } = await two.rewind({ source: at('demo-1') }, signal);
+  await checkpoint;
+  assert.ok(discarded);
+  const incarnation = two.view().incarnation;
+  await two.startStandby(member('demo-2', 'demo-1'));
+  await streams('demo-2');
+  assert.equal(two.view().incarnation, incarnation);
+  const session = await app('demo-2');
+  await (await app('demo-1')).query('insert into t values (7)');
+  await until('the new row', async () => (await session.query('select from t where id = 7')).length === 1);
+  assert.equal((await session.query('select from t where id = 6')).length, 0);
+});
+
+test('a setting that PostgreSQL refuses is named and taken back', async () => {
+  await assert.rejects(
+    one.applySettings(testSpec({ parameters: { work_mem: 'much' } })),
+    (error: Error & { code: string }) => {
+      assert.equal(error.code, 'BadSettings');
+      assert.match(error.message, /work_mem/);
+      return true;
+    },
+  );
+  assert.deepEqual(
+    await one.applySettings(testSpec({ parameters: { shared_buffers: '16MB', work_mem: '8MB' } })),
+    { pendingRestart: false },
+  );
+  assert.deepEqual(await one.applySettings(testSpec({ parameters: { shared_buffers: '24MB' } })), {
+    pendingRestart: true,
+  });
+  assert.equal(one.view().pendingRestart, true);
+});
+
+test('passwords change, and only when they differ', async () => {
+  const position = async () => (await one.observe()).currentLsn;
+  await one.ensureApplication(spec, { app: { username: 'app', password: 'other' } });
+  await assert.rejects(app('demo-1'), /password authentication failed/);
+  await one.ensureApplication(spec, { app: { username: 'app', password: 'secret' } });
+  await app('demo-1');
+  const before = await position();
+  await one.ensureApplication(spec, { app: { username: 'app', password: 'secret' } });
+  assert.equal(await position(), before);
+});
+
+test('no one comes in without TLS, nor as superuser', async () => {
+  await assert.rejects(
+    openSession({ host: at('demo-1').address, port, user: 'app', database: 'app', password: 'secret' }),
+    /no encryption/,
+  );
+});
+
+test('a data directory emptied while the server runs is noticed, and copied anew', async () => {
+  await until('the third to be stopped', () => three.view().process === 'stopped');
+  await three.wipeForCopy();
+  assert.equal(three.view().data, 'empty');
+  const copy = new AbortController();
+  const running = three.copy({ source: at('demo-1') }, copy.signal);
+  copy.abort();
+  await assert.rejects(running, { code: 'Cancelled' });
+  assert.equal(three.view().data, 'empty');
+  await three.copy({ source: at('demo-1') }, signal);
+  await three.startStandby(member('demo-3', 'demo-1'));
+  await streams('demo-3');
+  const { rmSync } = await import('node:fs');
+  rmSync(join(layoutOf('demo-3').pgdata, 'global'), { recursive: true });
+  assert.equal((await three.observe()).data, 'damaged');
+  await three.die();
+  await three.wipeForCopy();
+  await three.copy({ source: at('demo-1') }, signal);
+  await three.startStandby(member('demo-3', 'demo-1'));
+  await streams('demo-3');
+});

@@ -1,0 +1,85 @@
+import type { InstanceReport } from '@pgherd/api';
+import type { Session } from '@pgherd/postgres';
+import type { DatabaseView } from './types.ts';
+
+/** One query, for it runs every second or two. `.copy` is what a copying instance calls its connections. */
+const QUERY = `
+select r.recovery,
+  case when r.recovery then null else pg_current_wal_lsn()::text end as current_lsn,
+  case when r.recovery then null else pg_walfile_name(pg_current_wal_insert_lsn()) end as wal_file,
+  pg_last_wal_receive_lsn()::text as received_lsn,
+  pg_last_wal_replay_lsn()::text as replayed_lsn,
+  w.status as receiver, w.received_tli,
+  (select timeline_id from pg_control_checkpoint()) as control_timeline,
+  (select min_recovery_end_timeline from pg_control_recovery()) as recovery_timeline,
+  case when r.recovery then
+    (select wait_event from pg_stat_activity where backend_type = 'startup') end as startup_wait,
+  current_setting('synchronous_standby_names') as sync_names,
+  (select json_agg(json_build_object('name', application_name, 'address', host(client_addr), 'state', state,
+     'syncState', sync_state, 'sentLsn', sent_lsn, 'flushLsn', flush_lsn, 'replayLsn', replay_lsn)
+     order by application_name)
+   from pg_stat_replication where application_name not like '%.copy') as replication
+from (select pg_is_in_recovery() as recovery) r left join pg_stat_wal_receiver w on true`;
+
+interface Answer extends Record<string, unknown> {
+  recovery: boolean;
+  current_lsn: string | null;
+  wal_file: string | null;
+  received_lsn: string | null;
+  replayed_lsn: string | null;
+  receiver: string | null;
+  received_tli: number | null;
+  control_timeline: number;
+  recovery_timeline: number | null;
+  startup_wait: string | null;
+  sync_names: string;
+  replication: { [K in keyof InstanceReport['replication'][number]]: string | null }[] | null;
+}
+
+export type SqlView = Pick<
+  DatabaseView,
+  | 'inRecovery'
+  | 'currentLsn'
+  | 'receivedLsn'
+  | 'replayedLsn'
+  | 'replayedAll'
+  | 'streaming'
+  | 'receiverRunning'
+  | 'replication'
+  | 'syncNames'
+  | 'timeline'
+>;
+
+/** What the running server says of itself; throws PostgresError when it does not answer in time. */
+export async function observeSql(session: Session, timeoutMs: number): Promise<SqlView> {
+  const [row] = await session.query<Answer>(QUERY, [], timeoutMs);
+  return toView(row!);
+}
+
+function toView(row: Answer): SqlView {
+  return {
+    inRecovery: row.recovery,
+    timeline: timelineOf(row),
+    ...present({ currentLsn: row.current_lsn, receivedLsn: row.received_lsn, replayedLsn: row.replayed_lsn }),
+    // These two waits are where recovery sits once it has read everything there is.
+    ...(row.recovery
+      ? { replayedAll: /^Recovery(WalStream|WalAll|RetrieveRetryInterval)$/.test(row.startup_wait ?? '') }
+      : {}),
+    streaming: row.receiver === 'streaming',
+    receiverRunning: row.receiver !== null,
+    replication: (row.replication ?? []).map((r) => present(r)) as unknown as InstanceReport['replication'],
+    syncNames: row.sync_names,
+  };
+}
+
+/** The control file lags behind: it learns of a new timeline with the next checkpoint or restart point. */
+function timelineOf(row: Answer): number {
+  if (row.wal_file !== null) return Number.parseInt(row.wal_file.slice(0, 8), 16);
+  return Math.max(row.control_timeline, row.recovery_timeline ?? 0, row.received_tli ?? 0);
+}
+
+function present<T extends Record<string, unknown>>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null)) as {
+    [K in keyof T]?: NonNullable<T[K]>;
+  };
+}

@@ -1,0 +1,92 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Logger, type Postgres, PostgresError, type Session } from '@pgherd/postgres';
+import { InstanceError } from '../errors.ts';
+
+const LOOK_MS = 3;
+const RECEIVER_MS = 10_000;
+const RELOAD_MS = 2000;
+
+/** Waits until the WAL receiver is gone, after a reload that took its upstream away. */
+export async function cutReceiver(session: Session): Promise<void> {
+  const end = performance.now() + RECEIVER_MS;
+  for (;;) {
+    const [row] = await session.query<{ done: boolean }>(
+      `select current_setting('primary_conninfo') = ''
+         and not exists (select from pg_stat_activity where backend_type = 'walreceiver') as done`,
+    );
+    if (row?.done) return;
+    if (performance.now() > end) {
+      throw new InstanceError(
+        'FollowTimeout',
+        `cutting the WAL receiver: it still runs after ${RECEIVER_MS} ms`,
+      );
+    }
+    await sleep(LOOK_MS);
+  }
+}
+
+/**
+ * Keeps exactly these of our slots. None reserves WAL before its replica has connected; a slot that a former
+ * life as primary left behind on a standby is made anew, or it would keep WAL back for ever.
+ */
+export async function ensureSlots(session: Session, wanted: string[]): Promise<void> {
+  const slots = await session.query<{ name: string; active: boolean; stale: boolean }>(
+    `select slot_name as name, active, pg_is_in_recovery() and restart_lsn is not null as stale
+     from pg_replication_slots where slot_type = 'physical' and slot_name like '\\_pgherd\\_%'`,
+  );
+  const there = new Set<string>();
+  for (const { name, active, stale } of slots) {
+    if (active || (wanted.includes(name) && !stale) || !(await dropSlot(session, name))) there.add(name);
+  }
+  for (const name of wanted.filter((slot) => !there.has(slot))) {
+    await session.query('select pg_create_physical_replication_slot($1)', [name]);
+  }
+}
+
+/** False when someone uses it at this moment. */
+async function dropSlot(session: Session, name: string): Promise<boolean> {
+  try {
+    await session.query('select pg_drop_replication_slot($1)', [name]);
+    return true;
+  } catch (error) {
+    // 55006: in use; 42704: gone meanwhile.
+    if (error instanceof PostgresError && error.sqlState === '55006') return false;
+    if (error instanceof PostgresError && error.sqlState === '42704') return true;
+    throw error;
+  }
+}
+
+/**
+ * Reloads the settings and returns whether some of them wait for a restart.
+ * Throws InstanceError `BadSettings` naming the lines that PostgreSQL refused; it goes on with what it had.
+ */
+export async function applyReload(session: Session, pg: Postgres, log: Logger): Promise<boolean> {
+  const loaded = async () => (await session.query('select pg_conf_load_time()::text as at'))[0]?.at;
+  const before = await loaded();
+  pg.reload();
+  const end = performance.now() + RELOAD_MS;
+  while ((await loaded()) === before) {
+    if (performance.now() > end) break; // A file with a syntax error leaves the load time as it was.
+    await sleep(LOOK_MS);
+  }
+  const wrong = await session.query<{ what: string }>(
+    `select coalesce(name || ' = ' || setting || ': ', '') || error as what
+     from pg_file_settings f where error is not null and sourcefile like '%/pgherd.conf'
+       and not exists (select from pg_settings s where s.name = lower(f.name) and s.pending_restart)
+     union all select 'pg_hba.conf line ' || line_number || ': ' || error from pg_hba_file_rules where error is not null`,
+  );
+  if (wrong.length > 0) {
+    throw new InstanceError(
+      'BadSettings',
+      `applying the settings: ${wrong.map((row) => row.what).join('; ')}`,
+      {
+        hint: 'correct spec.postgresql; PostgreSQL goes on with the values it had',
+      },
+    );
+  }
+  const [row] = await session.query<{ n: string; names: string | null }>(
+    "select count(*) as n, string_agg(name, ', ') as names from pg_settings where pending_restart",
+  );
+  if (Number(row!.n) > 0) log.info({ settings: row!.names }, 'settings wait for a restart');
+  return Number(row!.n) > 0;
+}

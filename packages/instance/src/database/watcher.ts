@@ -1,0 +1,170 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ControlData, isCleanShutdown, type Postgres, type Session } from '@pgherd/postgres';
+import type { Layout } from './layout.ts';
+import { observeSql, type SqlView } from './observe.ts';
+import type { DatabaseView } from './types.ts';
+import { isEmpty, readNote, writeNote } from './volume.ts';
+
+const SQL_MS = 800;
+
+type DataFacts = Pick<
+  DatabaseView,
+  | 'data'
+  | 'damage'
+  | 'incarnation'
+  | 'systemID'
+  | 'timeline'
+  | 'controlState'
+  | 'checkpointLsn'
+  | 'cleanShutdown'
+>;
+
+/** Looks at the database: at the volume while it is stopped, by SQL while it runs. */
+export class Watcher {
+  readonly #pg: Postgres;
+  readonly #layout: Layout;
+  #view: DatabaseView;
+  #running: Promise<DatabaseView> | undefined;
+  #session: Session | undefined;
+  #facts: DataFacts | undefined;
+  #upstream: string | undefined;
+  #copying = false;
+  #pendingRestart = false;
+
+  constructor(pg: Postgres, layout: Layout) {
+    this.#pg = pg;
+    this.#layout = layout;
+    this.#view = {
+      data: 'empty',
+      process: 'stopped',
+      sqlReachable: false,
+      streaming: false,
+      receiverRunning: false,
+      replication: [],
+      pendingRestart: false,
+      observedAt: 0,
+    };
+  }
+
+  view(): DatabaseView {
+    return this.#view;
+  }
+
+  /** The volume's content or the process has changed: the next look reads the control data again. */
+  changed(): void {
+    this.#facts = undefined;
+  }
+
+  follows(upstream: string | undefined): void {
+    this.#upstream = upstream;
+  }
+
+  copying(now: boolean): void {
+    this.#copying = now;
+    this.changed();
+    if (now) this.#view = { ...this.#view, data: 'copying' };
+  }
+
+  pendingRestart(now: boolean): void {
+    this.#pendingRestart = now;
+    this.#view = { ...this.#view, pendingRestart: now };
+  }
+
+  /** Calls that come while a look is under way get its result, unless the state has changed since it began. */
+  async observe(): Promise<DatabaseView> {
+    const running = this.#running;
+    if (running) {
+      await running;
+      if (this.#facts !== undefined) return this.#view;
+    }
+    this.#running ??= this.#look().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #look(): Promise<DatabaseView> {
+    const process = this.#pg.state;
+    const facts = await this.#data(process !== 'stopped');
+    const sql = process === 'running' ? await this.#sql() : undefined;
+    if (process !== 'running') this.#closeSession();
+    this.#view = {
+      ...facts,
+      process: this.#pg.state,
+      sqlReachable: sql !== undefined,
+      streaming: false,
+      receiverRunning: false,
+      replication: [],
+      ...(this.#upstream === undefined ? {} : { upstream: this.#upstream }),
+      pendingRestart: this.#pendingRestart,
+      version: this.#pg.version,
+      observedAt: performance.now(),
+      ...sql,
+    };
+    return this.#view;
+  }
+
+  async #sql(): Promise<SqlView | undefined> {
+    try {
+      if (!this.#session || this.#session.closed) {
+        this.#session = await this.#pg.session({ connectTimeoutMs: SQL_MS, queryTimeoutMs: SQL_MS });
+      }
+      return await observeSql(this.#session, SQL_MS);
+    } catch {
+      this.#closeSession();
+      return undefined;
+    }
+  }
+
+  #closeSession(): void {
+    this.#session?.close();
+    this.#session = undefined;
+  }
+
+  async #data(alive: boolean): Promise<DataFacts> {
+    if (this.#copying) return { data: 'copying' };
+    const known = this.#facts;
+    // The one thing looked at each time: a directory emptied under a running server.
+    if (known && this.#hasControlFile() === (known.data === 'present' || known.data === 'unclaimed'))
+      return known;
+    const facts = await this.#readFacts(alive);
+    this.#facts = facts;
+    return facts;
+  }
+
+  #hasControlFile(): boolean {
+    return existsSync(join(this.#layout.pgdata, 'global', 'pg_control'));
+  }
+
+  async #readFacts(alive: boolean): Promise<DataFacts> {
+    const note = await readNote(this.#layout);
+    if (note?.phase === 'initialising' || note?.phase === 'copying') return { data: 'empty' };
+    if (!this.#hasControlFile()) {
+      if (!alive && (await isEmpty(this.#layout.pgdata))) return { data: 'empty' };
+      return { data: 'damaged', damage: `${this.#layout.pgdata} has no control file` };
+    }
+    if (note?.phase === 'rewinding') return { data: 'damaged', damage: 'a rewind was interrupted' };
+    let control: ControlData;
+    try {
+      control = await this.#pg.controlData();
+    } catch (error) {
+      return { data: 'damaged', damage: (error as Error).message };
+    }
+    // Data without a note (a volume from elsewhere) count as nobody's copy: with an incarnation never seen.
+    const { incarnation } = note ?? (await writeNote(this.#layout, 'claimed'));
+    return {
+      data: note?.phase === 'unclaimed' ? 'unclaimed' : 'present',
+      incarnation,
+      systemID: control.systemID,
+      timeline: control.timeline,
+      ...(alive
+        ? {}
+        : {
+            controlState: control.state,
+            checkpointLsn: control.checkpointLsn,
+            cleanShutdown: isCleanShutdown(control.state),
+          }),
+    };
+  }
+}

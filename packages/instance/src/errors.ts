@@ -1,0 +1,27 @@
+/** What can go wrong in an instance; the codes are stable. PostgreSQL's own errors come as PostgresError. */
+export type InstanceErrorCode =
+  | 'Busy'
+  | 'Cancelled'
+  | 'DataNotEmpty'
+  | 'NotUnclaimed'
+  | 'NoSettings'
+  | 'BadSettings'
+  | 'BootstrapSQLFailed'
+  | 'ReferenceMissing'
+  | 'FollowTimeout'
+  | 'SourceNotReady'
+  | 'BadSecret'
+  | 'BadEnvironment';
+
+/** An error of the instance manager: what was being done to what, and what to do about it. */
+export class InstanceError extends Error {
+  readonly code: InstanceErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: InstanceErrorCode, message: string, details: { hint?: string; cause?: unknown } = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'InstanceError';
+    this.code = code;
+    this.hint = details.hint;
+  }
+}
