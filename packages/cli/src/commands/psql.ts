@@ -7,6 +7,9 @@ import { CliError } from '../errors.ts';
 import { example, withConnection } from '../options.ts';
 import { runInPod } from '../pod-exec.ts';
 
+/** Where PostgreSQL's Unix socket lies in an instance's container. */
+const SOCKETS = '/run/postgresql';
+
 interface PsqlOptions extends ConnectionOptions {
   replica?: boolean;
   instance?: string;
@@ -37,7 +40,7 @@ async function runPsql(name: string, args: string[], options: PsqlOptions): Prom
     '-U',
     'postgres',
     '-h',
-    '/run/pgherd',
+    SOCKETS,
     '-p',
     String(POSTGRES_PORT),
     ...withDatabase(given),

@@ -1,0 +1,1 @@
+export { type Measurement, median } from './measurement.ts';

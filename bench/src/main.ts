@@ -1,0 +1,52 @@
+/** `npm run bench -- bootstrap|throughput|steady`: ratios to a floor measured in the same run. */
+import { parseArgs } from 'node:util';
+import { stopAllWorlds } from '@pgherd/e2e';
+import { bootstrap } from './bootstrap.ts';
+import type { Measurement } from './measurement.ts';
+import { steady } from './steady.ts';
+import { throughput } from './throughput.ts';
+
+const measurements: Record<string, Measurement> = { bootstrap, throughput, steady };
+
+const USAGE = `Usage: npm run bench -- bootstrap|throughput|steady [-o json] [--runs N] [--seconds S]
+
+  bootstrap   from apply to three ready instances, over a bare shell script
+  throughput  pgbench with 8 clients, over the same PostgreSQL without pgherd
+  steady      writes to the API, memory and CPU of a cluster that does nothing
+
+Example:
+  npm run bench -- bootstrap --runs 5 -o json`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    output: { type: 'string', short: 'o' },
+    runs: { type: 'string' },
+    seconds: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  },
+});
+const measurement = measurements[positionals[0] ?? ''];
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+if (!measurement || positionals.length !== 1 || (values.output !== undefined && values.output !== 'json')) {
+  console.error(USAGE);
+  process.exit(2);
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void stopAllWorlds().finally(() => process.exit(130)));
+}
+try {
+  const { result, lines } = await measurement({
+    runs: values.runs ? Number(values.runs) : undefined,
+    seconds: values.seconds ? Number(values.seconds) : undefined,
+    say: (text) => console.error(text),
+  });
+  if (values.output === 'json') console.log(JSON.stringify(result, null, 2));
+  else for (const line of lines) console.log(line);
+} finally {
+  await stopAllWorlds();
+}
+process.exit(0);

@@ -1,0 +1,241 @@
+/** pgbench against a cluster, over the same PostgreSQL with the same settings in a bare pod. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { DEFAULT_POSTGRES_IMAGE, names } from '@pgherd/api';
+import { findPostgres, waitFor } from '@pgherd/cli';
+import { type Access, accessFromHost, accessInside } from '@pgherd/cli/access';
+import { captureInPod } from '@pgherd/cli/pod-exec';
+import { Stage, startLocalWorld, type World } from '@pgherd/e2e';
+import { type KubeObject, kinds, type Pod } from '@pgherd/kube';
+import { type Measurement, type MeasurementOptions, median } from './measurement.ts';
+
+const exec = promisify(execFile);
+const CLIENTS = 8;
+const SCALE = 10;
+const RUNS = 3;
+const SECONDS = 10;
+const NAMESPACE = 'bench';
+/** Settings that are not about speed, or that a bare server cannot have. */
+const NOT_COPIED =
+  /^(listen_addresses|port|unix_socket.*|ssl.*|.*_file|data_directory|archive_.*|primary_.*|restore_command|synchronous_standby_names|log_.*|logging_collector|cluster_name|recovery_.*|lc_.*|default_text_search_config|DateStyle|TimeZone|hot_standby_feedback|restart_after_crash)$/i;
+
+type Kind = 'simple-update' | 'select-only';
+type Target = 'bare' | 'pod' | 'rw' | 'host';
+type Rates = Record<Target, number[]>;
+
+export const throughput: Measurement = async ({ runs = RUNS, seconds = SECONDS, say }) => {
+  say('Starting local mode and a cluster of one instance');
+  const world = await startLocalWorld('bench');
+  try {
+    const bench = await prepare(world, say);
+    const rates: Record<Kind, Rates> = { 'simple-update': empty(), 'select-only': empty() };
+    for (let i = 0; i < runs; i++) {
+      for (const kind of Object.keys(rates) as Kind[]) {
+        for (const target of ['bare', 'pod', 'rw', 'host'] as const) {
+          rates[kind][target].push(await bench(kind, target, seconds));
+        }
+        say(
+          `run ${i + 1}, ${kind}: ${Object.entries(rates[kind])
+            .map(([t, r]) => `${t} ${Math.round(r.at(-1) ?? 0)}`)
+            .join(', ')} TPS`,
+        );
+      }
+    }
+    return outcome(rates, { runs, seconds });
+  } finally {
+    await world.stop();
+  }
+};
+
+function empty(): Rates {
+  return { bare: [], pod: [], rw: [], host: [] };
+}
+
+type Bench = (kind: Kind, target: Target, seconds: number) => Promise<number>;
+
+/** Makes the cluster, the bare server with its settings, and the pod that pgbench runs in; loads both servers. */
+async function prepare(world: World, say: MeasurementOptions['say']): Promise<Bench> {
+  const { client } = world;
+  await client.create(kinds.Namespace, {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: NAMESPACE },
+  } as KubeObject);
+  const stage = new Stage(world, NAMESPACE);
+  await stage.createCluster({
+    instances: 1,
+    storage: { size: '4Gi' },
+    postgresql: { parameters: { shared_buffers: '256MB', max_wal_size: '4GB' } },
+  });
+  const primary = await stage.pod(await stage.primary());
+  const access = await accessInside(client, NAMESPACE, stage.cluster);
+  const settings = await settingsOf(stage);
+  say('Starting a bare PostgreSQL with the same settings');
+  const bare = await startPod(world, barePod(settings, access, stage.cluster));
+  const runner = await startPod(world, runnerPod(access));
+  const fromHost = await accessFromHost(client, world.state ?? '', NAMESPACE, stage.cluster);
+  const addresses: Record<Exclude<Target, 'host'>, string> = {
+    bare: bare.status?.podIP ?? '',
+    pod: primary.status?.podIP ?? '',
+    rw: access.host,
+  };
+  const inPod = (host: string, args: string[], timeoutMs: number) =>
+    captureInPod(
+      client,
+      runner,
+      ['pgbench', ...args, '-h', host, '-p', String(access.port), '-U', access.user, access.database],
+      {
+        container: 'main',
+        timeoutMs,
+      },
+    );
+  say(`Loading pgbench, scale ${SCALE}`);
+  for (const target of ['bare', 'rw'] as const) {
+    const loaded = await inPod(addresses[target], ['-i', '-q', '-s', String(SCALE)], 120_000);
+    if (loaded.code !== 0) throw new Error(`pgbench could not load ${target}: ${loaded.stderr}`);
+  }
+  return async (kind, target, seconds) => {
+    const args = ['-N', '-S'].filter((flag) => (kind === 'select-only' ? flag === '-S' : flag === '-N'));
+    const common = [...args, '-n', '-c', String(CLIENTS), '-j', '2', '-T', String(seconds), '-M', 'prepared'];
+    if (target === 'host') return pgbenchOnHost(fromHost, common, seconds);
+    const result = await inPod(addresses[target], common, (seconds + 30) * 1000);
+    return tps(result.stdout, result.stderr);
+  };
+}
+
+async function settingsOf(stage: Stage): Promise<[string, string][]> {
+  const rows = await stage.sql(
+    "SELECT name || '=' || current_setting(name) FROM pg_settings WHERE source = 'configuration file'",
+  );
+  return rows
+    .split('\n')
+    .map((row): [string, string] => [row.slice(0, row.indexOf('=')), row.slice(row.indexOf('=') + 1)])
+    .filter(([name]) => name !== '' && !NOT_COPIED.test(name));
+}
+
+/** A pod with PostgreSQL and nothing of ours, on the same kind of volume, with the cluster's certificate. */
+function barePod(settings: [string, string][], access: Access, cluster: string): Pod {
+  const conf = settings.map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`).join('\n');
+  const script = `
+set -e
+export PATH="$PATH:/usr/lib/postgresql/15/bin"
+d=/var/lib/postgresql/data/pgdata
+initdb --no-sync --data-checksums --auth=trust --username=postgres --encoding=UTF8 --locale=C -D $d >/dev/null
+cp /tls/tls.crt /tls/tls.key /tmp/ && chmod 600 /tmp/tls.key
+printf '%s\\n' "$CONF" "listen_addresses = '*'" "unix_socket_directories = '/tmp'" "ssl = on" "ssl_cert_file = '/tmp/tls.crt'" "ssl_key_file = '/tmp/tls.key'" >> $d/postgresql.conf
+echo 'hostssl all all all scram-sha-256' >> $d/pg_hba.conf
+pg_ctl -D $d -w start -o "-c listen_addresses=''" >/dev/null
+psql -h /tmp -U postgres -qc "CREATE ROLE \\"$PGUSER\\" LOGIN PASSWORD '$PGPASSWORD'" -c "CREATE DATABASE \\"$PGDATABASE\\" OWNER \\"$PGUSER\\"" postgres
+pg_ctl -D $d -w stop >/dev/null
+exec postgres -D $d
+`;
+  const pod = plainPod('bare', access, ['sh', '-c', script]);
+  const [container] = pod.spec?.containers ?? [];
+  container?.env?.push({ name: 'CONF', value: conf });
+  if (container) {
+    container.volumeMounts = [
+      { name: 'data', mountPath: '/var/lib/postgresql/data' },
+      { name: 'tls', mountPath: '/tls', readOnly: true },
+    ];
+    container.readinessProbe = {
+      tcpSocket: { port: access.port },
+      periodSeconds: 1,
+    } as typeof container.readinessProbe;
+  }
+  if (pod.spec) {
+    pod.spec.volumes = [
+      { name: 'data', emptyDir: {} },
+      { name: 'tls', secret: { secretName: names(cluster).server, defaultMode: 0o440 } },
+    ];
+  }
+  return pod;
+}
+
+function runnerPod(access: Access): Pod {
+  return plainPod('runner', access, ['sleep', '86400']);
+}
+
+function plainPod(name: string, access: Access, command: string[]): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: NAMESPACE },
+    spec: {
+      securityContext: { runAsUser: 26, runAsGroup: 26, fsGroup: 26, runAsNonRoot: true },
+      containers: [
+        {
+          name: 'main',
+          image: DEFAULT_POSTGRES_IMAGE,
+          command,
+          env: [
+            { name: 'PGUSER', value: access.user },
+            { name: 'PGPASSWORD', value: access.password },
+            { name: 'PGDATABASE', value: access.database },
+            { name: 'PGSSLMODE', value: 'require' },
+          ],
+        },
+      ],
+    },
+  } as Pod;
+}
+
+async function startPod(world: World, pod: Pod): Promise<Pod> {
+  await world.client.create(kinds.Pod, pod);
+  let seen = '';
+  return waitFor(
+    async () => {
+      const found = await world.client.get(kinds.Pod, pod.metadata);
+      seen = JSON.stringify(found.status?.containerStatuses?.[0]?.state ?? {});
+      return found.status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True')
+        ? found
+        : undefined;
+    },
+    { timeoutMs: 60_000, everyMs: 100, describe: () => `pod ${pod.metadata.name} is not ready: ${seen}` },
+  );
+}
+
+async function pgbenchOnHost(access: Access, args: string[], seconds: number): Promise<number> {
+  const bin = findPostgres().get('15') ?? [...findPostgres().values()].at(-1) ?? '';
+  const { stdout, stderr } = await exec(
+    `${bin}/pgbench`,
+    [...args, '-h', access.host, '-p', String(access.port), '-U', access.user, access.database],
+    {
+      timeout: (seconds + 30) * 1000,
+      env: { ...process.env, PGPASSWORD: access.password, PGSSLMODE: 'require' },
+    },
+  );
+  return tps(stdout, stderr);
+}
+
+/** Reads `tps = 1234.5 (without initial connection time)`. */
+function tps(stdout: string, stderr: string): number {
+  const match = /tps = ([\d.]+)/.exec(stdout);
+  if (!match) throw new Error(`pgbench did not say a rate: ${stderr || stdout}`);
+  return Number(match[1]);
+}
+
+const AIMS: Partial<Record<Target, number>> = { pod: 0.98, rw: 0.95 };
+
+function outcome(rates: Record<Kind, Rates>, about: { runs: number; seconds: number }) {
+  const result: Record<string, object> = {};
+  const lines = [
+    `pgbench, scale ${SCALE}, ${CLIENTS} clients, TLS, median of ${about.runs} runs of ${about.seconds} s:`,
+  ];
+  for (const [kind, each] of Object.entries(rates)) {
+    const bare = median(each.bare);
+    // Ratios are formed within a run, since the machine's pace differs from run to run.
+    const ratio = (target: Target) =>
+      median(each[target].map((rate, i) => rate / (each.bare[i] ?? Number.NaN)));
+    lines.push(`  ${kind}: without pgherd ${Math.round(bare)} TPS`);
+    const ratios: Record<string, number> = {};
+    for (const target of ['pod', 'rw', 'host'] as const) {
+      ratios[target] = Math.round(ratio(target) * 1000) / 1000;
+      const aim = AIMS[target];
+      lines.push(
+        `    ${{ pod: 'straight to the pod', rw: 'through -rw', host: 'from the host' }[target].padEnd(20)} ${Math.round(median(each[target]))} TPS, ratio ${ratios[target]?.toFixed(3)}${aim ? ` (aim: ${aim} or more)` : ''}`,
+      );
+    }
+    result[kind] = { bareTps: Math.round(bare), ratios, rates: each };
+  }
+  return { result: { ...about, clients: CLIENTS, scale: SCALE, aims: AIMS, ...result }, lines };
+}
