@@ -62,7 +62,7 @@ const initdbRules: Rule[] = [
   {
     rule: 'self == oldSelf',
     message:
-      'is used once, when the cluster is made, and cannot be changed: put it back, or make a new cluster',
+      'bootstrap is used once, when the cluster is made, and cannot be changed: put it back, or make a new cluster',
     reason: 'FieldValueForbidden',
   },
 ];
@@ -77,7 +77,7 @@ const initdb = object(
         rules: [
           {
             rule: `!(self in ${RESERVED_DATABASES})`,
-            message: 'is a database of PostgreSQL itself: choose another name',
+            message: 'this is a database of PostgreSQL itself: choose another name',
           },
         ],
       }),
@@ -90,7 +90,7 @@ const initdb = object(
           {
             rule: `!(self in ${RESERVED_ROLES}) && !self.startsWith('pg_')`,
             message:
-              'is a role of PostgreSQL or pgherd itself: choose another name that does not begin with pg_',
+              'this is a role of PostgreSQL or pgherd itself: choose another name that does not begin with pg_',
           },
         ],
       }),
@@ -145,7 +145,7 @@ export const bootstrap = object(
       {
         rule: 'has(self.initdb) == has(oldSelf.initdb)',
         message:
-          'is used once, when the cluster is made, and cannot be changed: put it back, or make a new cluster',
+          'bootstrap is used once, when the cluster is made, and cannot be changed: put it back, or make a new cluster',
         reason: 'FieldValueForbidden',
       },
     ],

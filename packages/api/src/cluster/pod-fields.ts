@@ -53,7 +53,7 @@ export const env = list(
     name: text('Name of the variable.', {
       maxLength: 253,
       minLength: 1,
-      rules: [{ rule: RESERVED_ENV, message: 'is set by pgherd: choose another name' }],
+      rules: [{ rule: RESERVED_ENV, message: 'this variable is set by pgherd: choose another name' }],
     }),
     value: optional(text('Value of the variable.')),
     valueFrom: optional(

@@ -19,7 +19,8 @@ const fields = {
 
 const sameClass = {
   rule: 'has(self.storageClass) == has(oldSelf.storageClass) && (!has(self.storageClass) || self.storageClass == oldSelf.storageClass)',
-  message: 'cannot be changed for existing volumes: put the old class back, or make a new cluster',
+  message:
+    'storageClass cannot be changed for existing volumes: put the old class back, or make a new cluster',
   fieldPath: '.storageClass',
   reason: 'FieldValueForbidden' as const,
 };
