@@ -1,0 +1,81 @@
+/** Commit rules: which one is wanted, how PostgreSQL spells it, and what can be concluded from it (ELECTION 5, 6). */
+import { parseLsn } from './lsn.ts';
+import type { CommitRule, LeaseMember, ReplicationRow, Settings } from './types.ts';
+
+/** Bears no instance: a rule that names it is never fulfilled, so commits wait. */
+export const NOBODY = 'pgherd_nobody';
+
+/** Commits wait for no standby. */
+export const ASYNCHRONOUS: CommitRule = { method: 'any', number: 0, names: [], required: false };
+
+/**
+ * The rule the settings ask of this leader, given the members the Lease records.
+ *
+ * `required` names every other member, streaming or not: a commit waits rather than go unprotected. Otherwise only
+ * members that stream are named, and the number degrades with them.
+ */
+export function wantedRule(
+  settings: Settings,
+  leader: string,
+  members: readonly LeaseMember[],
+  replication: readonly ReplicationRow[],
+): CommitRule {
+  const sync = settings.sync;
+  if (!sync || sync.number < 1) return ASYNCHRONOUS;
+  const streaming = new Set(replication.filter((row) => row.state === 'streaming').map((row) => row.name));
+  let names = members.map((member) => member.name).filter((name) => name !== leader);
+  if (!sync.required) names = names.filter((name) => streaming.has(name));
+  names.sort(compareNames);
+  if (sync.maxNames !== undefined) names = names.slice(0, sync.maxNames);
+  if (sync.required) return { method: sync.method, number: sync.number, names, required: true };
+  const number = Math.min(sync.number, names.length);
+  return number === 0 ? ASYNCHRONOUS : { method: sync.method, number, names, required: false };
+}
+
+/** The rule as `synchronous_standby_names`. */
+export function ruleText(rule: CommitRule): string {
+  if (rule.number === 0) return '';
+  const names = [...rule.names];
+  while (names.length < rule.number)
+    names.push(names.length === rule.names.length ? NOBODY : `${NOBODY}_${names.length}`);
+  return `${rule.method.toUpperCase()} ${rule.number} (${names.map((name) => `"${name}"`).join(', ')})`;
+}
+
+export function sameRule(a: CommitRule, b: CommitRule): boolean {
+  return (
+    a.method === b.method &&
+    a.number === b.number &&
+    a.required === b.required &&
+    a.names.length === b.names.length &&
+    a.names.every((name, i) => name === b.names[i])
+  );
+}
+
+/** The union of what is recorded and what is to come: recorded before it is applied (ELECTION 5.5). */
+export function withRule(rules: readonly CommitRule[], rule: CommitRule): CommitRule[] {
+  return rules.some((known) => sameRule(known, rule)) ? [...rules] : [...rules, rule];
+}
+
+/**
+ * How many of a rule's names must have answered so that at least one of them has every commit the rule
+ * acknowledged: n - k + 1. Fewer names than the number can acknowledge nothing: then no answer is needed.
+ */
+export function quorumOf(rule: CommitRule): number {
+  return rule.names.length < rule.number ? 0 : rule.names.length - rule.number + 1;
+}
+
+/** Whether enough of the rule's names have flushed everything up to `mark`. */
+export function fulfilledAt(rule: CommitRule, replication: readonly ReplicationRow[], mark: bigint): boolean {
+  const there = new Set(
+    replication.filter((row) => (parseLsn(row.flushLsn) ?? -1n) >= mark).map((row) => row.name),
+  );
+  return rule.names.filter((name) => there.has(name)).length >= rule.number;
+}
+
+/** demo-2 before demo-10. */
+export function compareNames(a: string, b: string): number {
+  const [, stemA = a, serialA = '0'] = /^(.*?)(\d*)$/.exec(a) ?? [];
+  const [, stemB = b, serialB = '0'] = /^(.*?)(\d*)$/.exec(b) ?? [];
+  if (stemA !== stemB) return stemA < stemB ? -1 : 1;
+  return Number(serialA) - Number(serialB);
+}

@@ -1,0 +1,81 @@
+/** What the machine is told (events) and what it asks for (actions). */
+import type { Now } from './clock.ts';
+import type { LeaseRecord, PeerReport, PodFact, Settings, View } from './types.ts';
+
+export interface Upstream {
+  name: string;
+  address: string;
+}
+
+/** A request to the database's executor. One at a time; `die` and a preempting `stop` interrupt any other. */
+export type Job =
+  | { kind: 'die' }
+  | { kind: 'stop'; fastMs: number; immediateMs: number }
+  | { kind: 'initialise' }
+  | { kind: 'claim' }
+  | { kind: 'startPrimary'; syncNames: string }
+  | { kind: 'startStandby'; upstream: Upstream | null; applicationName: string }
+  | { kind: 'follow'; upstream: Upstream | null; applicationName: string }
+  | { kind: 'setSync'; names: string }
+  | { kind: 'promote'; syncNames: string }
+  | { kind: 'copy'; source: Upstream }
+  | { kind: 'rewind'; source: Upstream }
+  | { kind: 'wipe' }
+  | { kind: 'checkpoint' };
+
+/** Requests that run beside a job and change nothing that leadership depends on. */
+export type Aside = { kind: 'checkpoint' } | { kind: 'slots'; instances: string[] };
+
+export type WritePurpose = 'take' | 'renew' | 'release';
+
+export type Event =
+  | { type: 'tick' }
+  | { type: 'settings'; settings: Settings }
+  | { type: 'self'; address?: string; containerID?: string }
+  | { type: 'pods'; pods: PodFact[] }
+  /** The watch saw the Lease at this version: a reason to read it, never a fact. */
+  | { type: 'leaseHint'; version?: string }
+  | { type: 'leaseRead'; sentAt: Now; outcome: LeaseReadOutcome }
+  | { type: 'leaseWritten'; id: number; sentAt: Now; outcome: LeaseWriteOutcome }
+  | { type: 'peers'; askedAt: Now; answers: Record<string, PeerReport | null> }
+  | { type: 'observed'; startedAt: Now; view: View }
+  | { type: 'exited'; expected: boolean; reason: string }
+  | { type: 'jobDone'; id: number; timeline?: number; discarded?: { from: string; to: string } }
+  | { type: 'jobFailed'; id: number; code: string; message: string }
+  | { type: 'asideDone'; kind: Aside['kind']; ok: boolean }
+  | { type: 'routed'; epoch: number; outcome: 'ok' | 'refused' | 'failed' }
+  | { type: 'terminate'; graceMs: number };
+
+export type LeaseReadOutcome =
+  | { kind: 'found'; version: string; record: LeaseRecord }
+  | { kind: 'missing' }
+  | { kind: 'failed'; message: string };
+
+export type LeaseWriteOutcome =
+  | { kind: 'ok'; version: string; record: LeaseRecord }
+  /** Somebody else wrote first, or the Lease is gone: nothing was changed by us. */
+  | { kind: 'conflict' }
+  /** No answer, or one that does not say: it may or may not have been written. */
+  | { kind: 'unknown'; message: string };
+
+export type Action =
+  | { type: 'readLease'; timeoutMs: number }
+  /** Times (acquireTime, renewTime, handover.at) are filled in by whoever sends it. */
+  | {
+      type: 'writeLease';
+      id: number;
+      version: string;
+      purpose: WritePurpose;
+      record: LeaseRecord;
+      timeoutMs: number;
+    }
+  | { type: 'askPeers'; names: string[]; timeoutMs: number }
+  | { type: 'observe' }
+  /** The guard kills `afterMs` after `since` (by the clock that says more has passed); null: it need not watch. */
+  | { type: 'beat'; deadline: { since: Now; afterMs: number } | null }
+  | { type: 'job'; id: number; job: Job }
+  | { type: 'aside'; aside: Aside }
+  | { type: 'route'; epoch: number }
+  | { type: 'note'; severity: 'Normal' | 'Warning'; reason: string; message: string }
+  /** Ends the manager. The guard starts it anew, unless the pod is being stopped. */
+  | { type: 'exit'; code: number; why: string };

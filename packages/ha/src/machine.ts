@@ -1,0 +1,62 @@
+/** The machine: a pure function from a state, an event and the clocks to the next state and what is to be done. */
+import { absorb } from './absorb.ts';
+import { beat } from './beats.ts';
+import type { Now } from './clock.ts';
+import { elapsed } from './clock.ts';
+import { type Context, wakeIn } from './context.ts';
+import type { Action, Event } from './events.ts';
+import { tendLease } from './lease.ts';
+import { poll } from './polls.ts';
+import { RULES, type Rules } from './rules.ts';
+import { tendDatabase } from './situations.ts';
+import type { State } from './state.ts';
+
+export interface Step {
+  state: State;
+  /** To be carried out in this order. */
+  actions: Action[];
+  /** Monotonic milliseconds at which a `tick` is due if no other event comes first. */
+  wakeAt: number;
+  /** The situation the database is in, by its name in the list of situations. */
+  situation?: string;
+}
+
+/** With nothing else to wait for, the machine looks again after this long. */
+const LONGEST_SLEEP_MS = 5_000;
+
+/**
+ * One step. Neither `state` nor `event` is changed. `rules` are given only by tests that take one away.
+ */
+export function step(state: State, event: Event, now: Now, rules: Rules = RULES): Step {
+  const c: Context = {
+    s: structuredClone(state),
+    now,
+    rules,
+    actions: [],
+    wakeAt: now.mono + LONGEST_SLEEP_MS,
+  };
+  absorb(c, event);
+  endLeadership(c);
+  const situation = c.s.settings || c.s.deathNeeded ? tendDatabase(c) : undefined;
+  tendLease(c);
+  poll(c);
+  beat(c);
+  return { state: c.s, actions: c.actions, wakeAt: c.wakeAt, ...(situation ? { situation } : {}) };
+}
+
+/** Leadership that is not renewed ends by our own clocks, whatever the Lease still says (ELECTION 1). */
+function endLeadership(c: Context): void {
+  const { s, now, rules } = c;
+  if (!s.held || !s.settings) return;
+  if (rules.leadershipHolds(s.held.t0, s.settings, now)) {
+    wakeIn(c, s.settings.stopMs - elapsed(s.held.t0, now));
+    return;
+  }
+  const seconds = s.settings.stopMs / 1000;
+  s.lost = { why: `the Lease could not be renewed for ${seconds} s`, taken: false };
+  c.actions.push({ type: 'note', severity: 'Warning', reason: 'LeadershipLost', message: s.lost.why });
+  delete s.held;
+  delete s.handover;
+  delete s.release;
+  s.readDue = true;
+}

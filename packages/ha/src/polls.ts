@@ -1,0 +1,113 @@
+/** What is asked of the world, and how often: the Lease, the database, the peers, the routing of -rw. */
+import { elapsed, type Now } from './clock.ts';
+import { beginAside, type Context, mayRetry, recordOf, wakeIn } from './context.ts';
+import { runsAsPrimary, someoneJoins } from './membership.ts';
+
+const READ_TIMEOUT_MS = 1_000;
+const ASK_TIMEOUT_MS = 400;
+/** A quick look while something is changing. */
+const BRISK_MS = 200;
+const ASK_MS = 10_000;
+const ROUTE_RETRY_MS = 300;
+const ROUTE_CHECK_MS = 10_000;
+/** A call that never answered is forgotten after this long, and made again. */
+const FORGOTTEN_MS = 5_000;
+
+export function poll(c: Context): void {
+  if (c.s.exiting) return;
+  readLease(c);
+  observe(c);
+  askPeers(c);
+  route(c);
+  asides(c);
+}
+
+/** Whether something is due: `every` ms after `last`. Asks to be woken when not yet. */
+function due(c: Context, last: Now | undefined, every: number): boolean {
+  const age = last ? elapsed(last, c.now) : Number.POSITIVE_INFINITY;
+  if (age >= every) return true;
+  wakeIn(c, every - age);
+  return false;
+}
+
+function underWay(c: Context, since: Now | undefined): boolean {
+  return since !== undefined && !due(c, since, FORGOTTEN_MS);
+}
+
+/** A leader learns of the Lease by its renewals; it reads only after a write whose fate is unknown, or on a hint. */
+function readLease(c: Context): void {
+  const { s, now } = c;
+  if (underWay(c, s.reading)) return;
+  const every = s.settings?.renewMs ?? 1_000;
+  if (!s.readDue && (s.held || !due(c, s.lastRead, every))) return;
+  // While the Lease cannot be read, it is not asked for in a circle.
+  if (s.lastRead && !s.sight && !due(c, s.lastRead, BRISK_MS)) return;
+  s.readDue = false;
+  s.reading = now;
+  c.actions.push({ type: 'readLease', timeoutMs: READ_TIMEOUT_MS });
+}
+
+function observe(c: Context): void {
+  const { s, now } = c;
+  if (underWay(c, s.observing)) return;
+  const steady = s.settings?.renewMs ?? 1_000;
+  const brisk = s.held
+    ? (recordOf(s)?.rules.length ?? 0) > 1 || someoneJoins(c)
+    : s.view?.process === 'running' && !s.view.streaming;
+  if (!s.observeDue && !due(c, s.viewAt, brisk ? BRISK_MS : steady)) return;
+  s.observeDue = false;
+  s.observing = now;
+  c.actions.push({ type: 'observe' });
+}
+
+/** Peers are asked when a decision needs their word; the leader also looks around from time to time. */
+function askPeers(c: Context): void {
+  const { s, now } = c;
+  if (underWay(c, s.asking)) return;
+  const joining = s.held !== undefined && someoneJoins(c);
+  const curious = s.held !== undefined && due(c, s.lastAsked, joining ? BRISK_MS : ASK_MS);
+  if (!s.askDue && !curious) return;
+  s.askDue = false;
+  s.asking = now;
+  const names = [...new Set(s.pods.map((pod) => pod.instance))].filter((name) => name !== s.self.name);
+  c.actions.push({ type: 'askPeers', names, timeoutMs: ASK_TIMEOUT_MS });
+}
+
+/**
+ * -rw is pointed at us as soon as the Lease is ours and PostgreSQL runs: while it is being promoted, so that
+ * clients find it the moment it takes writes.
+ */
+function route(c: Context): void {
+  const { s, now } = c;
+  if (!s.held || s.routing || s.release || s.view?.process !== 'running' || !s.primaryMaybe) return;
+  if (s.routed?.epoch === s.held.epoch) {
+    if (!due(c, s.routed.at, ROUTE_CHECK_MS)) return;
+  } else if (s.lastRouteTry && !due(c, s.lastRouteTry, ROUTE_RETRY_MS)) return;
+  s.routing = true;
+  s.lastRouteTry = now;
+  c.actions.push({ type: 'route', epoch: s.held.epoch });
+}
+
+function asides(c: Context): void {
+  const { s } = c;
+  if (!s.held || s.job || !runsAsPrimary(c)) return;
+  const wanted = slotsWanted(c);
+  if (!s.asides.slots && mayRetry(c, 'slots') && JSON.stringify(wanted) !== JSON.stringify(s.slotsFor)) {
+    s.slotsFor = wanted;
+    beginAside(c, { kind: 'slots', instances: wanted });
+  }
+  if (s.checkpointDue && !s.asides.checkpoint && mayRetry(c, 'checkpoint')) {
+    s.checkpointDue = false;
+    beginAside(c, { kind: 'checkpoint' });
+  }
+}
+
+/** Slots for every instance that exists, is recorded, or has a pod: one that joins needs its slot before it is a member. */
+function slotsWanted({ s }: Context): string[] {
+  const names = [
+    ...s.pods.map((pod) => pod.instance),
+    ...(s.lease?.record.members ?? []).map((member) => member.name),
+    ...(s.settings?.instanceNames ?? []),
+  ];
+  return [...new Set(names)].filter((name) => name !== s.self.name).sort();
+}

@@ -1,0 +1,62 @@
+/** How far we and our peers have come, as far as it is certain. */
+import { maxLsn, type Position, parseLsn } from './lsn.ts';
+import type { State } from './state.ts';
+import type { LeaseMember, LeaseRecord, PeerReport, View } from './types.ts';
+
+/**
+ * Our own position, or undefined while it is not certain that we know all WAL that we have. After a restart of
+ * PostgreSQL the received LSN is gone until the WAL receiver has run again: then only a fully replayed pg_wal counts.
+ */
+export function ownPosition(view: View | undefined): Position | undefined {
+  if (!view?.timeline || view.data !== 'present') return undefined;
+  const at = (lsn: bigint | undefined) => (lsn === undefined ? undefined : { timeline: view.timeline!, lsn });
+  if (view.process === 'stopped') return view.cleanShutdown ? at(parseLsn(view.checkpointLsn)) : undefined;
+  if (view.process !== 'running' || !view.sqlReachable) return undefined;
+  if (view.inRecovery === false) return at(parseLsn(view.currentLsn));
+  if (parseLsn(view.receivedLsn) === undefined && !view.replayedAll) return undefined;
+  return at(maxLsn(parseLsn(view.receivedLsn), parseLsn(view.replayedLsn)));
+}
+
+/** A peer's position, or undefined when it does not know it for certain. */
+export function peerPosition(report: PeerReport): Position | undefined {
+  if (!report.timeline) return undefined;
+  const received = parseLsn(report.receivedLsn);
+  const lsn =
+    report.role === 'primary'
+      ? parseLsn(report.currentLsn)
+      : received === undefined
+        ? undefined
+        : maxLsn(received, parseLsn(report.replayedLsn));
+  return lsn === undefined ? undefined : { timeline: report.timeline, lsn };
+}
+
+/** The volume with this incarnation is the one that the Lease records under this name. */
+export function isRecorded(record: LeaseRecord, name: string, incarnation: string | undefined): boolean {
+  return record.members.some((member) => member.name === name && member.incarnation === incarnation);
+}
+
+/** Our own place among the members, once our volume has an identity. */
+export function ownMembership(s: State): LeaseMember | undefined {
+  return s.view?.incarnation ? { name: s.self.name, incarnation: s.view.incarnation } : undefined;
+}
+
+/** Answers that were asked for at or after `since`: older ones prove nothing about now. */
+export function answersSince(s: State, sinceMono: number): PeerReport[] {
+  return Object.values(s.peers)
+    .filter((peer) => peer.askedAt.mono >= sinceMono && peer.report !== null)
+    .map((peer) => peer.report!);
+}
+
+/** A peer that could lead as well as we: same database, recorded volume, a running replica. */
+export function couldLead(s: State, record: LeaseRecord, report: PeerReport): boolean {
+  const systemID = record.systemID ?? s.settings?.systemID;
+  return (
+    report.role === 'replica' &&
+    ['running', 'waiting', 'starting'].includes(report.state) &&
+    !report.dataEmpty &&
+    report.systemID === systemID &&
+    (record.members.length === 0 || isRecorded(record, report.name, report.incarnation)) &&
+    !s.settings!.fenced.includes(report.name) &&
+    !s.pods.some((pod) => pod.instance === report.name && pod.uid === report.podUID && pod.deleting)
+  );
+}

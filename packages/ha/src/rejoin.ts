@@ -1,0 +1,151 @@
+/** The way back into replication: follow, else rewind, else a fresh copy; each a bounded number of times (ELECTION 8). */
+import { elapsed } from './clock.ts';
+import { begin, type Context, mayRetry, note, recordOf, settingsOf, waitFor, wakeIn } from './context.ts';
+import type { Upstream } from './events.ts';
+import { leaderToFollow } from './lease.ts';
+import { isRecorded } from './positions.ts';
+import { joiningName, PRIMARY_STATES } from './rules.ts';
+import type { Rejoin, Rung } from './state.ts';
+
+/** How long a standby may run without streaming from a proven leader before the next rung. */
+const FOLLOW_MS = 10_000;
+/** The same for an instance whose data were a primary's: it has likely diverged. */
+const FOLLOW_AS_FORMER_PRIMARY_MS = 2_000;
+const MAX_REWINDS = 2;
+const MANY_COPIES = 3;
+const ASK_AGAIN_MS = 500;
+
+/** Whom to follow and under which name. Without a known leader the upstream stays as it is. */
+export function standby(c: Context): { upstream: Upstream | null; applicationName: string } {
+  const { s } = c;
+  const leader = leaderToFollow(c);
+  const record = recordOf(s);
+  const recorded = record !== undefined && isRecorded(record, s.self.name, s.view?.incarnation);
+  return {
+    upstream: leader ? { name: leader.name, address: leader.address } : null,
+    applicationName: recorded ? s.self.name : joiningName(s.self.name),
+  };
+}
+
+export function runsAsWanted(c: Context): boolean {
+  const { s } = c;
+  const wanted = standby(c);
+  // Nobody leads: the WAL receiver finds nobody, and is left alone until somebody does.
+  if (!wanted.upstream) return true;
+  return (
+    s.following?.name === wanted.upstream.name &&
+    s.following.address === wanted.upstream.address &&
+    s.following.applicationName === wanted.applicationName
+  );
+}
+
+/** Where the ladder stands under the present leadership; a new leader starts it again. */
+function ladder(c: Context): Rejoin {
+  const { s } = c;
+  const epoch = recordOf(s)?.epoch ?? 0;
+  if (s.rejoin?.epoch !== epoch) s.rejoin = { epoch, rung: 'follow', rewinds: 0, copies: 0 };
+  return s.rejoin!;
+}
+
+export function rejoinStopped(c: Context): void {
+  const { s } = c;
+  const rejoin = ladder(c);
+  const data = s.view!.data;
+  const rung: Rung = data === 'empty' || data === 'damaged' ? 'copy' : rejoin.rung;
+  if (rung === 'follow') return startStandby(c);
+  if (rung === 'rewind') return rewind(c, rejoin);
+  copy(c, rejoin);
+}
+
+function startStandby(c: Context): void {
+  const { s } = c;
+  if (!mayRetry(c, 'startStandby')) {
+    waitFor(c, `another try to start PostgreSQL: ${s.error?.message ?? 'it failed'}`);
+    if ((s.retries.startStandby?.count ?? 0) >= 3 && leaderToFollow(c)) climb(c, 'it does not start');
+    return;
+  }
+  s.formerPrimary = PRIMARY_STATES.includes(s.view!.controlState ?? '');
+  begin(c, { kind: 'startStandby', ...standby(c) });
+}
+
+function rewind(c: Context, rejoin: Rejoin): void {
+  const { s, now, rules } = c;
+  if (rejoin.rewinds >= MAX_REWINDS) return climb(c, `rewinding was tried ${rejoin.rewinds} times`);
+  const verdict = rules.mayOverwrite(recordOf(s)!, s, settingsOf(s), now);
+  if (!verdict.ok) return askLeader(c, `to rewind: ${verdict.why}`);
+  if (!mayRetry(c, 'rewind')) return waitFor(c, `another try to rewind: ${s.error?.message ?? 'it failed'}`);
+  begin(c, { kind: 'rewind', source: source(c) });
+}
+
+function copy(c: Context, rejoin: Rejoin): void {
+  const { s, now, rules } = c;
+  const record = recordOf(s);
+  if (!record) return waitFor(c, 'the Lease');
+  const nothingToLose = s.view!.data === 'empty';
+  const rule = nothingToLose ? rules.isProvenLeader : rules.mayOverwrite;
+  const verdict = rule.call(rules, record, s, settingsOf(s), now);
+  if (!verdict.ok)
+    return askLeader(c, record.systemID ? `to copy: ${verdict.why}` : 'the first instance to be initialised');
+  if (!mayRetry(c, 'copy')) return waitFor(c, `another try to copy: ${s.error?.message ?? 'it failed'}`);
+  if (rejoin.copies === MANY_COPIES && s.error)
+    note(
+      c,
+      'Warning',
+      'CopyFails',
+      `${s.self.name} failed ${rejoin.copies} times to copy: ${s.error.message}`,
+    );
+  if (!nothingToLose) return begin(c, { kind: 'wipe' });
+  begin(c, { kind: 'copy', source: source(c) });
+}
+
+function source(c: Context): Upstream {
+  const leader = leaderToFollow(c)!;
+  return { name: leader.name, address: leader.address };
+}
+
+/** Asks the leader for its word, until it proves itself. */
+function askLeader(c: Context, what: string): void {
+  const { s, now } = c;
+  waitFor(c, what);
+  if (!leaderToFollow(c)) return;
+  const age = s.lastAsked ? elapsed(s.lastAsked, now) : Number.POSITIVE_INFINITY;
+  if (age >= ASK_AGAIN_MS) s.askDue = true;
+  else wakeIn(c, ASK_AGAIN_MS - age);
+}
+
+/** A standby that runs as wanted: fine while it streams; if it does not although its leader is there, the next rung. */
+export function rejoinRunning(c: Context): void {
+  const { s, now, rules } = c;
+  const leader = leaderToFollow(c);
+  if (!leader) return waitFor(c, 'a leader to follow');
+  const rejoin = ladder(c);
+  if (s.view!.streaming) {
+    delete rejoin.stuckSince;
+    delete s.waiting;
+    delete s.error;
+    return;
+  }
+  rejoin.stuckSince ??= now;
+  const proven = rules.isProvenLeader(recordOf(s)!, s, settingsOf(s), now);
+  askLeader(c, `WAL from ${leader.name}`);
+  if (!proven.ok) return;
+  const patience = s.formerPrimary ? FOLLOW_AS_FORMER_PRIMARY_MS : FOLLOW_MS;
+  if (elapsed(rejoin.stuckSince, now) < patience)
+    return wakeIn(c, patience - elapsed(rejoin.stuckSince, now));
+  climb(c, `it did not stream from ${leader.name} within ${patience / 1000} s`);
+}
+
+/** Takes the next rung. A running standby is stopped for it. */
+function climb(c: Context, why: string): void {
+  const { s } = c;
+  const rejoin = ladder(c);
+  const next: Rung = rejoin.rung === 'follow' && rejoin.rewinds < MAX_REWINDS ? 'rewind' : 'copy';
+  if (rejoin.rung === next) return;
+  note(c, 'Warning', 'Rejoining', `${s.self.name} cannot follow by itself (${why}): next try is a ${next}`);
+  s.rejoin = { ...rejoin, rung: next };
+  delete s.rejoin.stuckSince;
+  delete s.retries.startStandby;
+  if (s.view!.process !== 'stopped')
+    begin(c, { kind: 'stop', fastMs: settingsOf(s).fastStopMs, immediateMs: 5_000 });
+  else wakeIn(c, 1);
+}

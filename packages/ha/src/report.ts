@@ -1,0 +1,36 @@
+/** What the machine's state says in words that people and peers read. */
+import type { State } from './state.ts';
+
+export type InstanceState =
+  | 'waiting'
+  | 'bootstrapping'
+  | 'copying'
+  | 'starting'
+  | 'running'
+  | 'promoting'
+  | 'demoting'
+  | 'rewinding'
+  | 'stopped'
+  | 'failed';
+
+const BY_JOB: Record<string, InstanceState> = {
+  initialise: 'bootstrapping',
+  claim: 'bootstrapping',
+  copy: 'copying',
+  wipe: 'copying',
+  rewind: 'rewinding',
+  promote: 'promoting',
+  startPrimary: 'starting',
+  startStandby: 'starting',
+};
+
+/** The one word for what this instance does now. */
+export function instanceState(s: State): InstanceState {
+  if (s.terminating) return s.view?.process === 'stopped' ? 'stopped' : 'demoting';
+  if (s.undead || s.error?.code === 'ForeignData') return 'failed';
+  const byJob = s.job && BY_JOB[s.job.job.kind];
+  if (byJob) return byJob;
+  if (s.handover || (s.primaryMaybe && !s.held && !s.deathNeeded)) return 'demoting';
+  if (s.view?.process === 'running') return 'running';
+  return s.error ? 'failed' : 'waiting';
+}

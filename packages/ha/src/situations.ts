@@ -1,0 +1,335 @@
+/**
+ * What to do with the database, as one list read from top to bottom: the first situation that applies decides.
+ *
+ * Safety comes first (death that is not certain, leadership that was lost), then what is under way, then stopping,
+ * leading, bootstrap, and at last following. Whether the Lease may be taken is decided beside this list (lease.ts):
+ * taking it needs no change to the database.
+ */
+import { elapsed, elapsedForHolder } from './clock.ts';
+import { ruleText } from './commit-rule.ts';
+import {
+  begin,
+  type Context,
+  mayRetry,
+  note,
+  recordOf,
+  settingsOf,
+  waitFor,
+  wakeIn,
+  within,
+} from './context.ts';
+import { beginHandover, continueHandover, succeedAfterDeath, wantsHandover } from './handover.ts';
+import { ruleToApply, runsAsPrimary } from './membership.ts';
+import { rejoinRunning, rejoinStopped, runsAsWanted, standby } from './rejoin.ts';
+
+export interface Situation {
+  name: string;
+  /** What harm or loss of time this entry prevents. */
+  why: string;
+  when(c: Context): boolean;
+  act(c: Context): void;
+}
+
+const stopped = (c: Context) => c.s.view?.process === 'stopped';
+const noData = (c: Context) => c.s.view?.data === 'empty' || c.s.view?.data === 'damaged';
+/** An observation made before the last change of the process says nothing about it. */
+const seenSince = (c: Context) => !c.s.observeDue && c.s.observing === undefined && c.s.view !== undefined;
+
+export const SITUATIONS: readonly Situation[] = [
+  // --- safety -------------------------------------------------------------------------------------------------
+  {
+    name: 'death is impossible to make certain',
+    why: 'processes that cannot be killed may go on acknowledging: the container must end',
+    when: (c) => c.s.undead !== undefined,
+    act: (c) => exit(c, 1, `cannot make the death of PostgreSQL certain: ${c.s.undead}`),
+  },
+  {
+    name: 'death is not certain',
+    why: "a postmaster's exit is not death, and neither is a predecessor's (ELECTION 3)",
+    when: (c) => c.s.deathNeeded && c.s.job?.job.kind !== 'die',
+    act: (c) => begin(c, { kind: 'die' }),
+  },
+  {
+    name: 'leadership was lost to somebody',
+    why: 'another leads: not one more commit may be acknowledged here',
+    when: (c) => mustStop(c) && c.s.lost?.taken === true && c.s.job?.job.kind !== 'die',
+    act: (c) => begin(c, { kind: 'die' }),
+  },
+  {
+    name: 'leadership ran out',
+    why: 'a primary that cannot prove that it still leads stops before anyone else can lead (ELECTION 1)',
+    when: (c) => mustStop(c) && !['die', 'stop'].includes(c.s.job?.job.kind ?? ''),
+    act: stopInTime,
+  },
+  {
+    name: 'a job is under way',
+    why: 'the executor does one thing at a time; only what stands above interrupts it',
+    when: (c) => c.s.job !== undefined,
+    act: watchJob,
+  },
+  {
+    name: 'nothing is known yet',
+    why: 'no decision without the Cluster, the Lease and a look at the volume',
+    when: (c) => !c.s.settings || c.s.lease === undefined || !seenSince(c),
+    act: (c) =>
+      waitFor(
+        c,
+        !c.s.settings ? 'the Cluster' : c.s.lease === undefined ? 'the Lease' : 'a look at the database',
+      ),
+  },
+  {
+    name: 'the data directory is gone under a running database',
+    why: 'PostgreSQL may linger on deleted files: it is dead from now on, and never initialised anew',
+    when: (c) => !stopped(c) && noData(c),
+    act: (c) => {
+      note(
+        c,
+        'Warning',
+        'DataLost',
+        `the data directory of ${c.s.self.name} is ${c.s.view!.data}: ${c.s.view!.damage ?? 'its files are gone'}`,
+      );
+      begin(c, { kind: 'die' });
+    },
+  },
+  {
+    name: 'a primary that nobody made one',
+    why: 'a database that came out of recovery without the Lease is not ours to keep running',
+    when: (c) => !c.s.held && runsAsPrimary(c),
+    act: (c) => begin(c, { kind: 'die' }),
+  },
+
+  // --- leading ------------------------------------------------------------------------------------------------
+  {
+    name: 'leadership is being given up',
+    why: 'the Lease says so first; then the database follows whoever takes it',
+    when: (c) => c.s.held !== undefined && c.s.release !== undefined,
+    act: (c) => waitFor(c, 'the Lease to be released'),
+  },
+  {
+    name: 'leader: fresh data claimed',
+    why: 'the Lease names our system identifier: from now on an empty volume means a copy (ELECTION 8)',
+    when: (c) => c.s.held !== undefined && c.s.view!.data === 'unclaimed',
+    act: (c) => retrying(c, 'claim', () => begin(c, { kind: 'claim' })),
+  },
+  {
+    name: 'leader: no data',
+    why: 'another has them; we come back by copy',
+    when: (c) => c.s.held !== undefined && stopped(c) && noData(c),
+    act: succeedAfterDeath,
+  },
+  {
+    name: 'leader: handing over',
+    why: 'a planned change of leader loses nothing and takes a fraction of a second',
+    when: (c) => c.s.held !== undefined && c.s.handover !== undefined,
+    act: continueHandover,
+  },
+  {
+    name: 'leader: asked to hand over',
+    why: 'a wish, or this pod is being stopped: better before the stop than after it',
+    when: (c) => c.s.held !== undefined && wantsHandover(c),
+    act: beginHandover,
+  },
+  {
+    name: 'leader: PostgreSQL is dead',
+    why: 'a synchronous replica that has everything is faster than crash recovery; else restart in place',
+    when: (c) => c.s.held !== undefined && stopped(c),
+    act: succeedAfterDeath,
+  },
+  {
+    name: 'leader: still a standby',
+    why: 'promoted only now: the Lease is ours, and the commit rule is recorded before it is in force',
+    when: (c) => c.s.held !== undefined && c.s.view!.process === 'running' && c.s.view!.inRecovery === true,
+    act: promote,
+  },
+  {
+    name: 'leader: another commit rule is wanted',
+    why: 'applied only after it was recorded (ELECTION 5.5)',
+    when: (c) => c.s.held !== undefined && runsAsPrimary(c) && ruleChange(c) !== undefined,
+    act: (c) => retrying(c, 'setSync', () => begin(c, { kind: 'setSync', names: ruleChange(c)! })),
+  },
+  {
+    name: 'leader: running',
+    why: '',
+    when: (c) => c.s.held !== undefined,
+    act: (c) => {
+      if (runsAsPrimary(c)) delete c.s.waiting;
+      else waitFor(c, 'PostgreSQL to answer');
+    },
+  },
+
+  // --- stopping -----------------------------------------------------------------------------------------------
+  {
+    name: 'stopping: PostgreSQL runs',
+    why: 'a replica just stops',
+    when: (c) => (c.s.terminating !== undefined || isFenced(c)) && !stopped(c),
+    act: (c) => begin(c, { kind: 'stop', fastMs: settingsOf(c.s).fastStopMs, immediateMs: 5_000 }),
+  },
+  {
+    name: 'stopping: done',
+    why: '',
+    when: (c) => c.s.terminating !== undefined,
+    act: (c) => exit(c, 0, 'stopped as asked'),
+  },
+  {
+    name: 'fenced',
+    why: 'fenced by hand: neither leads nor follows',
+    when: isFenced,
+    act: (c) => waitFor(c, 'the fence to be lifted'),
+  },
+
+  // --- bootstrap ----------------------------------------------------------------------------------------------
+  {
+    name: 'data of another database',
+    why: 'never overwritten: somebody may want them (ELECTION 8)',
+    when: (c) => c.rules.isForeign(recordOf(c.s) ?? NO_RECORD, c.s, settingsOf(c.s)),
+    act: (c) => {
+      const wanted = recordOf(c.s)?.systemID ?? settingsOf(c.s).systemID;
+      const message = `the volume of ${c.s.self.name} holds system ${c.s.view!.systemID}, the cluster is system ${wanted}`;
+      if (c.s.error?.code !== 'ForeignData') note(c, 'Warning', 'ForeignData', message);
+      c.s.error = { code: 'ForeignData', message };
+      waitFor(c, 'the foreign data to be taken away by hand');
+    },
+  },
+  {
+    name: 'fresh data that another instance was faster with',
+    why: 'nobody ever opened them: they hold nothing',
+    when: (c) =>
+      c.s.view!.data === 'unclaimed' && knownSystem(c) !== undefined && knownSystem(c) !== c.s.view!.systemID,
+    act: (c) => retrying(c, 'wipe', () => begin(c, { kind: 'wipe' })),
+  },
+  {
+    name: 'fresh data that the Lease names already',
+    why: 'we crashed between the swap and the claim',
+    when: (c) => c.s.view!.data === 'unclaimed' && knownSystem(c) === c.s.view!.systemID,
+    act: (c) => retrying(c, 'claim', () => begin(c, { kind: 'claim' })),
+  },
+  {
+    name: 'fresh data waiting to be claimed',
+    why: '',
+    when: (c) => c.s.view!.data === 'unclaimed',
+    act: (c) => waitFor(c, 'the Lease to record the new system identifier'),
+  },
+  {
+    name: 'to be initialised here',
+    why: 'once in the life of a cluster (ELECTION 8)',
+    when: (c) => c.s.lease !== null && c.rules.mayInitialise(recordOf(c.s)!, c.s, settingsOf(c.s)).ok,
+    act: (c) => retrying(c, 'initialise', () => begin(c, { kind: 'initialise' })),
+  },
+
+  // --- following ----------------------------------------------------------------------------------------------
+  {
+    name: 'no data',
+    why: 'ever after the first time an empty volume means a copy',
+    when: noData,
+    act: rejoinStopped,
+  },
+  {
+    name: 'handed over, not yet taken',
+    why: 'if the named successor does not come, we lead again, and a standby would have to be promoted for it',
+    when: (c) => stopped(c) && justHandedOver(c),
+    act: (c) => waitFor(c, `${recordOf(c.s)!.handover!.to} to take the Lease`),
+  },
+  {
+    name: 'standby is stopped',
+    why: '',
+    when: stopped,
+    act: rejoinStopped,
+  },
+  {
+    name: 'standby runs, but not as wanted',
+    why: 'another leader, another name',
+    when: (c) => c.s.view!.process === 'running' && !runsAsWanted(c),
+    act: (c) => retrying(c, 'follow', () => begin(c, { kind: 'follow', ...standby(c) })),
+  },
+  {
+    name: 'standby runs',
+    why: '',
+    when: () => true,
+    act: rejoinRunning,
+  },
+];
+
+const NO_RECORD = { holder: null, epoch: 0, members: [], rules: [] };
+
+/** Carries out the first situation that applies. Returns its name. */
+export function tendDatabase(c: Context): string | undefined {
+  if (c.s.exiting) return undefined;
+  const situation = SITUATIONS.find((each) => each.when(c));
+  situation?.act(c);
+  return situation?.name;
+}
+
+function mustStop({ s }: Context): boolean {
+  return s.primaryMaybe && !s.deathNeeded && s.held === undefined;
+}
+
+/** Fast, then immediate, then certain death: all of it before the guard would strike. */
+function stopInTime(c: Context): void {
+  const settings = settingsOf(c.s);
+  const room = Math.max(settings.guardMs - settings.stopMs, 0);
+  begin(c, { kind: 'stop', fastMs: room / 2, immediateMs: room / 4 });
+}
+
+function exit(c: Context, code: number, why: string): void {
+  c.s.exiting = true;
+  c.actions.push({ type: 'exit', code, why });
+}
+
+function retrying(c: Context, kind: string, act: () => void): void {
+  if (mayRetry(c, kind)) act();
+  else waitFor(c, `another try of ${kind}: ${c.s.error?.message ?? 'it failed'}`);
+}
+
+function isFenced(c: Context): boolean {
+  return settingsOf(c.s).fenced.includes(c.s.self.name);
+}
+
+function knownSystem(c: Context): string | undefined {
+  return recordOf(c.s)?.systemID ?? settingsOf(c.s).systemID;
+}
+
+function justHandedOver(c: Context): boolean {
+  const record = recordOf(c.s);
+  if (!record || record.holder !== null || !record.handover || record.leader?.name !== c.s.self.name)
+    return false;
+  return c.s.deadSince !== undefined && within(c, c.s.deadSince, 2 * settingsOf(c.s).renewMs + 5_000);
+}
+
+function promote(c: Context): void {
+  const rule = ruleToApply(c, recordOf(c.s)!.members);
+  if (!c.rules.mayApply(rule, recordOf(c.s)!)) return waitFor(c, 'the commit rule to be recorded');
+  const { failingSince } = c.s;
+  const others = recordOf(c.s)!.members.some((member) => member.name !== c.s.self.name);
+  if (failingSince && others && elapsed(failingSince, c.now) >= settingsOf(c.s).primaryStartMs) {
+    c.s.giveUp = true;
+    return begin(c, { kind: 'die' });
+  }
+  retrying(c, 'promote', () => begin(c, { kind: 'promote', syncNames: ruleText(rule) }));
+}
+
+/** The text of the rule to bring into force, if it is another than the one in force and recorded already. */
+function ruleChange(c: Context): string | undefined {
+  const record = recordOf(c.s)!;
+  const rule = ruleToApply(c, record.members);
+  const text = ruleText(rule);
+  return text !== c.s.applied && c.rules.mayApply(rule, record) ? text : undefined;
+}
+
+/** A start in place may take primaryStartMs; then leadership is given up if somebody else could have it. */
+function watchJob(c: Context): void {
+  const { s, now } = c;
+  const { job, since } = s.job!;
+  if (job.kind !== 'startPrimary') return;
+  const limit = settingsOf(s).primaryStartMs;
+  if (elapsed(since, now) < limit) return wakeIn(c, limit - elapsed(since, now));
+  const others = recordOf(s)?.members.some((member) => member.name !== s.self.name);
+  if (!others || elapsedForHolder(since, now) < limit) return;
+  note(
+    c,
+    'Warning',
+    'StartTooSlow',
+    `PostgreSQL did not start within ${limit / 1000} s: leadership is given up`,
+  );
+  s.giveUp = true;
+  begin(c, { kind: 'die' });
+}

@@ -1,0 +1,155 @@
+/** All the machine remembers. Plain data: it can be printed, compared and stored. */
+import type { Now } from './clock.ts';
+import type { Job, WritePurpose } from './events.ts';
+import type { LeaseRecord, PeerReport, PodFact, Self, Settings, View } from './types.ts';
+
+/** The Lease by our last successful uncached read or write. */
+export interface KnownLease {
+  version: string;
+  record: LeaseRecord;
+}
+
+/** Our own belief to lead. */
+export interface Held {
+  epoch: number;
+  /** Both clocks just before the last renewal that is known to have succeeded was sent. */
+  t0: Now;
+  /** When this leadership began. */
+  since: Now;
+  /** True when nobody else led between our last leadership and this one: our data need no new timeline. */
+  continuing: boolean;
+}
+
+/** A hand-over under way, by a wish or because this pod is being stopped. */
+export interface HandoverPlan {
+  reason: 'switchover' | 'shutdown';
+  id?: string;
+  to?: string;
+  since: Now;
+  stage: 'choosing' | 'checkpoint' | 'stopping' | 'verifying';
+}
+
+/** The decision to give the Lease up; the database is certainly dead. */
+export interface ReleasePlan {
+  to?: string;
+  position?: string;
+  why: string;
+}
+
+export type Rung = 'follow' | 'rewind' | 'copy';
+
+/** How far the way back into replication has got, for one leadership. */
+export interface Rejoin {
+  epoch: number;
+  rung: Rung;
+  rewinds: number;
+  copies: number;
+  /** Since when the standby runs without streaming, while its leader is known. */
+  stuckSince?: Now;
+}
+
+export interface State {
+  self: Self;
+  settings?: Settings;
+  /** Undefined until the first successful read; null when the Lease does not exist. */
+  lease?: KnownLease | null;
+  /** A write's fate is unknown: the Lease must be read before the next write. */
+  staleLease?: boolean;
+  /** First and last sight of the same version of the Lease, by our own uncached reads. */
+  sight?: { version: string; since: Now; last: Now };
+  /** Highest epoch ever seen, by us or in Cluster status. */
+  epochSeen: number;
+  held?: Held;
+  /** Why leadership was lost, for the report. */
+  lost?: { why: string; taken: boolean };
+  write?: { id: number; purpose: WritePurpose; record: LeaseRecord };
+  reading?: Now;
+  lastRead?: Now;
+  readDue: boolean;
+  lastWriteTry?: Now;
+  view?: View;
+  /** When the observation behind `view` began. */
+  viewAt?: Now;
+  observing?: Now;
+  observeDue: boolean;
+  pods: PodFact[];
+  peers: Record<string, { report: PeerReport | null; askedAt: Now }>;
+  asking?: Now;
+  askDue?: boolean;
+  lastAsked?: Now;
+  /** PostgreSQL here may acknowledge commits: from before it starts as primary until its certain death. */
+  primaryMaybe: boolean;
+  /** Something of PGDATA may live that we did not start or that has lost its postmaster. */
+  deathNeeded: boolean;
+  /** Since when nothing of PGDATA lives. */
+  deadSince?: Now;
+  job?: { id: number; job: Job; since: Now };
+  nextId: number;
+  asides: { checkpoint: boolean; slots: boolean };
+  checkpointDue: boolean;
+  /** The instances that slots are kept for, as last done. */
+  slotsFor?: string[];
+  /** synchronous_standby_names confirmed in force in every WAL sender. */
+  applied?: string;
+  appliedAt?: Now;
+  /** Our LSN at an observation after `applied` came into force. */
+  mark?: string;
+  /** Standbys on volumes the Lease does not know: our LSN when no one else bore the name (ELECTION 5.6). */
+  joining: Record<string, { incarnation: string; mark: string }>;
+  /** What the take under way found out about our data. */
+  takingOver?: { continuing: boolean };
+  /** Certain death could not be made: this container must end. */
+  undead?: string;
+  election?: { version: string; since: Now; opening: string };
+  handover?: HandoverPlan;
+  /** Switchover wish that was carried out or given up. */
+  switchoverDone?: string;
+  release?: ReleasePlan;
+  /** A switchover failed: for a while, start in place rather than look for a successor. */
+  stayLeader?: Now;
+  /** The start in place took too long. */
+  giveUp?: boolean;
+  /** Since when starts or promotions fail under this leadership. */
+  failingSince?: Now;
+  /** Not to stand again before this, after having given up leadership. */
+  standAfter?: Now;
+  rejoin?: Rejoin;
+  /** Whom the standby was last told to follow; null: nobody. */
+  following?: { name: string; address: string; applicationName: string } | null;
+  /** The data the standby was started on were a primary's before. */
+  formerPrimary?: boolean;
+  retries: Record<string, { count: number; notBefore: Now }>;
+  routed?: { epoch: number; at: Now };
+  routing: boolean;
+  lastRouteTry?: Now;
+  /** The deadline the guard was last told: t0.mono, or null for none. Undefined: never told. */
+  beat?: number | null;
+  terminating?: { since: Now; graceMs: number };
+  exiting: boolean;
+  waiting?: { what: string; since: Now; withinMs?: number };
+  error?: { code: string; message: string };
+}
+
+/**
+ * The state of a manager that has just started. It holds nothing, whatever the Lease says about its predecessor,
+ * and takes PostgreSQL to be running as a primary until its death is certain (ELECTION 1, 3).
+ */
+export function initialState(self: Self): State {
+  return {
+    self,
+    epochSeen: 0,
+    readDue: true,
+    observeDue: true,
+    pods: [],
+    peers: {},
+    primaryMaybe: true,
+    deathNeeded: true,
+    nextId: 1,
+    asides: { checkpoint: false, slots: false },
+    checkpointDue: false,
+    joining: {},
+    retries: {},
+    routing: false,
+    exiting: false,
+  };
+}

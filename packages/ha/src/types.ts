@@ -1,0 +1,143 @@
+/** The vocabulary: what the machine is told about the world, apart from how the world is asked. */
+
+/** See @pgherd/api lease-record.ts, which gives these their home in a Kubernetes Lease. */
+export interface LeaseMember {
+  name: string;
+  incarnation: string;
+}
+
+export interface CommitRule {
+  method: 'any' | 'first';
+  /** 0: commits do not wait (asynchronous). */
+  number: number;
+  names: string[];
+  required: boolean;
+}
+
+export interface LeaseLeader {
+  name: string;
+  podUID: string;
+  address: string;
+  containerID?: string;
+}
+
+export interface LeaseRecord {
+  holder: string | null;
+  epoch: number;
+  acquireTime?: string;
+  renewTime?: string;
+  designated?: string;
+  systemID?: string;
+  leader?: LeaseLeader;
+  timeline?: number;
+  position?: string;
+  members: LeaseMember[];
+  rules: CommitRule[];
+  handover?: { to: string; position: string; at: string };
+}
+
+/** Who this manager is. */
+export interface Self {
+  name: string;
+  podUID: string;
+  /** `podUID/managerStart`; a restarted manager is another. */
+  identity: string;
+  address: string;
+  /** Known once the kubelet has said it of this very container. */
+  containerID?: string;
+}
+
+/** What the Cluster wishes, with all defaults computed. Times in milliseconds. */
+export interface Settings {
+  /** How many instances are wanted. */
+  instances: number;
+  /** The instances that exist by the operator's word; undefined while it has not said. */
+  instanceNames?: string[];
+  sync?: { method: 'any' | 'first'; number: number; required: boolean; maxNames?: number };
+  renewMs: number;
+  stopMs: number;
+  guardMs: number;
+  takeMs: number;
+  failoverDelayMs: number;
+  maximumLagBytes?: bigint;
+  /** How long a restart in place may take before leadership is given up. */
+  primaryStartMs: number;
+  /** How long a switchover may wait for its target. */
+  switchoverMs: number;
+  /** How long a fast stop may take before it becomes an immediate one. */
+  fastStopMs: number;
+  /** From Cluster status: set once and for all when the cluster was initialised. */
+  systemID?: string;
+  /** From Cluster status: no epoch below it is believed. */
+  epochFloor: number;
+  /** Instances that may neither lead nor run. */
+  fenced: string[];
+  /** A wish to move leadership, honoured only while `from` leads. */
+  switchover?: { id: string; from: string; to?: string };
+}
+
+/** The database as last seen; a subset of the executor's view. */
+export interface View {
+  data: 'empty' | 'unclaimed' | 'copying' | 'present' | 'damaged';
+  damage?: string;
+  incarnation?: string;
+  systemID?: string;
+  timeline?: number;
+  controlState?: string;
+  checkpointLsn?: string;
+  cleanShutdown?: boolean;
+  process: 'stopped' | 'starting' | 'running' | 'stopping';
+  sqlReachable: boolean;
+  inRecovery?: boolean;
+  currentLsn?: string;
+  receivedLsn?: string;
+  replayedLsn?: string;
+  replayedAll?: boolean;
+  streaming: boolean;
+  upstream?: string;
+  receiverRunning: boolean;
+  replication: readonly ReplicationRow[];
+  syncNames?: string;
+}
+
+export interface ReplicationRow {
+  readonly name: string;
+  readonly address?: string;
+  readonly state: string;
+  readonly syncState: string;
+  readonly flushLsn?: string;
+}
+
+/** What a peer says of itself; a subset of its report. */
+export interface PeerReport {
+  readonly name: string;
+  readonly podUID: string;
+  readonly identity: string;
+  readonly role: 'primary' | 'replica' | 'none';
+  readonly state: string;
+  readonly leader: boolean;
+  readonly systemID?: string;
+  readonly incarnation?: string;
+  readonly timeline?: number;
+  readonly currentLsn?: string;
+  /** Present only when it is certain that this is all the WAL the peer has. */
+  readonly receivedLsn?: string;
+  readonly replayedLsn?: string;
+  readonly streaming: boolean;
+  readonly dataEmpty: boolean;
+}
+
+/** A sibling's pod (or our own), from the pods cache. */
+export interface PodFact {
+  instance: string;
+  uid: string;
+  address?: string;
+  deleting: boolean;
+  /** IDs of containers of this pod that the kubelet reports terminated, with a reason it can vouch for. */
+  terminated: string[];
+}
+
+/** Either yes, or no with the reason in words for status and events. */
+export type Verdict = { ok: true } | { ok: false; why: string };
+export const yes: Verdict = { ok: true };
+export const no = (why: string): Verdict => ({ ok: false, why });
