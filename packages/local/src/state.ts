@@ -23,6 +23,10 @@ export interface ImageConfig {
   env?: Record<string, string>;
   /** Entry point for containers that give no command. */
   command?: string[];
+  /** Name in /etc/passwd of the user the container runs as; default `app`. */
+  user?: string;
+  /** That user's home; default `/`. */
+  home?: string;
 }
 
 /** config.json. */

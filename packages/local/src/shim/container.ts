@@ -1,0 +1,85 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
+import { processRef, signal, signalTree } from '../net/processes.ts';
+import { LogWriter } from './log-writer.ts';
+import type { ContainerRecord, StartRequest } from './protocol.ts';
+
+/** Descriptors of the sandbox: its options come in, the number of its first process goes out. */
+const ARGS_FD = 3;
+const INFO_FD = 4;
+
+/** One run of a container. */
+export class RunningContainer {
+  readonly record: ContainerRecord;
+  readonly request: StartRequest;
+  private readonly child: ChildProcess;
+  private wanted: NodeJS.Signals | undefined;
+
+  /** Starts it. `onChange` is told when its first process is known, and when it has ended. */
+  constructor(request: StartRequest, onChange: (record: ContainerRecord) => void) {
+    this.request = request;
+    const { id, name, attempt, log } = request;
+    this.record = { id, name, attempt, log, startedAt: new Date().toISOString() };
+    const [program, ...args] = request.command;
+    const own = ['--args', String(ARGS_FD), '--info-fd', String(INFO_FD), '--', ...request.argv];
+    this.child = spawn(program!, [...args, ...own], {
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+      cwd: '/',
+    });
+    const writer = new LogWriter(log);
+    writer.attach(this.child.stdout!, 'stdout');
+    writer.attach(this.child.stderr!, 'stderr');
+    const options = this.child.stdio[ARGS_FD] as Writable;
+    options.on('error', () => {});
+    options.end(request.sandbox.map((argument) => `${argument}\0`).join(''));
+    readInfo(this.child.stdio[INFO_FD] as Readable, (pid) => {
+      this.record.init = processRef(pid);
+      if (this.wanted) this.signal(this.wanted);
+      onChange(this.record);
+    });
+    this.child.once('error', (error) => {
+      this.record.error = error.message;
+      this.finish(128, onChange);
+    });
+    // Every process of the container is gone by now: its PID space ends before its first process is reaped.
+    this.child.once('exit', (code, by) => this.finish(code ?? 128 + signalNumber(by), onChange));
+    this.child.once('close', () => writer.end());
+  }
+
+  get running(): boolean {
+    return this.record.finishedAt === undefined;
+  }
+
+  signal(name: NodeJS.Signals): boolean {
+    if (!this.running) return false;
+    if (this.record.init) return signal(this.record.init, name);
+    // The sandbox is still being built: a KILL ends that, anything else waits for the first process.
+    if (name === 'SIGKILL' && this.child.pid) signalTree([this.child.pid], name);
+    else this.wanted = name;
+    return true;
+  }
+
+  private finish(exitCode: number, onChange: (record: ContainerRecord) => void): void {
+    if (!this.running) return;
+    this.record.finishedAt = new Date().toISOString();
+    this.record.exitCode = exitCode;
+    onChange(this.record);
+  }
+}
+
+function signalNumber(name: NodeJS.Signals | null): number {
+  return name === 'SIGKILL' ? 9 : name === 'SIGTERM' ? 15 : 1;
+}
+
+function readInfo(stream: Readable, found: (pid: number) => void): void {
+  let text = '';
+  stream.on('error', () => {});
+  stream.on('data', (chunk) => {
+    text += chunk;
+    const match = /"child-pid":\s*(\d+)/.exec(text);
+    if (!match) return;
+    stream.destroy();
+    found(Number(match[1]));
+  });
+}

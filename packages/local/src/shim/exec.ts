@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { signalTree } from '../net/processes.ts';
+import type { RunningContainer } from './container.ts';
+import { CHANNEL, type ExecRequest, FrameReader, frame } from './protocol.ts';
+
+/** Runs a command inside a container over a connection, until it ends or the connection does. */
+export function exec(
+  socket: Socket,
+  request: ExecRequest,
+  container: RunningContainer | undefined,
+  first: Buffer,
+): void {
+  const pid = container?.running ? container.record.init?.pid : undefined;
+  if (!container || pid === undefined) {
+    finish(socket, { error: `container ${request.container} is not running` });
+    return;
+  }
+  const { enter, env, cwd } = container.request;
+  const inner = request.tty ? ['script', '-qefc', quoted(request.command), '/dev/null'] : request.command;
+  const [program, ...args] = [...enter.before, String(pid), ...enter.after, `--wdns=${cwd}`, '--', ...inner];
+  const child = spawn(program!, args, {
+    env: { TERM: 'xterm', ...env },
+    stdio: [request.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    cwd: '/',
+  });
+  forward(socket, child);
+  receive(socket, child, first);
+}
+
+function forward(socket: Socket, child: ChildProcess): void {
+  for (const [stream, channel] of [
+    [child.stdout!, CHANNEL.stdout],
+    [child.stderr!, CHANNEL.stderr],
+  ] as const) {
+    stream.on('data', (chunk: Buffer) => {
+      if (!socket.write(frame(channel, chunk))) stream.pause();
+    });
+  }
+  socket.on('drain', () => {
+    child.stdout?.resume();
+    child.stderr?.resume();
+  });
+  let ended = false;
+  child.once('error', (error) => finish(socket, { error: error.message }));
+  child.once('close', (code, by) => {
+    ended = true;
+    finish(socket, { exitCode: code ?? (by === 'SIGKILL' ? 137 : 143) });
+  });
+  // Who asked has gone away: nobody waits for this any more.
+  socket.once('close', () => {
+    if (!ended && child.pid) signalTree([child.pid], 'SIGKILL');
+  });
+}
+
+function receive(socket: Socket, child: ChildProcess, first: Buffer): void {
+  const frames = new FrameReader();
+  const { stdin } = child;
+  stdin?.on('error', () => {});
+  const take = (chunk: Buffer): void => {
+    for (const { channel, data } of frames.push(chunk)) {
+      if (channel === CHANNEL.stdin && stdin && !stdin.write(data)) {
+        socket.pause();
+        stdin.once('drain', () => socket.resume());
+      } else if (channel === CHANNEL.endStdin) stdin?.end();
+    }
+  };
+  if (first.length > 0) take(first);
+  socket.on('data', take);
+}
+
+function finish(socket: Socket, result: { exitCode?: number; error?: string }): void {
+  socket.end(frame(CHANNEL.result, Buffer.from(JSON.stringify(result))));
+}
+
+function quoted(command: string[]): string {
+  return command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+}
