@@ -1,0 +1,243 @@
+/** Carries out a plan. No judgement here beyond what to do first. */
+import { randomBytes } from 'node:crypto';
+import { names } from '@pgherd/api';
+import {
+  type Client,
+  ensureObject,
+  isKubeError,
+  type Kind,
+  type KubeObject,
+  kinds,
+  type Log,
+} from '@pgherd/kube';
+import { OperatorError } from '../errors.ts';
+import { createAuthority, createLeaf, type KeyPair, renewAuthority } from '../pki.ts';
+import type { Action, Plan } from './actions.ts';
+import { absorb, type ClusterCaches } from './caches.ts';
+import type { Facts } from './facts.ts';
+import type { ClusterMemory } from './memory.ts';
+import { authorityOf, desiredLogin, type LeafName, leafCheck, VALID_DAYS } from './plan-secrets.ts';
+import { isOwned } from './specs/metadata.ts';
+import { decoded, secret } from './specs/secrets.ts';
+
+export interface ActContext {
+  client: Client;
+  caches: ClusterCaches;
+  memory: ClusterMemory;
+  log: Log;
+  signal: AbortSignal;
+}
+
+export interface Failure {
+  /** In words for people. */
+  message: string;
+  error: unknown;
+}
+
+/** What a pod needs to be admitted, and its manager to be let in: made before the pods. */
+const FIRST: string[] = [
+  kinds.ServiceAccount.kind,
+  kinds.Role.kind,
+  kinds.RoleBinding.kind,
+  kinds.Lease.kind,
+];
+
+/**
+ * Carries out all actions, as many at once as can be. One that fails does not hold up the others; what failed
+ * comes back.
+ */
+export async function act(context: ActContext, facts: Facts, plan: Plan): Promise<Failure[]> {
+  const actor = new Actor(context, facts);
+  const steps = Map.groupBy(plan.actions, stepOf);
+  const step = (name: Step) => steps.get(name) ?? [];
+  await Promise.all([
+    actor.all(step('first')).then(() => actor.all(step('instances'))),
+    actor.secrets(step('secrets')),
+    actor.all(step('any')),
+  ]);
+  return actor.failures;
+}
+
+type Step = 'first' | 'instances' | 'secrets' | 'any';
+
+function stepOf(action: Action): Step {
+  if (action.do === 'createInstance') return 'instances';
+  if (action.do === 'certificates' || action.do === 'login') return 'secrets';
+  return (action.do === 'ensure' || action.do === 'create') && FIRST.includes(action.kind.kind)
+    ? 'first'
+    : 'any';
+}
+
+class Actor {
+  readonly failures: Failure[] = [];
+  private readonly context: ActContext;
+  private readonly facts: Facts;
+
+  constructor(context: ActContext, facts: Facts) {
+    this.context = context;
+    this.facts = facts;
+  }
+
+  async all(actions: Action[]): Promise<void> {
+    await Promise.all(actions.map((action) => this.attempt(() => this.one(action))));
+  }
+
+  /** Certificates come first: the logins carry the authority's. */
+  async secrets(actions: Action[]): Promise<void> {
+    const certificates = actions.find((action) => action.do === 'certificates');
+    let authority = decoded(this.facts.secrets.get(names(this.facts.cluster.metadata.name).ca), 'ca.crt');
+    if (certificates)
+      await this.attempt(async () => {
+        authority = (await this.certificates(certificates.authority, certificates.leaves)).cert;
+      });
+    const logins = actions.filter((action) => action.do === 'login');
+    await Promise.all(logins.map(({ which }) => this.attempt(() => this.login(which, authority))));
+  }
+
+  private async attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (this.context.signal.aborted) return;
+      this.failures.push({ message: error instanceof Error ? error.message : String(error), error });
+    }
+  }
+
+  private async one(action: Action): Promise<void> {
+    switch (action.do) {
+      case 'ensure':
+        return this.ensure(action.kind, action.object, action.current);
+      case 'create':
+        return this.create(action.kind, action.object);
+      case 'createInstance': {
+        this.context.memory.highestSerial = Math.max(this.context.memory.highestSerial, action.serial);
+        this.say('creating an instance', { instance: action.name });
+        const claims = action.claims.map((claim) => this.create(kinds.PersistentVolumeClaim, claim));
+        await Promise.all([...claims, this.create(kinds.Pod, action.pod)]);
+        return;
+      }
+      case 'patch':
+        return this.patch(action);
+      case 'delete':
+        return this.delete(action);
+      default:
+        return undefined;
+    }
+  }
+
+  private say(message: string, fields: object): void {
+    const { name, namespace } = this.facts.cluster.metadata;
+    this.context.log.info({ cluster: `${namespace}/${name}`, ...fields }, message);
+  }
+
+  /** Creates; one of ours that is there already is as good, one of somebody else is in the way. */
+  private async create<T extends KubeObject>(kind: Kind<T>, object: T): Promise<void> {
+    const current = await this.createOrFind(kind, object);
+    if (current) absorb(this.context.caches, current);
+  }
+
+  private async createOrFind<T extends KubeObject>(kind: Kind<T>, object: T): Promise<T | undefined> {
+    const { client, signal, caches } = this.context;
+    try {
+      absorb(caches, await client.create(kind, object, { signal }));
+      return undefined;
+    } catch (error) {
+      if (!isKubeError(error, 'AlreadyExists')) throw error;
+      const current = await client.get(kind, object.metadata, { signal });
+      if (isOwned(current, this.facts.cluster)) return current;
+      throw new OperatorError(
+        'foreign',
+        `${kind.kind} ${object.metadata.name} exists and belongs to somebody else`,
+        {
+          hint: 'one of a deleted cluster goes by itself; any other has to be renamed or deleted',
+          cause: error,
+        },
+      );
+    }
+  }
+
+  private async ensure<T extends KubeObject>(kind: Kind<T>, object: T, known: T | undefined): Promise<void> {
+    const { client, signal, caches } = this.context;
+    const current = known ?? (await this.createOrFind(kind, object));
+    if (!current) return;
+    const exact =
+      kind.kind === 'Service' && 'selector' in (object as { spec?: object }).spec! ? ['spec.selector'] : [];
+    const ensured = await ensureObject(client, kind, object, current, { signal, exact });
+    absorb(caches, ensured.object);
+  }
+
+  private async patch({ kind, name, body, why }: Extract<Action, { do: 'patch' }>): Promise<void> {
+    const { client, signal, caches } = this.context;
+    const { namespace } = this.facts.cluster.metadata;
+    this.say(`changing ${kind.kind} ${name}`, { why });
+    try {
+      absorb(caches, await client.patch(kind, { namespace, name }, { type: 'merge', body, signal }));
+    } catch (error) {
+      if (!isKubeError(error, 'NotFound')) throw error;
+    }
+  }
+
+  private async delete({ kind, name, uid, why }: Extract<Action, { do: 'delete' }>): Promise<void> {
+    const { client, signal, memory } = this.context;
+    const { namespace } = this.facts.cluster.metadata;
+    this.say(`deleting ${kind.kind} ${name}`, { why });
+    try {
+      await client.delete(kind, { namespace, name }, { preconditions: { uid }, signal });
+    } catch (error) {
+      // Gone, or another of the same name by now: not the one that was meant.
+      if (!isKubeError(error, 'NotFound', 'Conflict')) throw error;
+    }
+    memory.deleted.add(uid);
+  }
+
+  private async certificates(how: 'keep' | 'new' | 'renew', leaves: LeafName[]): Promise<KeyPair> {
+    const { name, namespace } = this.facts.cluster.metadata;
+    const own = names(name);
+    const span = { now: new Date(this.facts.now), days: VALID_DAYS };
+    const current = authorityOf(this.facts.secrets.get(own.ca));
+    let authority = current;
+    if (how === 'new' || (how === 'renew' && !current))
+      authority = await createAuthority({ commonName: own.ca, ...span });
+    else if (how === 'renew' && current) authority = await renewAuthority(current, span);
+    if (!authority)
+      throw new OperatorError('pki', `signing certificates: the secret ${own.ca} lacks ca.crt or ca.key`, {
+        hint: 'complete it, or delete it to have one made',
+      });
+    const { cert, key } = authority;
+    const saveAuthority = async () => {
+      if (how !== 'keep') await this.saveSecret(own.ca, 'Opaque', { 'ca.crt': cert, 'ca.key': key });
+    };
+    const saveLeaf = async (which: LeafName) => {
+      const usage = which === 'server' ? 'server' : 'client';
+      const leaf = await createLeaf({ cert, key }, { ...leafCheck(which, name, namespace), usage, ...span });
+      const data = { 'tls.crt': leaf.cert, 'tls.key': leaf.key, 'ca.crt': cert };
+      await this.saveSecret(own[which], 'kubernetes.io/tls', data);
+    };
+    // Saved before anything is signed with it: a leaf of an authority that nobody knows would shut peers out.
+    await saveAuthority();
+    await Promise.all(leaves.map(saveLeaf));
+    return authority;
+  }
+
+  private async login(which: 'app' | 'superuser', authority: string | undefined): Promise<void> {
+    const desired = desiredLogin(this.facts, which, () => randomBytes(24).toString('base64url'), authority);
+    if (desired) await this.saveSecret(desired.name, 'kubernetes.io/basic-auth', desired.data);
+  }
+
+  private async saveSecret(name: string, type: string, data: Record<string, string>): Promise<void> {
+    const current = this.facts.secrets.get(name);
+    const object = secret(this.facts, name, type, data);
+    this.say(`writing Secret ${name}`, {});
+    if (current) {
+      // What a user added to a login stays; the type of a secret can never change.
+      const data = { ...current.data, ...object.data };
+      return this.ensure(kinds.Secret, { ...object, type: current.type, data }, current);
+    }
+    const known = await this.createOrFind(kinds.Secret, object);
+    if (!known) return;
+    absorb(this.context.caches, known);
+    throw new OperatorError('stale', `writing Secret ${name}: it has just been made`, {
+      hint: 'nothing to do: it is looked at again',
+    });
+  }
+}

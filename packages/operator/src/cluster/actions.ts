@@ -1,0 +1,38 @@
+/** What a plan may ask for. Plain data, so that tables can compare it. */
+import type { Kind, KubeObject, PersistentVolumeClaim, Pod } from '@pgherd/kube';
+import type { LeafName } from './plan-secrets.ts';
+
+export type Action =
+  /** Create or bring up to date; in any order with others. */
+  | { do: 'ensure'; kind: Kind; object: KubeObject; current?: KubeObject }
+  /** Create unless it is there already; never change. */
+  | { do: 'create'; kind: Kind; object: KubeObject }
+  /** Volumes and pod of one instance. */
+  | { do: 'createInstance'; name: string; serial: number; claims: PersistentVolumeClaim[]; pod: Pod }
+  | { do: 'patch'; kind: Kind; name: string; body: object; why: string }
+  | { do: 'delete'; kind: Kind; name: string; uid: string; why: string }
+  /** Make certificates: the authority new, renewed with its own key, or as it is; then these leaves. */
+  | { do: 'certificates'; authority: 'keep' | 'new' | 'renew'; leaves: LeafName[] }
+  /** Make or complete a secret with a login. */
+  | { do: 'login'; which: 'app' | 'superuser' };
+
+/** What the instances of the cluster are being brought to, for status and for the next look. */
+export type Intent =
+  | { what: 'steady' }
+  | { what: 'deleting' }
+  | { what: 'refused' }
+  | { what: 'creating'; instances: string[] }
+  | { what: 'scalingUp'; instances: string[] }
+  | { what: 'scalingDown'; instance: string; waitsFor?: Wait }
+  | { what: 'rolling'; instances: string[]; waitsFor?: Wait };
+
+export interface Wait {
+  what: string;
+  /** RFC 3339. */
+  deadline?: string;
+}
+
+export interface Plan {
+  actions: Action[];
+  intent: Intent;
+}

@@ -1,0 +1,253 @@
+/** Keeps the clusters of the watched namespaces as they should be: when to look, and what a look consists of. */
+import { isDeepStrictEqual } from 'node:util';
+import { type ClusterPhase, LABEL_CLUSTER } from '@pgherd/api';
+import {
+  type Client,
+  createEventRecorder,
+  createQueue,
+  type EventRecorder,
+  isKubeError,
+  type KubeObject,
+  type Log,
+  type Queue,
+} from '@pgherd/kube';
+import type { OperatorMetrics } from '../metrics.ts';
+import { act, type Failure } from './act.ts';
+import { absorb, type ClusterCaches, createClusterCaches, eachCache } from './caches.ts';
+import { isTerminating } from './facts.ts';
+import { ClusterKind, type ClusterObject } from './kind.ts';
+import { createMemory } from './memory.ts';
+import { observe } from './observe.ts';
+import { plan } from './plan.ts';
+import { createReports, type Reports } from './reports.ts';
+import { deriveStatus } from './status/derive.ts';
+
+export interface ControllerOptions {
+  client: Client;
+  /** Undefined: all namespaces. */
+  namespaces: string[] | undefined;
+  /** Image that holds /pgherd. */
+  operatorImage: string;
+  log: Log;
+  metrics?: OperatorMetrics;
+  /** Which one of several operators, for events. */
+  instance?: string;
+  now?: () => number;
+  /** For tests: how instances are asked. */
+  reports?: Reports;
+  concurrency?: number;
+}
+
+export interface ClusterController {
+  /** Starts the caches; they stay warm whether we lead or not. */
+  start(signal: AbortSignal): void;
+  synced(): Promise<void>;
+  /** Reconciles until `signal`; resolves when the last look has ended. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** A steady cluster is looked at this often. */
+const STEADY_MS = 10_000;
+/** Several changes of one moment are one look. */
+const GATHER_MS = 15;
+const BOOTSTRAP_MS = 300;
+/** A cluster that takes longer than this to come up is no longer looked at in a hurry. */
+const HURRY_FOR_MS = 120_000;
+const CHANGING_MS = 1_000;
+const ILL_MS = 2_000;
+
+const WARNINGS: ClusterPhase[] = ['Degraded', 'Failed', 'WaitingForSync', 'Failover'];
+
+export function createClusterController(options: ControllerOptions): ClusterController {
+  return new Controller(options);
+}
+
+class Controller implements ClusterController {
+  private readonly options: ControllerOptions;
+  private readonly sets: ClusterCaches[];
+  private readonly memory = createMemory();
+  private readonly reports: Reports;
+  private readonly event: EventRecorder;
+  private readonly now: () => number;
+  private queue: Queue | undefined;
+
+  constructor(options: ControllerOptions) {
+    this.options = options;
+    this.now = options.now ?? Date.now;
+    const { client, log, namespaces = [undefined] } = options;
+    this.sets = namespaces.map((namespace) => createClusterCaches(client, namespace, log));
+    this.reports = options.reports ?? createReports({ log, onNews: (key) => this.soon(key), now: this.now });
+    this.event = createEventRecorder(client, 'pgherd-operator', {
+      log,
+      ...(options.instance ? { instance: options.instance } : {}),
+    });
+  }
+
+  start(signal: AbortSignal): void {
+    for (const caches of this.sets) {
+      caches.clusters.onChange((cluster, old) => this.clusterChanged(cluster, old));
+      for (const cache of eachCache(caches)) {
+        if (cache !== (caches.clusters as unknown))
+          cache.onChange((object, old) => this.childChanged(object ?? old));
+        cache.start(signal);
+      }
+    }
+  }
+
+  async synced(): Promise<void> {
+    await Promise.all(this.sets.flatMap((caches) => eachCache(caches).map((cache) => cache.synced())));
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await this.synced();
+    const { log, metrics, concurrency = 8 } = this.options;
+    const queue = createQueue({
+      name: 'clusters',
+      concurrency,
+      maxBackoffMs: 30_000,
+      log,
+      reconcile: (key, until) => this.timed(key, until),
+      onError: () => metrics?.failed(),
+    });
+    this.queue = queue;
+    for (const { clusters } of this.sets) for (const cluster of clusters.list()) queue.add(keyOf(cluster));
+    queue.start(signal);
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    this.queue = undefined;
+    await queue.idle();
+    await this.event.flush();
+  }
+
+  private soon(key: string): void {
+    this.queue?.addAfter(key, GATHER_MS);
+  }
+
+  private clusterChanged(cluster: ClusterObject | undefined, old: ClusterObject | undefined): void {
+    if (!cluster) {
+      if (!old) return;
+      this.memory.forget(keyOf(old));
+      this.reports.forget(keyOf(old));
+      this.options.metrics?.gone(keyOf(old));
+      return;
+    }
+    // Our own status comes back to us: nothing that calls for another look.
+    if (old && !isDeepStrictEqual(withoutStatus(cluster), withoutStatus(old)))
+      this.queue?.add(keyOf(cluster));
+    if (!old) this.queue?.add(keyOf(cluster));
+  }
+
+  private childChanged(object: KubeObject | undefined): void {
+    const { namespace, labels } = object?.metadata ?? {};
+    const cluster = labels?.[LABEL_CLUSTER];
+    if (namespace && cluster) this.soon(`${namespace}/${cluster}`);
+  }
+
+  private async timed(key: string, signal: AbortSignal): Promise<{ afterMs?: number } | undefined> {
+    const began = performance.now();
+    try {
+      return await this.reconcile(key, signal);
+    } finally {
+      this.options.metrics?.reconciled((performance.now() - began) / 1000);
+    }
+  }
+
+  private async reconcile(key: string, signal: AbortSignal): Promise<{ afterMs?: number } | undefined> {
+    const [namespace = '', name = ''] = key.split('/');
+    const caches = this.sets.find(({ clusters }) => clusters.get(namespace, name));
+    const cluster = caches?.clusters.get(namespace, name);
+    if (!caches || !cluster) return undefined;
+    const { client, log, operatorImage } = this.options;
+    const memory = this.memory.of(key, cluster.metadata.uid);
+    const { reports, now } = this;
+    const facts = await observe({ client, caches, reports, operatorImage, now, signal }, cluster, memory);
+    const planned = plan(facts);
+    const failures = await act({ client, caches, memory, log, signal }, facts, planned);
+    if (signal.aborted) return undefined;
+    for (const { message, error } of failures) log.warn({ cluster: key, error }, message);
+    const status = deriveStatus({
+      facts,
+      plan: planned,
+      failures: failures.filter(isWorthTelling).map(inWords),
+    });
+    const written = await this.writeStatus(caches, cluster, status, signal);
+    this.options.metrics?.phase(key, status.phase);
+    if (!written) return { afterMs: GATHER_MS };
+    if (failures.length > 0) throw failures[0]!.error;
+    if (isTerminating(cluster)) return undefined;
+    return { afterMs: this.nextLook(cluster, status.phase) };
+  }
+
+  /** Writes only what differs. False when somebody changed the cluster meanwhile: look again. */
+  private async writeStatus(
+    caches: ClusterCaches,
+    cluster: ClusterObject,
+    status: NonNullable<ClusterObject['status']>,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    if (isDeepStrictEqual(status, cluster.status ?? {})) return true;
+    try {
+      absorb(caches, await this.options.client.updateStatus(ClusterKind, { ...cluster, status }, { signal }));
+    } catch (error) {
+      if (isKubeError(error, 'NotFound')) return true;
+      if (isKubeError(error, 'Conflict')) return false;
+      throw error;
+    }
+    this.announce(cluster, status);
+    return true;
+  }
+
+  private announce(cluster: ClusterObject, status: NonNullable<ClusterObject['status']>): void {
+    const before = cluster.status ?? {};
+    const { phase, phaseReason = '', currentPrimary } = status;
+    const key = keyOf(cluster);
+    if (phase && phase !== before.phase) {
+      this.options.log.info({ cluster: key, phase, reason: phaseReason }, 'phase');
+      this.event(cluster, WARNINGS.includes(phase) ? 'Warning' : 'Normal', phase, phaseReason);
+    }
+    if (currentPrimary && currentPrimary !== before.currentPrimary) {
+      const message = before.currentPrimary
+        ? `${currentPrimary} is primary now, after ${before.currentPrimary}`
+        : `${currentPrimary} is primary`;
+      this.event(cluster, 'Normal', 'PrimaryChanged', message);
+    }
+  }
+
+  private nextLook(cluster: ClusterObject, phase: ClusterPhase | undefined): number {
+    const age = this.now() - Date.parse(cluster.metadata.creationTimestamp ?? '');
+    switch (phase) {
+      case 'Ready':
+        return STEADY_MS;
+      case 'Creating':
+      case 'Initializing':
+      case 'WaitingForReplicas':
+        return age < HURRY_FOR_MS ? BOOTSTRAP_MS : ILL_MS;
+      case 'Degraded':
+      case 'Failed':
+        return ILL_MS;
+      default:
+        return CHANGING_MS;
+    }
+  }
+}
+
+function keyOf({ metadata }: ClusterObject): string {
+  return `${metadata.namespace}/${metadata.name}`;
+}
+
+function withoutStatus({ status: _, metadata, ...rest }: ClusterObject): object {
+  const { resourceVersion: _version, managedFields: _fields, ...meta } = metadata;
+  return { ...rest, metadata: meta };
+}
+
+/** Conflicts and the like pass by themselves on the next look. */
+function isWorthTelling({ error }: Failure): boolean {
+  return !isKubeError(error, 'Conflict') && (error as { code?: string }).code !== 'stale';
+}
+
+function inWords({ message, error }: Failure): string {
+  const { hint } = error as { hint?: string };
+  return hint ? `${message} (${hint})` : message;
+}

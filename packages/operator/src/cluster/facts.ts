@@ -1,0 +1,121 @@
+/** What the operator knows of a cluster at one moment: the input of every decision. */
+import type { EffectiveSpec, InstanceReport, LeaseRecord } from '@pgherd/api';
+import { ANNOTATION_LEAVING } from '@pgherd/api';
+import type {
+  PersistentVolumeClaim,
+  Pod,
+  PodDisruptionBudget,
+  Role,
+  RoleBinding,
+  Secret,
+  Service,
+  ServiceAccount,
+} from '@pgherd/kube';
+import type { ClusterObject } from './kind.ts';
+
+/** A field of the spec that cannot be done, in words for its user. */
+export interface SpecProblem {
+  field: string;
+  message: string;
+  hint: string;
+}
+
+export interface InstanceFacts {
+  name: string;
+  serial: number;
+  pod?: Pod;
+  data?: PersistentVolumeClaim;
+  wal?: PersistentVolumeClaim;
+  /** Its last answer, if that is recent. */
+  report?: InstanceReport;
+  /** Why there is no answer, if it was asked. */
+  silent?: string;
+}
+
+export interface Facts {
+  /** Milliseconds since 1970. */
+  now: number;
+  cluster: ClusterObject;
+  spec: EffectiveSpec;
+  /** Image that holds /pgherd. */
+  operatorImage: string;
+  /** Why the spec as it stands is refused; empty when it is fine. */
+  problems: SpecProblem[];
+  /** By serial. */
+  instances: InstanceFacts[];
+  /** Undefined when there is no Lease of this cluster. */
+  lease?: LeaseRecord;
+  rw?: Service;
+  ro?: Service;
+  r?: Service;
+  serviceAccount?: ServiceAccount;
+  role?: Role;
+  roleBinding?: RoleBinding;
+  budget?: PodDisruptionBudget;
+  /** Secrets by name: our own, and those of the user that the spec names. */
+  secrets: Map<string, Secret>;
+  /** The highest number that was ever given to an instance, as far as anyone remembers. */
+  highestSerial: number;
+}
+
+export function isTerminating(object: { metadata: { deletionTimestamp?: string } } | undefined): boolean {
+  return object?.metadata.deletionTimestamp !== undefined;
+}
+
+/** Since when an instance has been on its way out (RFC 3339), if it is. */
+export function leavingSince(instance: InstanceFacts): string | undefined {
+  return instance.pod?.metadata.annotations?.[ANNOTATION_LEAVING] || undefined;
+}
+
+export function isPodReady(pod: Pod | undefined): boolean {
+  return (
+    pod !== undefined &&
+    !isTerminating(pod) &&
+    pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true
+  );
+}
+
+/** A pod whose containers will not run again: evicted, or its node shut down. */
+export function isPodOver(pod: Pod | undefined): boolean {
+  return pod?.status?.phase === 'Failed' || pod?.status?.phase === 'Succeeded';
+}
+
+/** The instance that holds the Lease, by name; undefined while nobody does. */
+export function leaderName(facts: Pick<Facts, 'lease'>): string | undefined {
+  return facts.lease?.holder ? facts.lease.leader?.name : undefined;
+}
+
+/** The database's identity, once it has one. */
+export function systemID(facts: Pick<Facts, 'lease' | 'cluster'>): string | undefined {
+  return facts.lease?.systemID ?? facts.cluster.status?.systemID;
+}
+
+/** This very pod holds the Lease, not an earlier one of the same name. */
+export function isLeader(facts: Pick<Facts, 'lease'>, { name, pod }: InstanceFacts): boolean {
+  return leaderName(facts) === name && pod !== undefined && facts.lease?.leader?.podUID === pod.metadata.uid;
+}
+
+/** Serves: the primary, or a replica that streams; its pod is ready. */
+export function isHealthy(facts: Facts, instance: InstanceFacts): boolean {
+  if (!isPodReady(instance.pod) || !instance.report) return false;
+  if (isLeader(facts, instance)) return instance.report.role === 'primary';
+  return instance.report.role === 'replica' && instance.report.streaming;
+}
+
+/** True when the leader still counts the instance: as a member, or in a commit rule. */
+export function isCounted(facts: Pick<Facts, 'lease'>, name: string): boolean {
+  const { lease } = facts;
+  if (!lease) return false;
+  return (
+    lease.members.some((member) => member.name === name) ||
+    lease.rules.some((rule) => rule.names.includes(name))
+  );
+}
+
+/** True until the cluster has been whole for the first time. */
+export function isBootstrapping({ cluster }: Pick<Facts, 'cluster'>): boolean {
+  const { phase } = cluster.status ?? {};
+  return (
+    phase === undefined || phase === 'Creating' || phase === 'Initializing' || phase === 'WaitingForReplicas'
+  );
+}

@@ -1,0 +1,30 @@
+/** What this process knows of a cluster beyond the API: its own deletions that caches may not show yet. */
+import type { SpecProblem } from './facts.ts';
+
+export interface ClusterMemory {
+  uid: string;
+  highestSerial: number;
+  /** UIDs of objects whose deletion was accepted. */
+  deleted: Set<string>;
+  /** What was found wrong with the spec of this generation: looking costs more than all else of a steady look. */
+  problems?: { generation: number | undefined; found: SpecProblem[] };
+}
+
+export function createMemory(): {
+  of(key: string, uid: string): ClusterMemory;
+  forget(key: string): void;
+} {
+  const clusters = new Map<string, ClusterMemory>();
+  return {
+    of(key, uid) {
+      let memory = clusters.get(key);
+      // Deleted and made again under the same name: another cluster.
+      if (memory?.uid !== uid) {
+        memory = { uid, highestSerial: 0, deleted: new Set() };
+        clusters.set(key, memory);
+      }
+      return memory;
+    },
+    forget: (key) => void clusters.delete(key),
+  };
+}

@@ -1,0 +1,195 @@
+/** Gathers the facts about one cluster: caches, its Lease, its instances' answers. Writes nothing. */
+import {
+  ANNOTATION_SERIAL,
+  type EffectiveSpec,
+  effective,
+  instanceSerial,
+  LABEL_CLUSTER,
+  type LeaseRecord,
+  names,
+  readLease,
+} from '@pgherd/api';
+import { type Client, type KubeObject, kinds, type Secret } from '@pgherd/kube';
+import { OperatorError } from '../errors.ts';
+import type { ClusterCaches } from './caches.ts';
+import { type Facts, type InstanceFacts, isPodOver, isTerminating, type SpecProblem } from './facts.ts';
+import type { ClusterObject } from './kind.ts';
+import type { ClusterMemory } from './memory.ts';
+import { authorityOf } from './plan-secrets.ts';
+import type { Answer, Reports } from './reports.ts';
+import { specProblems } from './spec-problems.ts';
+import { isOwned } from './specs/metadata.ts';
+
+export interface ObserveContext {
+  client: Client;
+  caches: ClusterCaches;
+  reports: Reports;
+  operatorImage: string;
+  now: () => number;
+  signal: AbortSignal;
+}
+
+/** Throws KubeError when the API cannot be asked for the Lease or a named secret. */
+export async function observe(
+  context: ObserveContext,
+  cluster: ClusterObject,
+  memory: ClusterMemory,
+): Promise<Facts> {
+  const { caches } = context;
+  const spec = effective(cluster);
+  const { name, namespace } = cluster.metadata;
+  const own = names(name);
+  const mine = <T extends KubeObject>(object: T | undefined) =>
+    object && isOwned(object, cluster) ? marked(object, memory) : undefined;
+  const { secrets, missing } = cachedSecrets(caches, cluster, spec);
+  const instances = observeInstances(caches, cluster, memory);
+  const [lease, answers, named] = await Promise.all([
+    observeLease(context, cluster),
+    askInstances(context, cluster, instances, secrets.get(own.ca)),
+    readSecrets(context, namespace, missing),
+  ]);
+  for (const secret of named) secrets.set(secret.metadata.name, secret);
+  for (const instance of instances) Object.assign(instance, answers.get(instance.name));
+  memory.highestSerial = Math.max(
+    memory.highestSerial,
+    cluster.status?.latestGeneratedNode ?? 0,
+    ...instances.map(({ serial }) => serial),
+    ...(lease?.members ?? []).map((member) => instanceSerial(name, member.name) ?? 0),
+  );
+  return {
+    now: context.now(),
+    cluster,
+    spec,
+    operatorImage: context.operatorImage,
+    problems: problemsOf(cluster, spec, memory),
+    instances,
+    secrets,
+    highestSerial: memory.highestSerial,
+    ...defined({
+      lease,
+      rw: mine(caches.services.get(namespace, own.rw)),
+      ro: mine(caches.services.get(namespace, own.ro)),
+      r: mine(caches.services.get(namespace, own.r)),
+      serviceAccount: mine(caches.serviceAccounts.get(namespace, own.serviceAccount)),
+      role: mine(caches.roles.get(namespace, own.role)),
+      roleBinding: mine(caches.roleBindings.get(namespace, own.role)),
+      budget: mine(caches.budgets.get(namespace, own.pdb)),
+    }),
+  };
+}
+
+function problemsOf(cluster: ClusterObject, spec: EffectiveSpec, memory: ClusterMemory): SpecProblem[] {
+  const { generation } = cluster.metadata;
+  if (!memory.problems || memory.problems.generation !== generation || generation === undefined)
+    memory.problems = { generation, found: specProblems(cluster, spec) };
+  return memory.problems.found;
+}
+
+function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
+/** An object whose deletion we have been told is under way counts as going, whatever the cache still says. */
+function marked<T extends KubeObject>(object: T, memory: ClusterMemory): T {
+  if (isTerminating(object) || !memory.deleted.has(object.metadata.uid ?? '')) return object;
+  return { ...object, metadata: { ...object.metadata, deletionTimestamp: new Date(0).toISOString() } };
+}
+
+function observeInstances(
+  caches: ClusterCaches,
+  cluster: ClusterObject,
+  memory: ClusterMemory,
+): InstanceFacts[] {
+  const { name, namespace } = cluster.metadata;
+  const instances = new Map<string, InstanceFacts>();
+  const filter = { namespace, labels: { [LABEL_CLUSTER]: name } };
+  const pods = caches.pods.list(filter).filter((pod) => isOwned(pod, cluster));
+  const claims = caches.claims.list(filter).filter((claim) => isOwned(claim, cluster));
+  const of = (object: KubeObject): InstanceFacts | undefined => {
+    const serial = Number(object.metadata.annotations?.[ANNOTATION_SERIAL]);
+    if (!Number.isInteger(serial) || serial < 1) return undefined;
+    const known = instances.get(`${name}-${serial}`) ?? { name: `${name}-${serial}`, serial };
+    instances.set(known.name, known);
+    return known;
+  };
+  for (const pod of pods) {
+    const instance = of(pod);
+    if (instance?.name === pod.metadata.name) instance.pod = marked(pod, memory);
+  }
+  for (const claim of claims) {
+    const instance = of(claim);
+    if (!instance) continue;
+    if (claim.metadata.name === instance.name) instance.data = marked(claim, memory);
+    else if (claim.metadata.name === `${instance.name}-wal`) instance.wal = marked(claim, memory);
+  }
+  forgetDeleted(memory, [...pods, ...claims]);
+  return [...instances.values()].sort((a, b) => a.serial - b.serial);
+}
+
+function forgetDeleted(memory: ClusterMemory, present: KubeObject[]): void {
+  const uids = new Set(present.map(({ metadata }) => metadata.uid));
+  for (const uid of memory.deleted) if (!uids.has(uid)) memory.deleted.delete(uid);
+}
+
+async function observeLease(
+  { client, signal }: ObserveContext,
+  cluster: ClusterObject,
+): Promise<LeaseRecord | undefined> {
+  const { name, namespace } = cluster.metadata;
+  const ref = { namespace, name: names(name).lease };
+  const lease = await client.find(kinds.Lease, ref, { signal, timeoutMs: 5_000 });
+  // One of an earlier cluster of the same name says nothing about this one.
+  if (!lease || !isOwned(lease, cluster)) return undefined;
+  try {
+    return readLease({ ...lease, metadata: { ...lease.metadata }, spec: { ...lease.spec } });
+  } catch (cause) {
+    throw new OperatorError('lease', `reading what the Lease ${namespace}/${ref.name} records`, {
+      cause,
+      hint: 'its annotation pgherd.io/record was changed by hand: put it back',
+    });
+  }
+}
+
+function cachedSecrets(
+  caches: ClusterCaches,
+  cluster: ClusterObject,
+  spec: EffectiveSpec,
+): { secrets: Map<string, Secret>; missing: string[] } {
+  const { name, namespace } = cluster.metadata;
+  const own = names(name);
+  const wanted = new Set([own.ca, own.server, own.replication, spec.initdb.secret]);
+  if (spec.enableSuperuserAccess) wanted.add(spec.superuserSecret);
+  const found = [...wanted, own.superuser].flatMap((secret) => caches.secrets.get(namespace, secret) ?? []);
+  const secrets = new Map(found.map((secret) => [secret.metadata.name, secret]));
+  // A user's own secret bears no label of ours, so that no cache has it.
+  return { secrets, missing: [...wanted].filter((secret) => !secrets.has(secret)) };
+}
+
+async function readSecrets(context: ObserveContext, namespace: string, wanted: string[]): Promise<Secret[]> {
+  const { client, signal } = context;
+  const read = (name: string) => client.find(kinds.Secret, { namespace, name }, { signal, timeoutMs: 5_000 });
+  return (await Promise.all(wanted.map(read))).filter((secret) => secret !== undefined);
+}
+
+async function askInstances(
+  { reports }: ObserveContext,
+  cluster: ClusterObject,
+  instances: InstanceFacts[],
+  ca: Secret | undefined,
+): Promise<Map<string, Answer>> {
+  const authority = authorityOf(ca);
+  if (!authority) return new Map();
+  const { name, namespace } = cluster.metadata;
+  return reports.ask({
+    cluster: `${namespace}/${name}`,
+    serverName: names(name).r,
+    authority,
+    instances: instances.flatMap(({ name: instance, pod }) => {
+      const address = pod?.status?.podIP;
+      if (!address || isPodOver(pod) || pod.status?.phase !== 'Running') return [];
+      return [{ name: instance, podUID: pod.metadata.uid ?? '', address }];
+    }),
+  });
+}

@@ -1,0 +1,266 @@
+/** Which instances there are to be, and what to do next to get there. Pure. */
+import { ANNOTATION_LEAVING, instanceName, instanceSerial, LABEL_ROLE, type Role } from '@pgherd/api';
+import { kinds, type PersistentVolumeClaim } from '@pgherd/kube';
+import { quantity } from '@pgherd/kube/quantity';
+import type { Action, Intent } from './actions.ts';
+import {
+  type Facts,
+  type InstanceFacts,
+  isBootstrapping,
+  isCounted,
+  isHealthy,
+  isLeader,
+  isPodOver,
+  isTerminating,
+  leaderName,
+  leavingSince,
+  systemID,
+} from './facts.ts';
+import { planRoll } from './plan-roll.ts';
+import { volumeClaims } from './specs/claims.ts';
+import { instancePod } from './specs/pod.ts';
+
+export interface InstancesPlan {
+  actions: Action[];
+  intent: Intent;
+}
+
+/** How long the leader may take to let go of an instance before the wait is called out. */
+const LEAVE_DEADLINE_MS = 60_000;
+
+export interface Roster {
+  /** Instances that are to stay, those that were lost (no pod, no volume) among them. */
+  staying: InstanceFacts[];
+  leaving: InstanceFacts[];
+  /** Serials of instances to be made. */
+  fresh: number[];
+}
+
+/**
+ * Instances of the cluster: those that have a pod or a volume; those the Lease still counts, which come back
+ * under their own name so that nothing waits for a ghost; and, before the database exists, the one that is to
+ * initialise it.
+ */
+export function knownInstances(facts: Facts): InstanceFacts[] {
+  const cluster = facts.cluster.metadata.name;
+  const known = new Map(facts.instances.map((instance) => [instance.name, instance]));
+  const expected = (facts.lease?.members ?? []).map(({ name }) => name);
+  if (facts.lease?.designated && !systemID(facts)) expected.push(facts.lease.designated);
+  for (const name of expected) {
+    const serial = instanceSerial(cluster, name);
+    if (serial !== undefined && !known.has(name)) known.set(name, { name, serial });
+  }
+  return [...known.values()].sort((a, b) => a.serial - b.serial);
+}
+
+/** Who stays, who leaves, and which numbers are to be made. */
+export function roster(facts: Facts): Roster {
+  const known = knownInstances(facts);
+  const target = facts.problems.length > 0 ? known.length : facts.spec.instances;
+  const leader = leaderName(facts);
+  const staying = known.filter((instance) => !leavingSince(instance) || instance.name === leader);
+  const leaving = known.filter((instance) => leavingSince(instance) && instance.name !== leader);
+  // Wanted again before it went: the lowest number first.
+  while (staying.length < target && leaving.some((instance) => !isTerminating(instance.pod))) {
+    const back = leaving.findIndex((instance) => !isTerminating(instance.pod));
+    staying.push(...leaving.splice(back, 1));
+  }
+  staying.sort((a, b) => a.serial - b.serial);
+  while (staying.length > target && leaving.length === 0) {
+    const victim = staying.findLastIndex((instance) => mayLeave(facts, instance));
+    if (victim === -1) break;
+    leaving.push(...staying.splice(victim, 1));
+  }
+  // A number is never given twice: a name stands for one volume's history.
+  const first = Math.max(facts.highestSerial, ...known.map(({ serial }) => serial), 0) + 1;
+  const missing = Math.max(0, target - staying.length);
+  return { staying, leaving, fresh: Array.from({ length: missing }, (_, index) => first + index) };
+}
+
+/** Never the primary, and nobody while it is not known who that is. */
+function mayLeave(facts: Facts, instance: InstanceFacts): boolean {
+  const leader = leaderName(facts);
+  return leader !== undefined && leader !== instance.name;
+}
+
+/** The next steps for the instances. */
+export function planInstances(facts: Facts): InstancesPlan {
+  const { staying, leaving, fresh } = roster(facts);
+  const made = [
+    ...staying.flatMap((instance) => keep(facts, instance)),
+    ...fresh.map((serial) =>
+      create(facts, { name: instanceName(facts.cluster.metadata.name, serial), serial }),
+    ),
+  ];
+  const left = leaving.flatMap((instance) => remove(facts, instance));
+  const roll = planRoll(
+    facts,
+    staying,
+    made.length + left.length > 0 || leaving.length > 0 || fresh.length > 0,
+  );
+  return {
+    actions: [
+      ...made,
+      ...left,
+      ...facts.instances.flatMap((instance) => metadata(facts, instance)),
+      ...staying.flatMap((instance) => resize(facts, instance)),
+      ...roll.actions,
+    ],
+    intent: intentOf(facts, { staying, leaving, fresh }, roll.intent),
+  };
+}
+
+function intentOf(facts: Facts, { staying, leaving, fresh }: Roster, rolling: Intent | undefined): Intent {
+  const instances = fresh.map((serial) => instanceName(facts.cluster.metadata.name, serial));
+  if (!systemID(facts)) return { what: 'creating', instances };
+  if (leaving[0]) return leavingIntent(facts, leaving[0]);
+  const growing = staying.filter((instance) => !isHealthy(facts, instance) && isNew(facts, instance));
+  if (fresh.length > 0 || (growing.length > 0 && !isBootstrapping(facts)))
+    return { what: 'scalingUp', instances: [...growing.map(({ name }) => name), ...instances] };
+  return rolling ?? { what: 'steady' };
+}
+
+/** It has no copy of the database yet, as far as is known. */
+function isNew(facts: Facts, instance: InstanceFacts): boolean {
+  return (
+    !isCounted(facts, instance.name) &&
+    leaderName(facts) !== instance.name &&
+    instance.report?.streaming !== true
+  );
+}
+
+function leavingIntent(facts: Facts, instance: InstanceFacts): Intent {
+  const since = leavingSince(instance);
+  if (!isCounted(facts, instance.name)) return { what: 'scalingDown', instance: instance.name };
+  const leader = leaderName(facts);
+  return {
+    what: 'scalingDown',
+    instance: instance.name,
+    waitsFor: {
+      what: leader ? `${leader} to stop counting on ${instance.name}` : 'a primary',
+      ...(since ? { deadline: new Date(Date.parse(since) + LEAVE_DEADLINE_MS).toISOString() } : {}),
+    },
+  };
+}
+
+/** What an instance that stays lacks. */
+function keep(facts: Facts, instance: InstanceFacts): Action[] {
+  const { pod, data } = instance;
+  if (isTerminating(pod)) return [];
+  if (pod && isPodOver(pod))
+    return [
+      deletion(kinds.Pod, pod, `its containers ended for good: ${pod.status?.reason ?? pod.status?.phase}`),
+    ];
+  if (pod) {
+    if (leavingSince(instance)) return [patchLeaving(instance.name, null, 'it is to stay after all')];
+    // Its volume was deleted by hand: Kubernetes keeps it as long as the pod runs.
+    return [];
+  }
+  // A volume that is going must be gone before its name is free.
+  if (isTerminating(data) || isTerminating(instance.wal)) return [];
+  return [create(facts, instance)];
+}
+
+/** Volumes (those that are missing) and pod of an instance. */
+function create(facts: Facts, instance: InstanceFacts, leaving = false): Action {
+  const present = new Set([instance.data, instance.wal].map((claim) => claim?.metadata.name));
+  return {
+    do: 'createInstance',
+    name: instance.name,
+    serial: instance.serial,
+    claims: volumeClaims(facts, instance.serial).filter((claim) => !present.has(claim.metadata.name)),
+    pod: instancePod(facts, {
+      serial: instance.serial,
+      ...roleOfNewPod(facts, instance.serial),
+      ...(leaving ? { leavingSince: new Date(facts.now).toISOString() } : {}),
+    }),
+  };
+}
+
+/** The steps by which an instance leaves: announced, let go by the leader, its pod, its volumes. */
+function remove(facts: Facts, instance: InstanceFacts): Action[] {
+  const { pod, name } = instance;
+  const counted = isCounted(facts, name);
+  if (pod) {
+    if (isTerminating(pod)) return [];
+    if (!leavingSince(instance))
+      return [patchLeaving(name, new Date(facts.now).toISOString(), 'fewer instances are wanted')];
+    return counted ? [] : [deletion(kinds.Pod, pod, 'fewer instances are wanted')];
+  }
+  // Only a pod can carry the announcement.
+  if (counted) return [create(facts, instance, true)];
+  return [instance.data, instance.wal]
+    .filter((claim) => claim !== undefined && !isTerminating(claim))
+    .map((claim) => deletion(kinds.PersistentVolumeClaim, claim!, 'its instance was removed'));
+}
+
+function patchLeaving(name: string, value: string | null, why: string): Action {
+  const body = { metadata: { annotations: { [ANNOTATION_LEAVING]: value } } };
+  return { do: 'patch', kind: kinds.Pod, name, body, why };
+}
+
+type Deletable = { metadata: { name: string; uid?: string } };
+
+function deletion(
+  kind: typeof kinds.Pod | typeof kinds.PersistentVolumeClaim,
+  object: Deletable,
+  why: string,
+): Action {
+  return { do: 'delete', kind, name: object.metadata.name, uid: object.metadata.uid ?? '', why };
+}
+
+/** The role a living pod's label is to show; undefined while that is not known. */
+function roleOf(facts: Facts, instance: InstanceFacts): Role | undefined {
+  if (!leaderName(facts)) return undefined;
+  return isLeader(facts, instance) ? 'primary' : 'replica';
+}
+
+/** A new pod leads nobody; but the one that is to initialise the database should not pass for a replica. */
+function roleOfNewPod(facts: Facts, serial: number): { role?: Role } {
+  return !systemID(facts) && serial === 1 ? {} : { role: 'replica' };
+}
+
+/** Labels and annotations of a pod that may change while it lives. */
+function metadata(facts: Facts, instance: InstanceFacts): Action[] {
+  const { pod } = instance;
+  if (!pod || isTerminating(pod)) return [];
+  const role = roleOf(facts, instance);
+  const { labels: inheritedLabels, annotations: inheritedAnnotations } = facts.spec.inheritedMetadata;
+  const labels = changed(
+    { ...inheritedLabels, ...(role ? { [LABEL_ROLE]: role } : {}) },
+    pod.metadata.labels,
+  );
+  const annotations = changed(inheritedAnnotations, pod.metadata.annotations);
+  if (!labels && !annotations) return [];
+  const body = { metadata: { ...(labels ? { labels } : {}), ...(annotations ? { annotations } : {}) } };
+  const why = labels?.[LABEL_ROLE] ? `it is ${role} now` : 'inherited metadata changed';
+  return [{ do: 'patch', kind: kinds.Pod, name: instance.name, body, why }];
+}
+
+/** The entries of `desired` that are not so in `current`. */
+function changed(
+  desired: Record<string, string>,
+  current: Record<string, string> = {},
+): Record<string, string> | undefined {
+  const entries = Object.entries(desired).filter(([key, value]) => current[key] !== value);
+  return entries.length > 0 ? Object.fromEntries(entries) : undefined;
+}
+
+/** Volumes grow before anything else needs them to; they never shrink. */
+function resize(facts: Facts, { data, wal }: InstanceFacts): Action[] {
+  const grow = (claim: PersistentVolumeClaim | undefined, size: string | undefined): Action[] => {
+    if (!claim || !size || isTerminating(claim)) return [];
+    if (!(quantity(size) > quantity(claim.spec.resources?.requests?.storage))) return [];
+    const body = { spec: { resources: { requests: { storage: size } } } };
+    return [
+      {
+        do: 'patch',
+        kind: kinds.PersistentVolumeClaim,
+        name: claim.metadata.name,
+        body,
+        why: `grow to ${size}`,
+      },
+    ];
+  };
+  return [...grow(data, facts.spec.storage.size), ...grow(wal, facts.spec.walStorage?.size)];
+}

@@ -1,0 +1,102 @@
+/** What to do about a cluster, given the facts. Pure. */
+
+import type { Kind, KubeObject } from '@pgherd/kube';
+import { kinds } from '@pgherd/kube';
+import { differs } from '@pgherd/kube/merge';
+import type { Action, Plan } from './actions.ts';
+import { type Facts, isTerminating, leaderName, systemID } from './facts.ts';
+import { planInstances } from './plan-instances.ts';
+import { planCertificates, planLogins } from './plan-secrets.ts';
+import { disruptionBudget } from './specs/disruption-budget.ts';
+import { designatedInstance, newLease } from './specs/lease.ts';
+import { isOwned, type SpecContext } from './specs/metadata.ts';
+import { instanceRole, instanceRoleBinding, serviceAccount } from './specs/rbac.ts';
+import { newWriteService, readServices, writeService } from './specs/services.ts';
+
+const EXACT = ['data', 'rules', 'subjects', 'spec.selector'];
+
+/**
+ * The whole plan. A cluster that is going is left to the garbage collector; a spec that is refused changes
+ * nothing, but what exists is kept whole.
+ */
+export function plan(facts: Facts): Plan {
+  if (isTerminating(facts.cluster)) return { actions: [], intent: { what: 'deleting' } };
+  const refused = facts.problems.length > 0;
+  if (refused && facts.instances.length === 0 && !systemID(facts))
+    return { actions: [], intent: { what: 'refused' } };
+  const instances = planInstances(facts);
+  return {
+    intent: refused ? { what: 'refused' } : instances.intent,
+    actions: [
+      ...planRights(facts),
+      ...planLease(facts),
+      ...planCertificates(facts),
+      ...planLogins(facts),
+      ...planServices(facts),
+      ...planBudget(facts),
+      ...instances.actions,
+    ],
+  };
+}
+
+/** An action where something differs, none where nothing does. */
+function ensured<T extends KubeObject>(kind: Kind<T>, object: T, current: T | undefined): Action[] {
+  if (current && !differs(object, current, EXACT)) return [];
+  return [{ do: 'ensure', kind, object, ...(current ? { current } : {}) }];
+}
+
+function planRights(facts: Facts): Action[] {
+  const context: SpecContext = facts;
+  return [
+    ...ensured(kinds.ServiceAccount, serviceAccount(context), facts.serviceAccount),
+    ...ensured(kinds.Role, instanceRole(context), facts.role),
+    ...ensured(kinds.RoleBinding, instanceRoleBinding(context), facts.roleBinding),
+  ];
+}
+
+function planLease(facts: Facts): Action[] {
+  if (facts.lease) return [];
+  const id = systemID(facts);
+  const object = newLease(facts, {
+    designated: designatedInstance(facts.cluster.metadata.name),
+    ...(id ? { systemID: id } : {}),
+    epoch: facts.cluster.status?.leaseEpoch ?? 0,
+  });
+  return [{ do: 'create', kind: kinds.Lease, object }];
+}
+
+function planServices(facts: Facts): Action[] {
+  const [ro, r] = readServices(facts) as [ReturnType<typeof writeService>, ReturnType<typeof writeService>];
+  return [
+    ...planWriteService(facts),
+    ...ensured(kinds.Service, ro, facts.ro),
+    ...ensured(kinds.Service, r, facts.r),
+  ];
+}
+
+function planWriteService(facts: Facts): Action[] {
+  // Where it points is the leader's to say: an existing one keeps selector and epoch whatever they are.
+  if (facts.rw) {
+    const desired = writeService(facts);
+    return differs(desired, facts.rw)
+      ? [{ do: 'ensure', kind: kinds.Service, object: desired, current: facts.rw }]
+      : [];
+  }
+  const leader = leaderName(facts);
+  const object = newWriteService(facts, leader ? { name: leader, epoch: facts.lease!.epoch } : undefined);
+  return [{ do: 'create', kind: kinds.Service, object }];
+}
+
+function planBudget(facts: Facts): Action[] {
+  const desired = disruptionBudget(facts, targetInstances(facts));
+  if (desired) return ensured(kinds.PodDisruptionBudget, desired, facts.budget);
+  const { budget } = facts;
+  if (!budget || isTerminating(budget) || !isOwned(budget, facts.cluster)) return [];
+  const { name, uid = '' } = budget.metadata;
+  return [{ do: 'delete', kind: kinds.PodDisruptionBudget, name, uid, why: 'no budget is wanted' }];
+}
+
+/** How many instances there are to be; while the spec is refused, as many as there are. */
+export function targetInstances(facts: Facts): number {
+  return facts.problems.length > 0 ? facts.instances.length : facts.spec.instances;
+}

@@ -1,0 +1,49 @@
+import { API_VERSION, CLUSTER_KIND, clusterLabels, type EffectiveSpec } from '@pgherd/api';
+import type { ObjectMeta, OwnerReference } from '@pgherd/kube';
+import type { ClusterObject } from '../kind.ts';
+
+/** What every builder needs: the cluster and what its spec means. */
+export interface SpecContext {
+  cluster: ClusterObject;
+  spec: EffectiveSpec;
+  /** Image that holds /pgherd. */
+  operatorImage: string;
+}
+
+/** Makes an object the cluster's child: it goes when the cluster goes. */
+export function ownerReference(cluster: ClusterObject): OwnerReference {
+  return {
+    apiVersion: API_VERSION,
+    kind: CLUSTER_KIND,
+    name: cluster.metadata.name,
+    uid: cluster.metadata.uid,
+    controller: true,
+    blockOwnerDeletion: true,
+  };
+}
+
+/** True when the object is a child of this very cluster, not of an earlier one of the same name. */
+export function isOwned(object: { metadata: ObjectMeta }, cluster: ClusterObject): boolean {
+  return object.metadata.ownerReferences?.some(({ uid }) => uid === cluster.metadata.uid) === true;
+}
+
+/** Metadata of a child. Inherited labels and annotations never win over our own. */
+export function childMetadata(
+  { cluster, spec }: Pick<SpecContext, 'cluster' | 'spec'>,
+  name: string,
+  more: { labels?: Record<string, string>; annotations?: Record<string, string> } = {},
+): ObjectMeta {
+  const annotations = { ...spec.inheritedMetadata.annotations, ...more.annotations };
+  return {
+    name,
+    namespace: cluster.metadata.namespace,
+    labels: {
+      ...spec.inheritedMetadata.labels,
+      'app.kubernetes.io/managed-by': 'pgherd',
+      ...clusterLabels(cluster.metadata.name),
+      ...more.labels,
+    },
+    ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
+    ownerReferences: [ownerReference(cluster)],
+  };
+}

@@ -1,0 +1,205 @@
+/** The status of a cluster from what was found. Pure; the same facts give the same status, so that a steady cluster is not written. */
+import {
+  type ClusterCondition,
+  type ClusterStatus,
+  clusterLabels,
+  dataClaimName,
+  type InstanceReportedState,
+  names,
+  walClaimName,
+} from '@pgherd/api';
+import {
+  type Facts,
+  type InstanceFacts,
+  isHealthy,
+  isLeader,
+  isTerminating,
+  leaderName,
+  systemID,
+} from '../facts.ts';
+import { expirations } from '../plan-secrets.ts';
+import { DATABASE_CONTAINER } from '../specs/pod.ts';
+import { type Outcome, phaseOf, type Verdict } from './phase.ts';
+import { podTrouble } from './trouble.ts';
+
+/** The whole status; times of transitions are kept where nothing changed. */
+export function deriveStatus(outcome: Outcome): ClusterStatus {
+  const { facts } = outcome;
+  const verdict = phaseOf(outcome);
+  const { cluster, instances } = facts;
+  const before = cluster.status ?? {};
+  const own = names(cluster.metadata.name);
+  const created = outcome.plan.actions.flatMap((action) =>
+    action.do === 'createInstance' ? [action.serial] : [],
+  );
+  return compact({
+    phase: verdict.phase,
+    phaseReason: verdict.reason,
+    conditions: conditions(facts, verdict),
+    ...primary(facts),
+    timelineID: timeline(facts) ?? before.timelineID,
+    leaseEpoch: Math.max(before.leaseEpoch ?? 0, facts.lease?.epoch ?? 0),
+    systemID: systemID(facts),
+    image: image(facts) ?? before.image,
+    instances: instances.length,
+    readyInstances: instances.filter((instance) => isHealthy(facts, instance)).length,
+    instanceNames: instances.map(({ name }) => name),
+    instancesStatus: byHealth(facts),
+    instancesReportedState: reported(facts),
+    latestGeneratedNode: Math.max(facts.highestSerial, ...created),
+    ...claims(facts),
+    readService: own.r,
+    writeService: own.rw,
+    certificates: { expirations: expirations(facts) },
+    observedGeneration: cluster.metadata.generation,
+    selector: Object.entries(clusterLabels(cluster.metadata.name))
+      .map(([key, value]) => `${key}=${value}`)
+      .join(','),
+  });
+}
+
+function compact<T extends object>(fields: T): T {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
+}
+
+function rfc3339(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+}
+
+/** Who leads by the Lease; the last one stays named while nobody does. */
+function primary(facts: Facts): Partial<ClusterStatus> {
+  const { status = {} } = facts.cluster;
+  const leader = leaderName(facts);
+  const target = leader ?? facts.lease?.handover?.to ?? status.targetPrimary;
+  return {
+    currentPrimary: leader ?? status.currentPrimary,
+    currentPrimaryTimestamp:
+      leader && leader !== status.currentPrimary ? rfc3339(facts.now) : status.currentPrimaryTimestamp,
+    targetPrimary: target,
+    targetPrimaryTimestamp:
+      target && target !== status.targetPrimary ? rfc3339(facts.now) : status.targetPrimaryTimestamp,
+  };
+}
+
+function timeline(facts: Facts): number | undefined {
+  const leader = facts.instances.find((instance) => isLeader(facts, instance));
+  return leader?.report?.role === 'primary' ? leader.report.timeline : facts.lease?.timeline;
+}
+
+/** What the primary runs; while a change is rolled out that is still the old one. */
+function image(facts: Facts): string | undefined {
+  const one = facts.instances.find((instance) => isLeader(facts, instance)) ?? facts.instances[0];
+  return one?.pod?.spec.containers.find(({ name }) => name === DATABASE_CONTAINER)?.image;
+}
+
+function byHealth(facts: Facts): NonNullable<ClusterStatus['instancesStatus']> {
+  const healthy: string[] = [];
+  const replicating: string[] = [];
+  const failed: string[] = [];
+  for (const instance of facts.instances) {
+    if (isHealthy(facts, instance)) healthy.push(instance.name);
+    else if (isComing(instance)) replicating.push(instance.name);
+    else failed.push(instance.name);
+  }
+  return compact({
+    healthy: healthy.length > 0 ? healthy : undefined,
+    replicating: replicating.length > 0 ? replicating : undefined,
+    failed: failed.length > 0 ? failed : undefined,
+  }) as NonNullable<ClusterStatus['instancesStatus']>;
+}
+
+/** On its way: nothing is known to be wrong with it. */
+function isComing({ pod, report, silent }: InstanceFacts): boolean {
+  if (!pod || isTerminating(pod) || podTrouble(pod)) return false;
+  if (report) return report.state !== 'failed' && !report.error;
+  return silent === undefined || pod.status?.phase !== 'Running';
+}
+
+function reported(facts: Facts): Record<string, InstanceReportedState> {
+  return Object.fromEntries(
+    facts.instances.flatMap(({ name, pod, report }) =>
+      report
+        ? [
+            [
+              name,
+              compact({
+                isPrimary: report.role === 'primary',
+                timeLineID: report.timeline,
+                ip: pod?.status?.podIP,
+                state: report.state,
+                waitingFor: report.waiting?.what,
+              }),
+            ],
+          ]
+        : [],
+    ),
+  );
+}
+
+function claims({ instances, spec }: Facts): Partial<ClusterStatus> {
+  const present = instances.flatMap(({ data, wal, pod, name }) =>
+    [
+      data ? { name: dataClaimName(name), claim: data, pod } : undefined,
+      wal && spec.walStorage ? { name: walClaimName(name), claim: wal, pod } : undefined,
+    ].filter((entry) => entry !== undefined),
+  );
+  const named = (keep: (entry: (typeof present)[number]) => boolean) => {
+    const kept = present.filter(keep).map(({ name }) => name);
+    return kept.length > 0 ? kept : undefined;
+  };
+  const isResizing = (entry: (typeof present)[number]) =>
+    entry.claim.status?.conditions?.some(({ type, status }) => /Resiz/.test(type) && status === 'True') ===
+    true;
+  return {
+    pvcCount: present.length,
+    healthyPVC: named(({ claim, pod }) => claim.status?.phase === 'Bound' && pod !== undefined),
+    danglingPVC: named(({ pod }) => pod === undefined),
+    resizingPVC: named(isResizing),
+    unusablePVC: named(({ claim }) => claim.status?.phase === 'Lost'),
+  };
+}
+
+function conditions(facts: Facts, { phase, reason }: Verdict): ClusterCondition[] {
+  const ready = phase === 'Ready';
+  const initialised = systemID(facts) !== undefined;
+  const refused = facts.problems[0];
+  return [
+    condition(facts, 'Ready', ready, ready ? 'AllWell' : phase, reason),
+    condition(
+      facts,
+      'Initialized',
+      initialised,
+      initialised ? 'DatabaseExists' : 'NoDatabaseYet',
+      initialised ? 'the database was initialised' : 'the database was not initialised yet',
+    ),
+    condition(
+      facts,
+      'SpecAccepted',
+      refused === undefined,
+      refused ? 'Refused' : 'Accepted',
+      refused ? `${refused.field}: ${refused.message}` : 'the spec is being followed',
+    ),
+  ];
+}
+
+function condition(
+  facts: Facts,
+  type: string,
+  is: boolean,
+  reason: string,
+  message: string,
+): ClusterCondition {
+  const status = is ? 'True' : 'False';
+  const before = facts.cluster.status?.conditions?.find((known) => known.type === type);
+  const since = before?.status === status ? before.lastTransitionTime : undefined;
+  return {
+    type,
+    status,
+    reason,
+    message,
+    lastTransitionTime: since ?? rfc3339(facts.now),
+    ...(facts.cluster.metadata.generation === undefined
+      ? {}
+      : { observedGeneration: facts.cluster.metadata.generation }),
+  };
+}

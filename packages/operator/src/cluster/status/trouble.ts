@@ -1,0 +1,70 @@
+/** Why an instance is not as it should be, in words for people. Pure. */
+import type { InstanceReport } from '@pgherd/api';
+import type { ContainerStatus, Pod } from '@pgherd/kube';
+import { type Facts, type InstanceFacts, isLeader, isPodReady, isTerminating } from '../facts.ts';
+
+const STARTING = ['ContainerCreating', 'PodInitializing'];
+
+/** What keeps a pod from running (not scheduled, no image, crashing), or undefined. */
+export function podTrouble(pod: Pod | undefined): string | undefined {
+  if (!pod) return 'it has no pod';
+  const { status } = pod;
+  const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled');
+  if (scheduled?.status === 'False')
+    return `no node can run it: ${scheduled.message ?? scheduled.reason ?? ''}`;
+  if (status?.reason === 'NodeLost') return `its node is lost`;
+  const statuses = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  for (const container of statuses) {
+    const trouble = containerTrouble(container);
+    if (trouble) return trouble;
+  }
+  return undefined;
+}
+
+function containerTrouble({ name, state, lastState, restartCount }: ContainerStatus): string | undefined {
+  const { waiting, terminated } = state ?? {};
+  if (waiting?.reason && !STARTING.includes(waiting.reason)) {
+    const last = lastState?.terminated?.message?.trim().split('\n').at(-1);
+    const said = waiting.message ?? last;
+    return `container ${name}: ${waiting.reason}${said ? `: ${said}` : ''}`;
+  }
+  if (terminated && terminated.exitCode !== 0)
+    return `container ${name} ended with exit code ${terminated.exitCode} (restarts: ${restartCount})`;
+  return undefined;
+}
+
+/** Why this instance is not healthy, or undefined where nothing is known to be wrong. */
+export function instanceTrouble(facts: Facts, instance: InstanceFacts): string | undefined {
+  const { pod, report, silent } = instance;
+  if (pod && isTerminating(pod)) return 'its pod is being stopped';
+  const trouble = podTrouble(pod);
+  if (trouble) return trouble;
+  if (report?.error) return `${report.error.code}: ${report.error.message}`;
+  if (!report) return silent ? `it does not answer: ${silent}` : 'it is starting';
+  const waiting = waitingText(facts, instance);
+  if (waiting) return waiting;
+  return (
+    databaseTrouble(facts, instance, report) ?? (isPodReady(pod) ? undefined : 'its pod is not ready yet')
+  );
+}
+
+function databaseTrouble(facts: Facts, instance: InstanceFacts, report: InstanceReport): string | undefined {
+  if (report.state !== 'running') return `it is ${report.state}`;
+  if (isLeader(facts, instance))
+    return report.role === 'primary' ? undefined : 'it leads, but its PostgreSQL is no primary yet';
+  if (report.role !== 'replica') return 'its PostgreSQL is no replica';
+  if (report.streaming) return undefined;
+  return report.upstream ? `it does not stream from ${report.upstream}` : 'it follows nobody';
+}
+
+function waitingText({ now }: Facts, { report }: InstanceFacts): string | undefined {
+  const { waiting } = report ?? {};
+  if (!waiting) return undefined;
+  return isOverdue(now, waiting.deadline)
+    ? `it has waited for ${waiting.what} since ${waiting.since}, past its deadline ${waiting.deadline}`
+    : `it waits for ${waiting.what}`;
+}
+
+export function isOverdue(now: number, deadline: string | undefined): boolean {
+  return deadline !== undefined && Date.parse(deadline) < now;
+}

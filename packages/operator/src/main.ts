@@ -1,0 +1,80 @@
+/** The operator's process: configuration, leadership, caches, health, and its end. */
+import { Client, inClusterConfig, type Log, runElection } from '@pgherd/kube';
+import { pino } from 'pino';
+import { createClusterController } from './cluster/controller.ts';
+import { serveHealth } from './health.ts';
+import { createMetrics } from './metrics.ts';
+import { readSettings } from './settings.ts';
+
+const LEADER_LEASE = 'pgherd-operator';
+const LEASE_MS = 10_000;
+
+async function main(): Promise<void> {
+  const settings = readSettings(process.env);
+  const log = pino({
+    level: settings.logLevel,
+    base: undefined,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (level) => ({ level }) },
+    serializers: { error: pino.stdSerializers.err },
+  }) as unknown as Log;
+  const client = new Client({ ...inClusterConfig(), userAgent: 'pgherd-operator' });
+  const metrics = createMetrics(() => client.requests);
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.once(signal, () => {
+      log.info({ signal }, 'stopping');
+      stop.abort();
+    });
+  const controller = createClusterController({
+    client,
+    namespaces: settings.namespaces,
+    operatorImage: settings.image,
+    log,
+    metrics,
+    instance: settings.podName,
+  });
+  let synced = false;
+  const server = await serveHealth({ port: settings.port, metrics, ready: () => synced });
+  controller.start(stop.signal);
+  controller.synced().then(
+    () => {
+      synced = true;
+      log.info({ namespaces: settings.namespaces ?? 'all' }, 'caches are filled');
+    },
+    () => {},
+  );
+  try {
+    await runElection(
+      {
+        client,
+        namespace: settings.namespace,
+        name: LEADER_LEASE,
+        identity: settings.identity,
+        leaseMs: LEASE_MS,
+        log,
+      },
+      (signal) => controller.run(signal),
+      stop.signal,
+    );
+  } finally {
+    stop.abort();
+    server.close();
+  }
+}
+
+main().then(
+  () => process.exit(0),
+  (error) => {
+    console.error(
+      JSON.stringify({
+        level: 'fatal',
+        time: new Date().toISOString(),
+        msg: String(error?.message ?? error),
+        hint: error?.hint,
+        stack: error?.stack,
+      }),
+    );
+    process.exit(1);
+  },
+);
