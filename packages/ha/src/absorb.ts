@@ -1,7 +1,7 @@
 /** What each event changes in what the machine knows. Nothing is decided here, except what an answer itself proves. */
 import type { Now } from './clock.ts';
 import { backOff, type Context, note } from './context.ts';
-import type { Event, Job, LeaseReadOutcome } from './events.ts';
+import type { Event, Job, LeaseReadOutcome, Seen } from './events.ts';
 import type { State } from './state.ts';
 import type { LeaseRecord } from './types.ts';
 
@@ -68,9 +68,7 @@ const ABSORB: Absorb = {
 
   observed({ s }, { startedAt, view }) {
     delete s.observing;
-    s.view = view;
-    s.viewAt = startedAt;
-    noteMark(s);
+    see(s, { startedAt, view });
   },
 
   exited({ s }, { expected }) {
@@ -86,16 +84,18 @@ const ABSORB: Absorb = {
     delete s.job;
     delete s.retries[job.kind];
     delete s.error;
-    s.observeDue = true;
     jobDone(c, job, event);
+    if (event.seen) see(s, event.seen);
+    else s.observeDue = true;
   },
 
-  jobFailed(c, { id, code, message }) {
+  jobFailed(c, { id, code, message, seen }) {
     const { s, now } = c;
     if (s.job?.id !== id) return;
     const { job } = s.job;
     delete s.job;
-    s.observeDue = true;
+    if (seen) see(s, seen);
+    else s.observeDue = true;
     s.error = { code, message };
     backOff(s, job.kind, now, job.kind === 'setSync' || job.kind === 'promote' ? 500 : 10_000);
     jobFailed(c, job, message);
@@ -188,6 +188,21 @@ function released(c: Context, record: LeaseRecord): void {
   );
 }
 
+/**
+ * Takes an observation in. The timeline a standby follows is remembered: PostgreSQL forgets it with its WAL
+ * receiver, until the next restart point.
+ */
+function see(s: State, seen: Seen): void {
+  if (s.viewAt && seen.startedAt.mono < s.viewAt.mono) return;
+  const { incarnation, timeline } = seen.view;
+  const before = s.timelineSeen?.incarnation === incarnation ? (s.timelineSeen?.timeline ?? 0) : 0;
+  const highest = Math.max(timeline ?? 0, before);
+  s.view = { ...seen.view, ...(timeline ? { timeline: highest } : {}) };
+  if (timeline) s.timelineSeen = { incarnation, timeline: highest };
+  s.viewAt = seen.startedAt;
+  noteMark(s);
+}
+
 /** The first LSN seen after the rule came into force: older rules end where enough standbys have passed it. */
 function noteMark(s: State): void {
   const running = s.view?.process === 'running' && s.view.inRecovery === false;
@@ -238,11 +253,13 @@ function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
       if (s.handover?.stage === 'checkpoint') s.handover.stage = 'stopping';
       return;
     case 'rewind':
+      delete s.timelineSeen;
       if (s.rejoin) s.rejoin = { ...s.rejoin, rung: 'follow', rewinds: s.rejoin.rewinds + 1 };
       delete s.rejoin?.stuckSince;
       note(c, 'Warning', 'Rewound', rewoundText(s.self.name, result.discarded));
       return;
     case 'copy':
+      delete s.timelineSeen;
       if (s.rejoin) s.rejoin = { ...s.rejoin, rung: 'follow' };
       delete s.rejoin?.stuckSince;
       note(c, 'Normal', 'Copied', `${s.self.name} has a fresh copy from ${job.source.name}`);

@@ -28,6 +28,12 @@ export type Aside = { kind: 'checkpoint' } | { kind: 'slots'; instances: string[
 
 export type WritePurpose = 'take' | 'renew' | 'release';
 
+/** An observation, and when it began. */
+export interface Seen {
+  startedAt: Now;
+  view: View;
+}
+
 export type Event =
   | { type: 'tick' }
   | { type: 'settings'; settings: Settings }
@@ -40,8 +46,9 @@ export type Event =
   | { type: 'peers'; askedAt: Now; answers: Record<string, PeerReport | null> }
   | { type: 'observed'; startedAt: Now; view: View }
   | { type: 'exited'; expected: boolean; reason: string }
-  | { type: 'jobDone'; id: number; timeline?: number; discarded?: { from: string; to: string } }
-  | { type: 'jobFailed'; id: number; code: string; message: string }
+  /** `seen`: an observation that was made after the job had ended. */
+  | { type: 'jobDone'; id: number; seen?: Seen; timeline?: number; discarded?: { from: string; to: string } }
+  | { type: 'jobFailed'; id: number; seen?: Seen; code: string; message: string }
   | { type: 'asideDone'; kind: Aside['kind']; ok: boolean }
   | { type: 'routed'; epoch: number; outcome: 'ok' | 'refused' | 'failed' }
   | { type: 'terminate'; graceMs: number };

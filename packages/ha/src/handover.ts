@@ -22,7 +22,8 @@ import type { LeaseRecord, PeerReport } from './types.ts';
 const CLOSE_BYTES = 16n << 20n;
 /** How long a pod that is being stopped looks for a successor before it stops without. */
 const SHUTDOWN_CHOICE_MS = 5_000;
-const CHECKPOINT_MS = 20_000;
+/** A checkpoint before the stop shortens the stop; one that takes too long is not waited for. */
+export const CHECKPOINT_MS = 20_000;
 /** How long after the stop the target may take to confirm the last record. */
 const VERIFY_MS = 3_000;
 const ASK_MS = 50;
@@ -75,24 +76,23 @@ function stop(c: Context): void {
 function choose(c: Context, plan: HandoverPlan): void {
   const { s, now } = c;
   const record = recordOf(s)!;
-  const others = record.members.filter((member) => member.name !== s.self.name);
-  if (others.length === 0) return chosen(c, plan, undefined);
-  if (!s.lastAsked || s.lastAsked.mono < plan.since.mono) {
+  const others = record.members.some((member) => member.name !== s.self.name);
+  if (others && (!s.lastAsked || s.lastAsked.mono < plan.since.mono)) {
     s.askDue = true;
-    return waitFor(c, 'an answer of the other instances');
+    waitFor(c, 'an answer of the other instances');
+    return;
   }
-  const close = closeTargets(c, record, plan);
+  const close = others ? closeTargets(c, record, plan) : [];
   const target = plan.to ? close.find((name) => name === plan.to) : close[0];
-  if (target) return chosen(c, plan, target);
   const limit = plan.reason === 'shutdown' ? SHUTDOWN_CHOICE_MS : settingsOf(s).switchoverMs;
-  if (elapsed(plan.since, now) >= limit) {
-    if (plan.reason === 'shutdown') return chosen(c, plan, undefined);
-    return abandon(c, `${plan.to ?? 'no replica'} was not ready to take over within ${limit / 1000} s`);
-  }
-  s.askDue = true;
-  s.observeDue = true;
-  wakeIn(c, 100);
-  waitFor(c, `${plan.to ?? 'a replica'} to catch up before the hand-over`, limit);
+  if (target) chosen(c, plan, target);
+  else if (others && elapsed(plan.since, now) < limit) {
+    s.askDue = true;
+    s.observeDue = true;
+    wakeIn(c, 100);
+    waitFor(c, `${plan.to ?? 'a replica'} to catch up before the hand-over`, limit);
+  } else if (plan.reason === 'shutdown') chosen(c, plan, undefined);
+  else abandon(c, `${plan.to ?? 'no replica'} was not ready to take over within ${limit / 1000} s`);
 }
 
 /** Members that stream from us, answer, could lead and are close; synchronous ones first, then the least lag. */
@@ -135,20 +135,28 @@ function verify(c: Context, plan: HandoverPlan): void {
   const answered = s.lastAsked !== undefined && s.lastAsked.mono >= dead.mono;
   if (others && !answered && within(c, dead, AFTER_DEATH_MS)) {
     s.askDue = true;
-    return waitFor(c, 'an answer of the other instances', AFTER_DEATH_MS);
+    waitFor(c, 'an answer of the other instances', AFTER_DEATH_MS);
+    return;
   }
-  if (end === undefined) return finish(c, plan, successorByQuorum(c, record, dead.mono), undefined);
+  if (end === undefined) {
+    finish(c, plan, successorByQuorum(c, record, dead.mono), undefined);
+    return;
+  }
   const complete = answersSince(s, dead.mono)
     .filter((report) => couldLead(s, record, report))
     .filter((report) => (peerPosition(report)?.lsn ?? 0n) > end)
     .map((report) => report.name);
   const to = plan.to && complete.includes(plan.to) ? plan.to : undefined;
-  if (to) return finish(c, plan, { to, position: formatLsn(end) }, formatLsn(end));
+  if (to) {
+    finish(c, plan, { to, position: formatLsn(end) }, formatLsn(end));
+    return;
+  }
   const waited = elapsed(dead, now);
   if (plan.to && waited < VERIFY_MS) {
     s.askDue = true;
     wakeIn(c, ASK_MS);
-    return waitFor(c, `${plan.to} to have everything up to ${formatLsn(end)}`, VERIFY_MS);
+    waitFor(c, `${plan.to} to have everything up to ${formatLsn(end)}`, VERIFY_MS);
+    return;
   }
   const other = complete[0];
   finish(c, plan, other ? { to: other, position: formatLsn(end) } : undefined, formatLsn(end));
@@ -162,10 +170,13 @@ function finish(
 ): void {
   const { s } = c;
   if (plan.id) s.switchoverDone = plan.id;
-  if (next) s.release = { ...next, why: plan.reason };
-  else if (s.terminating)
-    s.release = { why: 'this instance is being stopped', ...(position ? { position } : {}) };
-  else return abandon(c, `${plan.to} did not receive everything in time; ${s.self.name} starts again`);
+  if (!next && !s.terminating) {
+    abandon(c, `${plan.to} did not receive everything in time; ${s.self.name} starts again`);
+    return;
+  }
+  s.release = next
+    ? { ...next, why: plan.reason }
+    : { why: 'this instance is being stopped', ...(position ? { position } : {}) };
   waitFor(c, 'the Lease to be released');
 }
 
@@ -222,22 +233,26 @@ export function succeedAfterDeath(c: Context): void {
     const answered = s.lastAsked !== undefined && s.lastAsked.mono >= dead.mono;
     if (!answered && within(c, dead, AFTER_DEATH_MS)) {
       s.askDue = true;
-      return waitFor(c, 'an answer of the other instances', AFTER_DEATH_MS);
+      waitFor(c, 'an answer of the other instances', AFTER_DEATH_MS);
+      return;
     }
     const next = successorByQuorum(c, record, dead.mono);
     if (next) {
       s.release = { ...next, why: 'PostgreSQL died' };
-      return waitFor(c, 'the Lease to be released');
+      waitFor(c, 'the Lease to be released');
+      return;
     }
   }
   if (noData) {
     s.release = { why: `the data directory is ${s.view!.data}` };
-    return waitFor(c, 'the Lease to be released');
+    waitFor(c, 'the Lease to be released');
+    return;
   }
   if (s.giveUp || (others && startFailedTooLong(c))) {
     delete s.giveUp;
     s.release = { why: 'PostgreSQL could not be started in time' };
-    return waitFor(c, 'the Lease to be released');
+    waitFor(c, 'the Lease to be released');
+    return;
   }
   restart(c, record);
 }
@@ -249,10 +264,15 @@ function startFailedTooLong({ s, now }: Context): boolean {
 function restart(c: Context, record: LeaseRecord): void {
   const { s, rules } = c;
   const kind = rules.mayContinueAsPrimary(s) ? 'startPrimary' : 'startStandby';
-  if (!mayRetry(c, kind))
-    return waitFor(c, `another try to start PostgreSQL: ${s.error?.message ?? 'it failed'}`);
+  if (!mayRetry(c, kind)) {
+    waitFor(c, `another try to start PostgreSQL: ${s.error?.message ?? 'it failed'}`);
+    return;
+  }
   const rule = ruleToApply(c, record.members);
-  if (!rules.mayApply(rule, record)) return waitFor(c, 'the commit rule to be recorded');
+  if (!rules.mayApply(rule, record)) {
+    waitFor(c, 'the commit rule to be recorded');
+    return;
+  }
   if (kind === 'startPrimary') begin(c, { kind, syncNames: ruleText(rule) });
   else begin(c, { kind, upstream: null, applicationName: s.self.name });
 }

@@ -42,12 +42,21 @@ function tendHeld(c: Context, lease: KnownLease): void {
   const { s, now, rules } = c;
   const settings = settingsOf(s);
   const held = s.held!;
-  if (!rules.isHeldBy(lease.record, s.self.identity)) return take(c, lease, held.continuing);
-  if (s.release && rules.mayRelease(s)) return write(c, 'release', releasedRecord(c, lease.record));
+  if (!rules.isHeldBy(lease.record, s.self.identity)) {
+    take(c, lease, held.continuing);
+    return;
+  }
+  if (s.release && rules.mayRelease(s)) {
+    write(c, 'release', releasedRecord(c, lease.record));
+    return;
+  }
   if (runsAsPrimary(c)) watchJoining(c);
   const next = leaderRecord(c, lease.record);
   const changed = JSON.stringify(substance(next)) !== JSON.stringify(substance(lease.record));
-  if (changed || elapsed(held.t0, now) >= settings.renewMs) return write(c, 'renew', next);
+  if (changed || elapsed(held.t0, now) >= settings.renewMs) {
+    write(c, 'renew', next);
+    return;
+  }
   wakeIn(c, settings.renewMs - elapsed(held.t0, now));
 }
 
@@ -130,13 +139,22 @@ function stand(c: Context, lease: KnownLease): void {
   const { record } = lease;
   const settings = settingsOf(s);
   const opening = rules.opening(lease, s, settings, now);
-  if (!opening) return standDown(c);
+  if (!opening) {
+    standDown(c);
+    return;
+  }
   const fit = rules.mayStand(record, s, settings);
-  if (!fit.ok) return standDown(c, `cannot stand for election: ${fit.why}`);
+  if (!fit.ok) {
+    standDown(c, `cannot stand for election: ${fit.why}`);
+    return;
+  }
   if (s.election?.version !== lease.version || s.election.opening !== opening)
     s.election = { version: lease.version, since: now, opening };
   if (s.standAfter && settings.instances > 1 && within(c, s.standAfter, settings.takeMs)) return;
-  if (opening !== 'handover' && rules.ledLast(record, s)) return take(c, lease, true);
+  if (opening !== 'handover' && rules.ledLast(record, s)) {
+    take(c, lease, true);
+    return;
+  }
   if (opening === 'handover' && acceptHandover(c, lease)) return;
   contest(c, lease, opening);
 }
@@ -186,9 +204,12 @@ function contest(c: Context, lease: KnownLease, opening: string): void {
     () => rules.nobodyLeads(s, since.mono),
     () => rules.quorumAnswered(record, s, settings, mine, since.mono),
     () => rules.nobodyAhead(record, s, mine!, since, now),
-    () => rules.withinLag(record, s, settings, mine!, since, now),
+    () => rules.withinLag(record, settings, mine!, since, now),
   );
-  if (verdict === undefined) return take(c, lease, false);
+  if (verdict === undefined) {
+    take(c, lease, false);
+    return;
+  }
   waitFor(c, `cannot take over (${opening}): ${verdict}`);
   if (!mine) s.observeDue = true;
   if (elapsed(s.lastAsked, now) >= ASK_AGAIN_MS) {

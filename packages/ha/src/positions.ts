@@ -57,6 +57,8 @@ export function couldLead(s: State, record: LeaseRecord, report: PeerReport): bo
     report.systemID === systemID &&
     (record.members.length === 0 || isRecorded(record, report.name, report.incarnation)) &&
     !s.settings!.fenced.includes(report.name) &&
-    !s.pods.some((pod) => pod.instance === report.name && pod.uid === report.podUID && pod.deleting)
+    !s.pods.some(
+      (pod) => pod.instance === report.name && pod.uid === report.podUID && (pod.deleting || pod.leaving),
+    )
   );
 }

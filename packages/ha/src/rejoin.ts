@@ -52,8 +52,14 @@ export function rejoinStopped(c: Context): void {
   const rejoin = ladder(c);
   const data = s.view!.data;
   const rung: Rung = data === 'empty' || data === 'damaged' ? 'copy' : rejoin.rung;
-  if (rung === 'follow') return startStandby(c);
-  if (rung === 'rewind') return rewind(c, rejoin);
+  if (rung === 'follow') {
+    startStandby(c);
+    return;
+  }
+  if (rung === 'rewind') {
+    rewind(c, rejoin);
+    return;
+  }
   copy(c, rejoin);
 }
 
@@ -70,23 +76,40 @@ function startStandby(c: Context): void {
 
 function rewind(c: Context, rejoin: Rejoin): void {
   const { s, now, rules } = c;
-  if (rejoin.rewinds >= MAX_REWINDS) return climb(c, `rewinding was tried ${rejoin.rewinds} times`);
+  if (rejoin.rewinds >= MAX_REWINDS) {
+    climb(c, `rewinding was tried ${rejoin.rewinds} times`);
+    return;
+  }
   const verdict = rules.mayOverwrite(recordOf(s)!, s, settingsOf(s), now);
-  if (!verdict.ok) return askLeader(c, `to rewind: ${verdict.why}`);
-  if (!mayRetry(c, 'rewind')) return waitFor(c, `another try to rewind: ${s.error?.message ?? 'it failed'}`);
+  if (!verdict.ok) {
+    askLeader(c, `to rewind: ${verdict.why}`);
+    return;
+  }
+  if (!mayRetry(c, 'rewind')) {
+    waitFor(c, `another try to rewind: ${s.error?.message ?? 'it failed'}`);
+    return;
+  }
   begin(c, { kind: 'rewind', source: source(c) });
 }
 
 function copy(c: Context, rejoin: Rejoin): void {
   const { s, now, rules } = c;
   const record = recordOf(s);
-  if (!record) return waitFor(c, 'the Lease');
+  if (!record) {
+    waitFor(c, 'the Lease');
+    return;
+  }
   const nothingToLose = s.view!.data === 'empty';
   const rule = nothingToLose ? rules.isProvenLeader : rules.mayOverwrite;
   const verdict = rule.call(rules, record, s, settingsOf(s), now);
-  if (!verdict.ok)
-    return askLeader(c, record.systemID ? `to copy: ${verdict.why}` : 'the first instance to be initialised');
-  if (!mayRetry(c, 'copy')) return waitFor(c, `another try to copy: ${s.error?.message ?? 'it failed'}`);
+  if (!verdict.ok) {
+    askLeader(c, record.systemID ? `to copy: ${verdict.why}` : 'the first instance to be initialised');
+    return;
+  }
+  if (!mayRetry(c, 'copy')) {
+    waitFor(c, `another try to copy: ${s.error?.message ?? 'it failed'}`);
+    return;
+  }
   if (rejoin.copies === MANY_COPIES && s.error)
     note(
       c,
@@ -94,7 +117,10 @@ function copy(c: Context, rejoin: Rejoin): void {
       'CopyFails',
       `${s.self.name} failed ${rejoin.copies} times to copy: ${s.error.message}`,
     );
-  if (!nothingToLose) return begin(c, { kind: 'wipe' });
+  if (!nothingToLose) {
+    begin(c, { kind: 'wipe' });
+    return;
+  }
   begin(c, { kind: 'copy', source: source(c) });
 }
 
@@ -117,7 +143,10 @@ function askLeader(c: Context, what: string): void {
 export function rejoinRunning(c: Context): void {
   const { s, now, rules } = c;
   const leader = leaderToFollow(c);
-  if (!leader) return waitFor(c, 'a leader to follow');
+  if (!leader) {
+    waitFor(c, 'a leader to follow');
+    return;
+  }
   const rejoin = ladder(c);
   if (s.view!.streaming) {
     delete rejoin.stuckSince;
@@ -130,8 +159,10 @@ export function rejoinRunning(c: Context): void {
   askLeader(c, `WAL from ${leader.name}`);
   if (!proven.ok) return;
   const patience = s.formerPrimary ? FOLLOW_AS_FORMER_PRIMARY_MS : FOLLOW_MS;
-  if (elapsed(rejoin.stuckSince, now) < patience)
-    return wakeIn(c, patience - elapsed(rejoin.stuckSince, now));
+  if (elapsed(rejoin.stuckSince, now) < patience) {
+    wakeIn(c, patience - elapsed(rejoin.stuckSince, now));
+    return;
+  }
   climb(c, `it did not stream from ${leader.name} within ${patience / 1000} s`);
 }
 

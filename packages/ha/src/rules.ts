@@ -8,7 +8,7 @@
 import { elapsed, elapsedForHolder, elapsedForTaker, type Now } from './clock.ts';
 import { fulfilledAt, quorumOf, sameRule } from './commit-rule.ts';
 import { comparePositions, type Position, parseLsn } from './lsn.ts';
-import { answersSince, couldLead, isRecorded, ownPosition, peerPosition } from './positions.ts';
+import { answersSince, couldLead, isRecorded, peerPosition } from './positions.ts';
 import type { KnownLease, State } from './state.ts';
 import {
   type CommitRule,
@@ -126,6 +126,7 @@ export const RULES = {
   mayStand(record: LeaseRecord, s: State, settings: Settings): Verdict {
     const systemID = record.systemID ?? settings.systemID;
     if (s.terminating) return no('this instance is being stopped');
+    if (isLeaving(s, s.self.name)) return no('this instance is to be removed');
     if (settings.fenced.includes(s.self.name)) return no('this instance is fenced');
     if (s.view?.data !== 'present') return no('there are no complete data here');
     if (systemID !== undefined && s.view.systemID !== systemID)
@@ -208,14 +209,7 @@ export const RULES = {
    * Without a required rule, a candidate known to be behind lets the last leader come back first, and is never
    * further behind than maximumLag.
    */
-  withinLag(
-    record: LeaseRecord,
-    s: State,
-    settings: Settings,
-    mine: Position,
-    since: Now,
-    now: Now,
-  ): Verdict {
+  withinLag(record: LeaseRecord, settings: Settings, mine: Position, since: Now, now: Now): Verdict {
     if (record.rules.some((rule) => rule.required)) return yes;
     const known = parseLsn(record.position);
     const lag = known === undefined || known <= mine.lsn ? 0n : known - mine.lsn;
@@ -256,6 +250,7 @@ export const RULES = {
    */
   mayBecomeMember(s: State, name: string, report: PeerReport): boolean {
     const joining = s.joining[name];
+    if (isLeaving(s, name)) return false;
     if (!joining || joining.incarnation !== report.incarnation) return false;
     const rows = s.view?.replication ?? [];
     if (rows.some((row) => row.name === name)) return false;
@@ -263,10 +258,14 @@ export const RULES = {
     return row !== undefined && (parseLsn(row.flushLsn) ?? -1n) >= parseLsn(joining.mark)!;
   },
 
-  /** A member is dropped only when the operator no longer lists it, its pod is gone and it does not stream. */
+  /**
+   * A member is dropped when the operator has marked its pod as leaving; or when the operator no longer lists the
+   * instance, its pod is gone and it does not stream.
+   */
   mayDropMember(s: State, settings: Settings, name: string): boolean {
+    if (name === s.self.name) return false;
+    if (isLeaving(s, name)) return true;
     return (
-      name !== s.self.name &&
       settings.instanceNames !== undefined &&
       !settings.instanceNames.includes(name) &&
       s.pods.some((pod) => pod.instance === s.self.name) &&
@@ -329,6 +328,10 @@ export type Rules = typeof RULES;
 /** The name under which a standby connects while the Lease does not record its volume (ELECTION 5.6). */
 export function joiningName(name: string): string {
   return `${name}.joining`;
+}
+
+function isLeaving(s: State, name: string): boolean {
+  return s.pods.some((pod) => pod.instance === name && pod.leaving);
 }
 
 /** An answer counts for a name in a rule only from the volume that the Lease records under it. */

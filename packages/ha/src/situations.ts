@@ -5,7 +5,7 @@
  * leading, bootstrap, and at last following. Whether the Lease may be taken is decided beside this list (lease.ts):
  * taking it needs no change to the database.
  */
-import { elapsed, elapsedForHolder } from './clock.ts';
+import { elapsed } from './clock.ts';
 import { ruleText } from './commit-rule.ts';
 import {
   begin,
@@ -18,7 +18,13 @@ import {
   wakeIn,
   within,
 } from './context.ts';
-import { beginHandover, continueHandover, succeedAfterDeath, wantsHandover } from './handover.ts';
+import {
+  beginHandover,
+  CHECKPOINT_MS,
+  continueHandover,
+  succeedAfterDeath,
+  wantsHandover,
+} from './handover.ts';
 import { ruleToApply, runsAsPrimary } from './membership.ts';
 import { rejoinRunning, rejoinStopped, runsAsWanted, standby } from './rejoin.ts';
 
@@ -297,12 +303,16 @@ function justHandedOver(c: Context): boolean {
 
 function promote(c: Context): void {
   const rule = ruleToApply(c, recordOf(c.s)!.members);
-  if (!c.rules.mayApply(rule, recordOf(c.s)!)) return waitFor(c, 'the commit rule to be recorded');
+  if (!c.rules.mayApply(rule, recordOf(c.s)!)) {
+    waitFor(c, 'the commit rule to be recorded');
+    return;
+  }
   const { failingSince } = c.s;
   const others = recordOf(c.s)!.members.some((member) => member.name !== c.s.self.name);
   if (failingSince && others && elapsed(failingSince, c.now) >= settingsOf(c.s).primaryStartMs) {
     c.s.giveUp = true;
-    return begin(c, { kind: 'die' });
+    begin(c, { kind: 'die' });
+    return;
   }
   retrying(c, 'promote', () => begin(c, { kind: 'promote', syncNames: ruleText(rule) }));
 }
@@ -315,15 +325,21 @@ function ruleChange(c: Context): string | undefined {
   return text !== c.s.applied && c.rules.mayApply(rule, record) ? text : undefined;
 }
 
-/** A start in place may take primaryStartMs; then leadership is given up if somebody else could have it. */
+/** Bounds on jobs: a checkpoint before a stop, and a start in place when somebody else could lead. */
 function watchJob(c: Context): void {
   const { s, now } = c;
   const { job, since } = s.job!;
-  if (job.kind !== 'startPrimary') return;
+  const others = recordOf(s)?.members.some((member) => member.name !== s.self.name) === true;
+  if (job.kind === 'checkpoint' && !within(c, since, CHECKPOINT_MS) && s.handover) {
+    s.handover.stage = 'stopping';
+    begin(c, { kind: 'stop', fastMs: settingsOf(s).fastStopMs, immediateMs: 5_000 });
+  }
+  if (job.kind !== 'startPrimary' || !others) return;
   const limit = settingsOf(s).primaryStartMs;
-  if (elapsed(since, now) < limit) return wakeIn(c, limit - elapsed(since, now));
-  const others = recordOf(s)?.members.some((member) => member.name !== s.self.name);
-  if (!others || elapsedForHolder(since, now) < limit) return;
+  if (elapsed(since, now) < limit) {
+    wakeIn(c, limit - elapsed(since, now));
+    return;
+  }
   note(
     c,
     'Warning',

@@ -70,6 +70,8 @@ export interface State {
   view?: View;
   /** When the observation behind `view` began. */
   viewAt?: Now;
+  /** The highest timeline these data were seen on. */
+  timelineSeen?: { incarnation: string | undefined; timeline: number };
   observing?: Now;
   observeDue: boolean;
   pods: PodFact[];

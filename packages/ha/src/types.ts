@@ -133,6 +133,8 @@ export interface PodFact {
   uid: string;
   address?: string;
   deleting: boolean;
+  /** Marked by the operator as to be removed from the cluster. */
+  leaving: boolean;
   /** IDs of containers of this pod that the kubelet reports terminated, with a reason it can vouch for. */
   terminated: string[];
 }
