@@ -34,6 +34,11 @@ export function duration(text: string): number {
   return Number(match[1]) * unit;
 }
 
+/** An option for how long to wait, whose default reads as people write it. */
+export function timeoutOption(what: string, defaultText: string): Option {
+  return new Option('--timeout <time>', what).argParser(duration).default(duration(defaultText), defaultText);
+}
+
 /** Reads a whole number of at least `least`. */
 export function whole(least: number): (text: string) => number {
   return (text) => {

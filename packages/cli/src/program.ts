@@ -1,12 +1,17 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
+import { addCompletion } from './commands/completion.ts';
 import { addCreate } from './commands/create.ts';
 import { addDelete } from './commands/delete.ts';
+import { addDf } from './commands/df.ts';
 import { addGet } from './commands/get.ts';
 import { addLocal } from './commands/local.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPsql } from './commands/psql.ts';
+import { addScale } from './commands/scale.ts';
+import { addShow } from './commands/show.ts';
 import { addStatus } from './commands/status.ts';
+import { addTest } from './commands/test.ts';
 import { addVersion } from './commands/version.ts';
 
 /** The whole command line. Throws CommanderError instead of ending the process, so that tests can use it. */
@@ -27,7 +32,21 @@ export function makeProgram(): Command {
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused,
 5 not done in time, 6 the API server is not reached, 7 not confirmed.`,
     );
-  for (const add of [addCreate, addGet, addStatus, addPsql, addLogs, addDelete, addLocal, addVersion]) {
+  for (const add of [
+    addCreate,
+    addGet,
+    addStatus,
+    addShow,
+    addTest,
+    addPsql,
+    addLogs,
+    addDf,
+    addScale,
+    addDelete,
+    addLocal,
+    addCompletion,
+    addVersion,
+  ]) {
     add(program);
   }
   inherit(program);

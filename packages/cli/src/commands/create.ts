@@ -4,7 +4,7 @@ import { stringify } from 'yaml';
 import { type ConnectionOptions, connect } from '../connection.ts';
 import { ClusterKind, type ClusterObject } from '../kinds.ts';
 import { type ManifestFlags, manifestOf } from '../manifest.ts';
-import { duration, example, whole, withConnection } from '../options.ts';
+import { example, timeoutOption, whole, withConnection } from '../options.ts';
 import { print, printJson, startProgress } from '../output.ts';
 import { waitUntilReady } from '../ready.ts';
 
@@ -36,7 +36,7 @@ export function addCreate(program: Command): void {
       new Option('-o, --output <format>', 'print the manifest or the cluster').choices(['json', 'yaml']),
     )
     .option('--no-wait', 'return at once')
-    .option('--timeout <time>', 'how long to wait for it to be ready', duration, 300_000);
+    .addOption(timeoutOption('how long to wait for it to be ready', '5m'));
   withConnection(command).action(createCluster);
   example(
     command,

@@ -5,7 +5,7 @@ import { getCluster } from '../clusters.ts';
 import { confirm } from '../confirm.ts';
 import { type Connection, type ConnectionOptions, connect } from '../connection.ts';
 import { ClusterKind } from '../kinds.ts';
-import { duration, example, withConnection } from '../options.ts';
+import { example, timeoutOption, withConnection } from '../options.ts';
 import { print, startProgress } from '../output.ts';
 import { waitFor } from '../wait.ts';
 
@@ -24,7 +24,7 @@ export function addDelete(program: Command): void {
     .argument('<name>', 'cluster')
     .option('-y, --yes', 'do not ask')
     .option('--no-wait', 'return at once')
-    .option('--timeout <time>', 'how long to wait for the end', duration, 120_000);
+    .addOption(timeoutOption('how long to wait for the end', '2m'));
   withConnection(command).action(deleteCluster);
   example(command, 'pgherd delete cluster demo', 'pgherd delete cluster demo --yes --no-wait');
 }

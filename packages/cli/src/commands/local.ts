@@ -5,7 +5,6 @@ import type { Command } from 'commander';
 import { confirm } from '../confirm.ts';
 import { stateFolder } from '../connection.ts';
 import { CliError } from '../errors.ts';
-import { bringUp } from '../local-mode.ts';
 import { example, whole, withOutput, withState } from '../options.ts';
 import { paint, print, printJson, startProgress, table } from '../output.ts';
 import { describeReset } from '../reset-notice.ts';
@@ -42,6 +41,8 @@ function addUp(local: Command): void {
   withState(command).action(async (options: StateOption & { nodes?: number; apiPort?: number }) => {
     const progress = startProgress('Starting local mode');
     try {
+      // Loaded here, since it brings the operator's manifests and the bundler along.
+      const { bringUp } = await import('../local-mode.ts');
       const { info } = await bringUp({
         state: resolve(stateFolder(options.state)),
         nodes: options.nodes,

@@ -1,0 +1,146 @@
+import { ANNOTATION_LEAVING } from '@pgherd/api';
+import { kinds } from '@pgherd/kube';
+import { type Command, Option } from 'commander';
+import { getCluster } from '../clusters.ts';
+import { confirm } from '../confirm.ts';
+import { type Connection, type ConnectionOptions, connect } from '../connection.ts';
+import { CliError } from '../errors.ts';
+import { ClusterKind, type ClusterObject } from '../kinds.ts';
+import { example, timeoutOption, whole, withConnection, withOutput } from '../options.ts';
+import { bytes, print, printJson, startProgress, table } from '../output.ts';
+import { waitUntilReady } from '../ready.ts';
+import { observe } from '../status/observe.ts';
+import { viewOf } from '../status/view.ts';
+
+interface ScaleOptions extends ConnectionOptions {
+  replicaCount: number;
+  wait: boolean;
+  timeout: number;
+}
+
+interface ScaledownOptions extends ConnectionOptions {
+  query?: boolean;
+  target?: string;
+  yes?: boolean;
+  output?: string;
+  wait: boolean;
+  timeout: number;
+}
+
+/** `pgherd scale` and `pgherd scaledown`. */
+export function addScale(program: Command): void {
+  const scale = program
+    .command('scale')
+    .description('Add replicas to a cluster')
+    .argument('<name>', 'cluster')
+    .option('--replica-count <count>', 'how many to add', whole(1), 1)
+    .option('--no-wait', 'return at once')
+    .addOption(timeoutOption('how long to wait for them to be ready', '5m'));
+  withConnection(scale).action(scaleUp);
+  example(scale, 'pgherd scale demo --replica-count 2');
+
+  const down = program
+    .command('scaledown')
+    .description('Remove a replica from a cluster')
+    .argument('<name>', 'cluster')
+    .addOption(new Option('--query', 'list the replicas that can be removed').conflicts('target'))
+    .option('--target <instance>', 'replica to remove')
+    .option('-y, --yes', 'do not ask')
+    .option('--no-wait', 'return at once')
+    .addOption(timeoutOption('how long to wait for its end', '2m'));
+  withOutput(withConnection(down)).action(scaleDown);
+  example(down, 'pgherd scaledown demo --query', 'pgherd scaledown demo --target demo-3 --yes');
+}
+
+async function scaleUp(name: string, options: ScaleOptions): Promise<void> {
+  const connection = await connect(options);
+  const cluster = await getCluster(connection.client, connection.namespace, name);
+  const wanted = (cluster.spec.instances ?? 3) + options.replicaCount;
+  await setInstances(connection, cluster, wanted);
+  await follow(connection, name, `Cluster ${name} has ${wanted} instances`, options);
+}
+
+async function scaleDown(name: string, options: ScaledownOptions): Promise<void> {
+  const connection = await connect(options);
+  const { client, namespace } = connection;
+  const view = viewOf(await observe(client, namespace, name));
+  const replicas = view.instances.filter((each) => each.name !== view.primary);
+  if (options.query || !options.target) {
+    if (options.output === 'json') return printJson(replicas);
+    const rows = replicas.map((each) => [
+      each.name,
+      each.ready ? 'UP' : 'DOWN',
+      each.node ?? '-',
+      each.lagBytes === undefined ? '-' : bytes(each.lagBytes),
+    ]);
+    print(`Cluster: ${name}`);
+    for (const line of table(['REPLICA', 'STATUS', 'NODE', 'REPLICATION LAG'], rows)) print(line);
+    if (!options.query) {
+      throw new CliError('usage', 'Which replica is to go?', { hint: 'Name it with --target INSTANCE.' });
+    }
+    return;
+  }
+  const target = options.target;
+  if (target === view.primary) {
+    throw new CliError('refused', `${target} is the primary of cluster ${name}, which is never removed.`, {
+      hint: `Name a replica: ${replicas.map((each) => each.name).join(', ') || 'there is none'}.`,
+    });
+  }
+  if (!replicas.some((each) => each.name === target)) {
+    throw new CliError('notFound', `Cluster ${name} has no replica ${target}.`, {
+      hint: `It has: ${replicas.map((each) => each.name).join(', ') || 'none'}.`,
+    });
+  }
+  if (!options.yes) print(`This removes ${target} from cluster ${name}, with its volumes.`);
+  await confirm('Are you sure?', options);
+  const cluster = await getCluster(client, namespace, name);
+  // Marked first: the operator, which counts, then finds the one to go already named.
+  await client.patch(
+    kinds.Pod,
+    { namespace, name: target },
+    {
+      type: 'merge',
+      body: { metadata: { annotations: { [ANNOTATION_LEAVING]: new Date().toISOString() } } },
+    },
+  );
+  await setInstances(connection, cluster, (cluster.spec.instances ?? 3) - 1);
+  await follow(connection, name, `${target} is removed`, options);
+}
+
+/** Writes the number, unless somebody else changed the cluster since it was read. */
+async function setInstances(
+  { client, namespace }: Connection,
+  cluster: ClusterObject,
+  instances: number,
+): Promise<void> {
+  const { name, resourceVersion } = cluster.metadata;
+  await client.patch(
+    ClusterKind,
+    { namespace, name },
+    {
+      type: 'merge',
+      body: { metadata: { resourceVersion }, spec: { instances } },
+      fieldManager: 'pgherd',
+    },
+  );
+}
+
+async function follow(
+  { client, namespace }: Connection,
+  name: string,
+  done: string,
+  options: { wait: boolean; timeout: number },
+): Promise<void> {
+  if (!options.wait) return print(`Cluster ${name} is being changed.`);
+  const progress = startProgress(`Changing cluster ${name}`);
+  try {
+    await waitUntilReady(client, namespace, name, {
+      timeoutMs: options.timeout,
+      onProgress: progress.update,
+    });
+    progress.done(done);
+  } catch (error) {
+    progress.fail(`Cluster ${name} is not ready`);
+    throw error;
+  }
+}

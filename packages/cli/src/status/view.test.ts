@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { InstanceReport, LeaseRecord } from '@pgherd/api';
+import type { Pod } from '@pgherd/kube';
+import type { ClusterObject } from '../kinds.ts';
+import type { Observed } from './observe.ts';
+import { renderStatus } from './render.ts';
+import { lag, viewOf } from './view.ts';
+
+const NOW = Date.parse('2026-01-01T00:01:00Z');
+
+function pod(name: string, node: string, ready = true): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'ns', uid: `uid-${name}` },
+    spec: { nodeName: node, containers: [] },
+    status: {
+      phase: 'Running',
+      podIP: '10.244.1.2',
+      conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+      containerStatuses: [{ name: 'postgres', restartCount: 0, state: { running: { startedAt: '' } } }],
+    },
+  } as unknown as Pod;
+}
+
+function report(name: string, more: Partial<InstanceReport>): InstanceReport {
+  return {
+    name,
+    podUID: `uid-${name}`,
+    identity: 'x',
+    role: 'replica',
+    state: 'running',
+    ready: true,
+    leader: false,
+    streaming: true,
+    replication: [],
+    dataEmpty: false,
+    timeline: 2,
+    ...more,
+  };
+}
+
+function observed(more: Partial<Observed> = {}): Observed {
+  const primary = report('demo-2', {
+    role: 'primary',
+    leader: true,
+    streaming: false,
+    currentLsn: '0/5000000',
+    syncNames: 'ANY 1 ("demo-1","demo-3")',
+    replication: [
+      { name: 'demo-1', state: 'streaming', syncState: 'quorum', flushLsn: '0/5000000' },
+      { name: 'demo-3', state: 'catchup', syncState: 'quorum', flushLsn: '0/4F00000' },
+    ],
+  });
+  return {
+    cluster: {
+      apiVersion: 'pgherd.io/v1',
+      kind: 'Cluster',
+      metadata: { name: 'demo', namespace: 'ns' },
+      spec: { instances: 3, storage: { size: '1Gi' } },
+      status: { phase: 'Degraded', phaseReason: 'demo-3 does not stream', currentPrimary: 'demo-1' },
+    } as ClusterObject,
+    pods: [pod('demo-1', 'node-1'), pod('demo-2', 'node-2'), pod('demo-3', 'node-3', false)],
+    lease: {
+      holder: 'uid-demo-2/1',
+      epoch: 4,
+      leader: { name: 'demo-2', podUID: 'uid-demo-2', address: '' },
+      members: [],
+      rules: [],
+    } as LeaseRecord,
+    answers: new Map([
+      ['demo-1', { report: report('demo-1', { replayedLsn: '0/5000000' }) }],
+      ['demo-2', { report: primary }],
+      [
+        'demo-3',
+        {
+          report: report('demo-3', {
+            ready: false,
+            streaming: false,
+            waiting: { what: 'its copy', since: '2026-01-01T00:00:30Z', deadline: '2026-01-01T00:02:00Z' },
+          }),
+        },
+      ],
+    ]),
+    ...more,
+  };
+}
+
+test('the Lease says who leads, not a status that lags behind', () => {
+  const view = viewOf(observed(), NOW);
+  assert.equal(view.primary, 'demo-2');
+  assert.deepEqual(
+    view.instances.map(({ name, role, state, sync, lagBytes }) => [name, role, state, sync, lagBytes]),
+    [
+      ['demo-1', 'replica', 'streaming', 'quorum', 0],
+      ['demo-2', 'primary', 'running', undefined, undefined],
+      ['demo-3', 'replica', 'not streaming', 'quorum', 0x100000],
+    ],
+  );
+});
+
+test('each wait says whose it is, since when and how long it may take', () => {
+  assert.deepEqual(viewOf(observed(), NOW).waits, ['demo-3: waits for its copy (since 30 s, 60 s left)']);
+});
+
+test('an instance that does not answer is shown with the reason', () => {
+  const silent = observed({ answers: new Map([['demo-1', { problem: 'connection refused' }]]) });
+  const view = viewOf(silent, NOW);
+  assert.ok(view.waits.includes('demo-1: does not answer: connection refused'));
+  assert.equal(view.instances.find((each) => each.name === 'demo-2')?.role, 'primary');
+});
+
+test('the page fits into 80 columns', () => {
+  for (const line of renderStatus(viewOf(observed(), NOW))) assert.ok(line.length <= 80, line);
+});
+
+test('lag is counted in bytes across the 4 GiB line, and is never negative', () => {
+  assert.equal(lag('1/10', '0/FFFFFFF0'), 32);
+  assert.equal(lag('0/10', '0/20'), 0);
+  assert.equal(lag(undefined, '0/20'), undefined);
+});
