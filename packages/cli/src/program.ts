@@ -5,9 +5,11 @@ import { addCreate } from './commands/create.ts';
 import { addDelete } from './commands/delete.ts';
 import { addDf } from './commands/df.ts';
 import { addGet } from './commands/get.ts';
+import { addLabel } from './commands/label.ts';
 import { addLocal } from './commands/local.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPsql } from './commands/psql.ts';
+import { addReport } from './commands/report.ts';
 import { addScale } from './commands/scale.ts';
 import { addShow } from './commands/show.ts';
 import { addStatus } from './commands/status.ts';
@@ -42,6 +44,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused,
     addLogs,
     addDf,
     addScale,
+    addLabel,
+    addReport,
     addDelete,
     addLocal,
     addCompletion,
