@@ -1,0 +1,309 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ANNOTATION_LEAVING } from '@pgherd/api';
+import type { Action } from './actions.ts';
+import type { Facts } from './facts.ts';
+import { planInstances } from './plan-instances.ts';
+import {
+  bareFacts,
+  healthyFacts,
+  instance,
+  NOW,
+  testClaim,
+  testCluster,
+  testLease,
+  testPod,
+  testReport,
+} from './test-facts.ts';
+
+/** An action in a few words, so that a table is readable. */
+function short(action: Action): string {
+  switch (action.do) {
+    case 'createInstance':
+      return `create ${action.name} [${action.claims.map(({ metadata }) => metadata.name).join(' ')}]`;
+    case 'patch':
+      return `patch ${action.kind.kind} ${action.name} ${JSON.stringify(action.body)}`;
+    case 'delete':
+      return `delete ${action.kind.kind} ${action.name} ${action.uid}`;
+    default:
+      return action.do;
+  }
+}
+
+const leave = (name: string, value: string | null) =>
+  `patch Pod ${name} ${JSON.stringify({ metadata: { annotations: { [ANNOTATION_LEAVING]: value } } })}`;
+
+const TODAY = new Date(NOW).toISOString();
+
+interface Case {
+  name: string;
+  facts: () => Facts;
+  actions: string[];
+  intent?: string;
+}
+
+function spoiled(facts: Facts, spoil: (facts: Facts) => void): () => Facts {
+  return () => {
+    spoil(facts);
+    return facts;
+  };
+}
+
+const cases: Case[] = [
+  {
+    name: 'a new cluster gets all instances at once',
+    facts: () => bareFacts(),
+    actions: ['create demo-1 [demo-1]', 'create demo-2 [demo-2]', 'create demo-3 [demo-3]'],
+    intent: 'creating',
+  },
+  {
+    name: 'a WAL volume of its own is a second claim',
+    facts: () => bareFacts(testCluster({ instances: 1, walStorage: { size: '1Gi' } })),
+    actions: ['create demo-1 [demo-1 demo-1-wal]'],
+    intent: 'creating',
+  },
+  { name: 'a healthy cluster needs nothing', facts: () => healthyFacts(), actions: [], intent: 'steady' },
+  {
+    name: 'a missing pod comes back on its volume',
+    facts: spoiled(healthyFacts(), (facts) => {
+      instance(facts, 'demo-2').pod = undefined as never;
+    }),
+    actions: ['create demo-2 []'],
+  },
+  {
+    name: 'a member that lost pod and volume comes back under its own name, with a new volume',
+    facts: spoiled(healthyFacts(), (facts) => {
+      facts.instances = facts.instances.filter(({ name }) => name !== 'demo-2');
+    }),
+    actions: ['create demo-2 [demo-2]'],
+  },
+  {
+    name: 'the first instance lost before there is a database is made again under its own name',
+    facts: spoiled(bareFacts(testCluster({}, { phase: 'Initializing', latestGeneratedNode: 3 })), (facts) => {
+      facts.lease = testLease(null, [], { systemID: undefined as never });
+      delete facts.lease.systemID;
+      facts.instances = [2, 3].map((serial) => ({
+        name: `demo-${serial}`,
+        serial,
+        pod: testPod(facts, `demo-${serial}`),
+        data: testClaim(facts, serial),
+      }));
+    }),
+    actions: ['create demo-1 [demo-1]'],
+    intent: 'creating',
+  },
+  {
+    name: 'a volume that is going has to be gone before its name is used again',
+    facts: spoiled(healthyFacts(), (facts) => {
+      const two = instance(facts, 'demo-2');
+      two.pod = undefined as never;
+      two.data!.metadata.deletionTimestamp = TODAY;
+    }),
+    actions: [],
+  },
+  {
+    name: 'an evicted pod is replaced',
+    facts: spoiled(healthyFacts(), (facts) => {
+      instance(facts, 'demo-3').pod!.status = { phase: 'Failed', reason: 'Evicted' };
+    }),
+    actions: ['delete Pod demo-3 uid-demo-3'],
+  },
+  {
+    name: 'more instances take new numbers, never an old one',
+    facts: () => healthyFacts({ instances: 5 }, 3, { latestGeneratedNode: 7 }),
+    actions: ['create demo-8 [demo-8]', 'create demo-9 [demo-9]'],
+    intent: 'scalingUp',
+  },
+  {
+    name: 'fewer instances: the highest that is not primary is told to leave, one at a time',
+    facts: () => healthyFacts({ instances: 1 }),
+    actions: [leave('demo-3', TODAY)],
+    intent: 'scalingDown',
+  },
+  {
+    name: 'the primary stays even with the highest number',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      facts.lease = testLease('demo-3', ['demo-1', 'demo-2', 'demo-3']);
+      for (const { name, pod } of facts.instances)
+        pod!.metadata.labels!['pgherd.io/role'] = name === 'demo-3' ? 'primary' : 'replica';
+    }),
+    actions: [leave('demo-2', TODAY)],
+    intent: 'scalingDown',
+  },
+  {
+    name: 'nobody leaves while nobody leads',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      facts.lease = testLease(null, ['demo-1', 'demo-2', 'demo-3']);
+    }),
+    actions: [],
+  },
+  {
+    name: 'one that leaves stays as long as the leader counts it',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      const three = instance(facts, 'demo-3');
+      three.pod = testPod(facts, 'demo-3', { leaving: TODAY });
+      three.pod.metadata.labels!['pgherd.io/role'] = 'replica';
+    }),
+    actions: [],
+    intent: 'scalingDown',
+  },
+  {
+    name: 'as long as a commit rule names it, too',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      const three = instance(facts, 'demo-3');
+      three.pod = testPod(facts, 'demo-3', { leaving: TODAY });
+      three.pod.metadata.labels!['pgherd.io/role'] = 'replica';
+      const rule = { method: 'any' as const, number: 1, names: ['demo-2', 'demo-3'], required: true };
+      facts.lease = testLease('demo-1', ['demo-1', 'demo-2'], { rules: [rule] });
+    }),
+    actions: [],
+    intent: 'scalingDown',
+  },
+  {
+    name: 'let go by the leader, its pod is deleted',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      const three = instance(facts, 'demo-3');
+      three.pod = testPod(facts, 'demo-3', { leaving: TODAY });
+      three.pod.metadata.labels!['pgherd.io/role'] = 'replica';
+      facts.lease = testLease('demo-1', ['demo-1', 'demo-2']);
+    }),
+    actions: ['delete Pod demo-3 uid-demo-3'],
+    intent: 'scalingDown',
+  },
+  {
+    name: 'then its volume',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      instance(facts, 'demo-3').pod = undefined as never;
+      facts.lease = testLease('demo-1', ['demo-1', 'demo-2']);
+    }),
+    actions: ['delete PersistentVolumeClaim demo-3 uid-claim-3'],
+    intent: 'scalingDown',
+  },
+  {
+    name: 'one without a pod that is still counted gets a pod to say that it leaves',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      instance(facts, 'demo-3').pod = undefined as never;
+    }),
+    actions: ['create demo-3 []'],
+    intent: 'scalingDown',
+  },
+  {
+    name: 'wanted again before it went: it stays',
+    facts: spoiled(healthyFacts(), (facts) => {
+      const three = instance(facts, 'demo-3');
+      three.pod = testPod(facts, 'demo-3', { leaving: TODAY });
+      three.pod.metadata.labels!['pgherd.io/role'] = 'replica';
+    }),
+    actions: [leave('demo-3', null)],
+  },
+  {
+    name: 'one that became primary while it was to leave stays; another goes',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      const three = instance(facts, 'demo-3');
+      three.pod = testPod(facts, 'demo-3', { leaving: TODAY });
+      three.pod.metadata.labels!['pgherd.io/role'] = 'primary';
+      instance(facts, 'demo-1').pod!.metadata.labels!['pgherd.io/role'] = 'replica';
+      facts.lease = testLease('demo-3', ['demo-1', 'demo-2', 'demo-3']);
+    }),
+    actions: [leave('demo-3', null), leave('demo-2', TODAY)],
+    intent: 'scalingDown',
+  },
+  {
+    name: 'fewer instances than the commit rule needs: refused, nothing done',
+    facts: () => healthyFacts({ instances: 1, postgresql: { synchronous: { method: 'any', number: 1 } } }, 3),
+    actions: [],
+  },
+  {
+    name: 'while the spec is refused, a missing pod still comes back',
+    facts: spoiled(
+      healthyFacts({ instances: 1, postgresql: { synchronous: { method: 'any', number: 1 } } }, 3),
+      (facts) => {
+        instance(facts, 'demo-2').pod = undefined as never;
+      },
+    ),
+    actions: ['create demo-2 []'],
+  },
+  {
+    name: 'after a failover the labels change',
+    facts: spoiled(healthyFacts(), (facts) => {
+      facts.lease = testLease('demo-2', ['demo-1', 'demo-2', 'demo-3']);
+    }),
+    actions: [
+      'patch Pod demo-1 {"metadata":{"labels":{"pgherd.io/role":"replica"}}}',
+      'patch Pod demo-2 {"metadata":{"labels":{"pgherd.io/role":"primary"}}}',
+    ],
+  },
+  {
+    name: 'a pod that only bears the name of the holder is not labelled as primary',
+    facts: spoiled(healthyFacts(), (facts) => {
+      const one = instance(facts, 'demo-1');
+      one.pod!.metadata.uid = 'another';
+      one.pod!.metadata.labels!['pgherd.io/role'] = 'replica';
+    }),
+    actions: [],
+  },
+  {
+    name: 'volumes grow, and never shrink',
+    facts: spoiled(healthyFacts({ storage: { size: '2Gi' } }, 1), (facts) => {
+      instance(facts, 'demo-1').data!.spec.resources = { requests: { storage: '1024Mi' } };
+    }),
+    actions: ['patch PersistentVolumeClaim demo-1 {"spec":{"resources":{"requests":{"storage":"2Gi"}}}}'],
+  },
+  {
+    name: 'a change of the pod starts with the highest replica',
+    facts: spoiled(healthyFacts(), (facts) => {
+      facts.cluster.spec.imageName = 'other:15';
+    }),
+    actions: ['delete Pod demo-3 uid-demo-3'],
+    intent: 'rolling',
+  },
+  {
+    name: 'the primary comes last',
+    facts: spoiled(healthyFacts(), (facts) => {
+      facts.cluster.spec.imageName = 'other:15';
+      for (const name of ['demo-2', 'demo-3']) {
+        const one = instance(facts, name);
+        one.pod = testPod(facts, name);
+        one.pod.metadata.labels!['pgherd.io/role'] = 'replica';
+      }
+    }),
+    actions: ['delete Pod demo-1 uid-demo-1'],
+    intent: 'rolling',
+  },
+  {
+    name: 'nothing more is rolled while a replaced one does not stream yet',
+    facts: spoiled(healthyFacts(), (facts) => {
+      facts.cluster.spec.imageName = 'other:15';
+      const three = instance(facts, 'demo-3');
+      three.pod = testPod(facts, 'demo-3', { ready: false });
+      three.pod.metadata.labels!['pgherd.io/role'] = 'replica';
+      three.report = testReport('demo-3', 'replica', { streaming: false });
+    }),
+    actions: [],
+    intent: 'rolling',
+  },
+  {
+    name: 'a pod that never started is replaced at once when the spec changed',
+    facts: spoiled(healthyFacts(), (facts) => {
+      facts.cluster.spec.imageName = 'other:15';
+      instance(facts, 'demo-3').pod!.status = { phase: 'Pending' };
+    }),
+    actions: ['delete Pod demo-3 uid-demo-3'],
+    intent: 'rolling',
+  },
+  {
+    name: 'another image that holds /pgherd restarts nothing',
+    facts: spoiled(healthyFacts(), (facts) => {
+      facts.operatorImage = 'pgherd:next';
+    }),
+    actions: [],
+    intent: 'steady',
+  },
+];
+
+for (const { name, facts, actions, intent } of cases)
+  test(name, () => {
+    const planned = planInstances(facts());
+    assert.deepEqual(planned.actions.map(short), actions);
+    if (intent) assert.equal(planned.intent.what, intent);
+  });
