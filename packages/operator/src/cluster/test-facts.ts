@@ -1,14 +1,5 @@
 /** Facts for tables of cases: a healthy cluster of three, to be spoiled by each case. */
-import {
-  ANNOTATION_LEAVING,
-  ANNOTATION_SERIAL,
-  effective,
-  type InstanceReport,
-  instanceSerial,
-  LABEL_INSTANCE,
-  type LeaseRecord,
-  names,
-} from '@pgherd/api';
+import { effective, type InstanceReport, instanceSerial, type LeaseRecord } from '@pgherd/api';
 import type { PersistentVolumeClaim, Pod } from '@pgherd/kube';
 import type { Facts, InstanceFacts } from './facts.ts';
 import type { ClusterObject } from './kind.ts';
