@@ -7,6 +7,7 @@ export * from './errors.ts';
 export * from './events.ts';
 export * from './kinds.ts';
 export * from './objects.ts';
+export { quantity, sameQuantity } from './quantity.ts';
 export * from './queue.ts';
 export * from './selectors.ts';
 export * from './types.ts';

@@ -1,0 +1,223 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type Condition, isKubeError, type Job, kinds, type Pod, time } from '@pgherd/kube';
+import { BY_OWNER } from './caches.ts';
+import { type Context, keyOf, splitKey, workQueue } from './context.ts';
+import {
+  conditionOf,
+  controllerOf,
+  controllerReference,
+  isActive,
+  isControlledBy,
+  isReady,
+  isTerminating,
+} from './pods.ts';
+
+/** Runs the pods of a Job until enough of them succeeded, or too many failed. */
+
+const FIRST_BACKOFF_MS = 10_000;
+const LONGEST_BACKOFF_MS = 360_000;
+
+export interface JobPlan {
+  create: number;
+  remove: Pod[];
+  status: NonNullable<Job['status']>;
+  /** Look again after this long, though nothing changes. */
+  afterMs?: number;
+  /** Its time to live is over. */
+  expired?: boolean;
+}
+
+function isDone(job: Job): Condition | undefined {
+  return job.status?.conditions?.find(
+    ({ type, status }) => (type === 'Complete' || type === 'Failed') && status === 'True',
+  );
+}
+
+/** What to do for a job now. Pure. */
+export function planJob(job: Job, owned: Pod[], now: Date): JobPlan {
+  const active = owned.filter(isActive);
+  const failed = owned.filter(({ status }) => status?.phase === 'Failed').length;
+  const succeeded = owned.filter(({ status }) => status?.phase === 'Succeeded').length;
+  const counts = { active: active.length, ready: active.filter(isReady).length, succeeded, failed };
+  const done = isDone(job);
+  if (done) return afterEnd(job, done, active, counts, now);
+  const status = { ...job.status, ...counts, startTime: job.status?.startTime ?? time(now) };
+  const { parallelism = 1, completions, suspend, backoffLimit = 6 } = job.spec;
+  if (isTerminating(job)) return { create: 0, remove: [], status };
+  if (suspend) return { create: 0, remove: active, status };
+  const needed = completions ?? 1;
+  if (succeeded >= needed && (completions !== undefined || active.length === 0)) {
+    const ended = end(
+      status,
+      ['SuccessCriteriaMet', 'Complete'],
+      'CompletionsReached',
+      'Reached expected number of succeeded pods',
+      now,
+    );
+    return { create: 0, remove: active, status: { ...ended, completionTime: time(now) } };
+  }
+  const restarts = active.reduce((sum, pod) => sum + restartsOf(pod), 0);
+  if (
+    failed > backoffLimit ||
+    (job.spec.template.spec.restartPolicy === 'OnFailure' && restarts > backoffLimit)
+  ) {
+    const ended = end(
+      status,
+      ['FailureTarget', 'Failed'],
+      'BackoffLimitExceeded',
+      'Job has reached the specified backoff limit',
+      now,
+    );
+    return { create: 0, remove: active, status: ended };
+  }
+  const limit = deadline(job, status.startTime, now);
+  if (limit !== undefined && limit <= 0) {
+    const ended = end(
+      status,
+      ['FailureTarget', 'Failed'],
+      'DeadlineExceeded',
+      'Job was active longer than specified deadline',
+      now,
+    );
+    return { create: 0, remove: active, status: ended };
+  }
+  const missing =
+    Math.min(parallelism, completions === undefined ? parallelism : needed - succeeded) - active.length;
+  const waitMs = missing > 0 ? backoff(owned, failed, now) : 0;
+  const waits = [waitMs > 0 ? waitMs : undefined, limit].filter((ms): ms is number => ms !== undefined);
+  return {
+    create: waitMs > 0 || (completions === undefined && succeeded > 0) ? 0 : Math.max(0, missing),
+    remove: missing < 0 ? active.slice(missing) : [],
+    status,
+    afterMs: waits.length > 0 ? Math.min(...waits) : undefined,
+  };
+}
+
+function afterEnd(job: Job, done: Condition, active: Pod[], counts: object, now: Date): JobPlan {
+  const status = { ...job.status, ...counts };
+  const ttl = job.spec.ttlSecondsAfterFinished;
+  if (ttl === undefined) return { create: 0, remove: active, status };
+  const leftMs = Date.parse(done.lastTransitionTime ?? '') + ttl * 1000 - now.getTime();
+  return { create: 0, remove: active, status, expired: leftMs <= 0, afterMs: Math.max(0, leftMs) };
+}
+
+function end(
+  status: NonNullable<Job['status']>,
+  types: string[],
+  reason: string,
+  message: string,
+  now: Date,
+) {
+  const at = time(now);
+  const made = types.map((type) => ({
+    type,
+    status: 'True',
+    reason,
+    message,
+    lastProbeTime: at,
+    lastTransitionTime: at,
+  }));
+  const others = (status.conditions ?? []).filter(({ type }) => !types.includes(type));
+  return { ...status, active: 0, ready: 0, conditions: [...others, ...made] };
+}
+
+function restartsOf(pod: Pod): number {
+  return (pod.status?.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0);
+}
+
+/** Milliseconds left of activeDeadlineSeconds, undefined without one. */
+function deadline(job: Job, startTime: string, now: Date): number | undefined {
+  const seconds = job.spec.activeDeadlineSeconds;
+  return seconds === undefined ? undefined : Date.parse(startTime) + seconds * 1000 - now.getTime();
+}
+
+/** How long the next pod has to wait after the last failure. */
+function backoff(owned: Pod[], failed: number, now: Date): number {
+  if (failed === 0) return 0;
+  const wait = Math.min(FIRST_BACKOFF_MS * 2 ** (failed - 1), LONGEST_BACKOFF_MS);
+  const ends = owned.filter(({ status }) => status?.phase === 'Failed').map(finishedAt);
+  return Math.max(...ends) + wait - now.getTime();
+}
+
+function finishedAt(pod: Pod): number {
+  const times = (pod.status?.containerStatuses ?? []).map(({ state }) =>
+    Date.parse(state?.terminated?.finishedAt ?? ''),
+  );
+  return Math.max(Date.parse(pod.metadata.creationTimestamp ?? '') || 0, ...times.filter(Number.isFinite));
+}
+
+/** Runs the controller. */
+export function startJobs(context: Context): void {
+  const { client, caches, events, now } = context;
+  const { jobs, pods } = caches;
+  const removed = new Set<string>();
+  const queue = workQueue(context, 'jobs', reconcile);
+  jobs.onChange((job) => {
+    if (job) queue.add(keyOf(job));
+  });
+  pods.onChange((pod, old) => {
+    const { metadata } = (pod ?? old)!;
+    if (!pod || isTerminating(pod)) removed.delete(metadata.uid!);
+    const owner = controllerOf((pod ?? old)!);
+    if (owner?.kind === 'Job') queue.add(`${metadata.namespace}/${owner.name}`);
+  });
+
+  async function reconcile(key: string): Promise<{ afterMs?: number } | undefined> {
+    const { namespace, name } = splitKey(key);
+    const job = jobs.get(namespace, name);
+    if (!job) return undefined;
+    const owned = pods.byIndex(BY_OWNER, job.metadata.uid!).filter((pod) => isControlledBy(pod, job));
+    const plan = planJob(job, owned, now());
+    if (plan.expired) {
+      await ignoringMissing(client.delete(kinds.Job, job.metadata, { propagationPolicy: 'Background' }));
+      return undefined;
+    }
+    for (let n = 0; n < plan.create; n++) await create(job);
+    for (const pod of plan.remove) await remove(job, pod);
+    if (!isDeepStrictEqual({ ...job.status, ...plan.status }, job.status)) {
+      const body = { status: plan.status };
+      jobs.absorb(
+        await client.patch(kinds.Job, job.metadata, { type: 'merge', subresource: 'status', body }),
+      );
+      const failure = conditionOf({ status: plan.status }, 'Failed');
+      if (failure) events(job, 'Warning', failure.reason ?? 'Failed', failure.message ?? '');
+    }
+    return { afterMs: plan.afterMs };
+  }
+
+  async function create(job: Job): Promise<void> {
+    const { namespace, name } = job.metadata;
+    const { metadata, spec } = job.spec.template;
+    const made = await client.create(kinds.Pod, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        name: '',
+        generateName: `${name}-`,
+        namespace,
+        labels: metadata?.labels,
+        annotations: metadata?.annotations,
+        ownerReferences: [controllerReference(job)],
+      },
+      spec,
+    });
+    pods.absorb(made);
+    events(job, 'Normal', 'SuccessfulCreate', `Created pod: ${made.metadata.name}`);
+  }
+
+  async function remove(job: Job, pod: Pod): Promise<void> {
+    const { uid, name } = pod.metadata;
+    if (removed.has(uid!)) return;
+    await ignoringMissing(client.delete(kinds.Pod, pod.metadata, { preconditions: { uid } }));
+    if (pods.get(pod.metadata.namespace, name)) removed.add(uid!);
+    events(job, 'Normal', 'SuccessfulDelete', `Deleted pod: ${name}`);
+  }
+}
+
+async function ignoringMissing(deletion: Promise<void>): Promise<void> {
+  try {
+    await deletion;
+  } catch (error) {
+    if (!isKubeError(error, 'NotFound')) throw error;
+  }
+}
