@@ -1,7 +1,9 @@
 import type { Scenario } from '../scenario.ts';
 import { apiKilled } from './api-killed.ts';
+import { badInput } from './bad-input.ts';
 import { dataEmptied } from './data-emptied.ts';
 import { everythingKilled } from './everything-killed.ts';
+import { frontDoor } from './front-door.ts';
 import { managerFrozen } from './manager-frozen.ts';
 import { operatorDown } from './operator-down.ts';
 import { podDeleted, replicaDeleted } from './pod-deleted.ts';
@@ -11,6 +13,8 @@ import { scaled } from './scaled.ts';
 
 /** All scenarios, in the order in which they run. */
 export const scenarios: Scenario[] = [
+  frontDoor,
+  badInput,
   postmasterKilled,
   postmasterKilledPipelining,
   podKilled,
