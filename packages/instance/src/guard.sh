@@ -1,0 +1,109 @@
+#!/bin/sh
+# The guard: process 1 of the database's container. It starts the manager, starts it anew when it ends, reaps
+# orphans, and kills everything once the deadline of the last beat has passed: a manager that froze cannot
+# extend it, nor can its PostgreSQL outlive it.
+#
+# The manager beats by lines in a FIFO: "deadline <seconds, in the time of /proc/uptime>" or "none".
+
+# Only here is "everything" (kill -1) no more than this container.
+if [ $$ != 1 ]; then
+  echo 'guard: not process 1, so "kill everything" would reach beyond the container' >&2
+  exit 64
+fi
+# read -t: bash and busybox have it, dash does not.
+if [ -z "$BASH_VERSION" ] && [ -x /bin/bash ]; then exec /bin/bash "$0" "$@"; fi
+
+run=${PGHERD_RUN:-/run/pgherd}
+node=${PGHERD_NODE:-/pgherd/bin/node}
+main=${PGHERD_MANAGER:-/pgherd/manager.mjs}
+manager='' nurse='' stopping='' deadline=none quick=0
+
+say() { printf '{"level":"%s","logger":"guard","msg":"%s"}\n' "$1" "$2"; }
+
+# Hundredths of a second since the machine started, sleep of the machine included.
+now() {
+  read -r up rest </proc/uptime
+  now=${up%.*}${up#*.}
+}
+
+# The nurse waits for the manager and says by a line of its own that it has ended: a shell that reads does not
+# notice the end of a child before its read is over.
+start() {
+  manager='' deadline=none
+  now
+  started=$now
+  {
+    # shellcheck disable=SC2086
+    "$node" $PGHERD_NODE_OPTIONS "$main" 3<&- &
+    echo "manager $!" >&3
+    wait $!
+    echo "ended $?" >&3
+  } &
+  nurse=$!
+}
+
+# What the manager left behind (PostgreSQL and its tools) must not live without it.
+restart() {
+  say "$1" "$2"
+  kill -9 -1 2>/dev/null
+  wait "$nurse" 2>/dev/null
+  [ -n "$stopping" ] && exit 0
+  # A manager that cannot start at all is tried less and less often.
+  now
+  if [ $((now - started)) -lt 500 ]; then quick=$((quick + 1)); else quick=0; fi
+  [ $quick -gt 6 ] && quick=6
+  [ $quick -gt 3 ] && sleep $((quick - 3))
+  start
+}
+
+handle() {
+  case $1 in
+    none) deadline=none ;;
+    deadline)
+      case $2 in *[!0-9.]* | '' | *.*.* | .*) return ;; esac
+      whole=${2%%.*}
+      part=${2#"$whole"}
+      part=${part#.}00
+      while [ ${#part} -gt 2 ]; do part=${part%?}; done
+      deadline=$whole$part
+      ;;
+    manager)
+      manager=$2
+      [ -n "$stopping" ] && kill -TERM "$manager" 2>/dev/null
+      ;;
+    # A line of a nurse that was killed meanwhile names the manager before this one: its own is the one that counts.
+    ended) [ -n "$manager" ] && restart warn "the manager has ended with code $2; everything is killed" ;;
+  esac
+}
+
+stop() {
+  stopping=1
+  [ -n "$manager" ] && kill -TERM "$manager" 2>/dev/null
+}
+
+mkdir -p "$run"
+rm -f "$run/beats"
+mkfifo -m 600 "$run/beats" || exit 1
+# Opened for both, so that it neither blocks without a writer nor ends with one.
+exec 3<>"$run/beats"
+trap stop TERM INT
+
+start
+while :; do
+  nap=1
+  if [ "$deadline" != none ]; then
+    now
+    left=$((deadline - now))
+    if [ $left -le 0 ]; then
+      restart error 'the deadline has passed without a beat; everything is killed'
+      continue
+    fi
+    [ $left -lt 100 ] && [ -n "$BASH_VERSION" ] && nap=0.$(printf %02d $left)
+  fi
+  word='' value=''
+  # shellcheck disable=SC3045
+  if read -r -t $nap word value <&3; then handle "$word" "$value"; fi
+  # busybox reaps only while it waits for something.
+  [ -n "$BASH_VERSION" ] || (:)
+  kill -0 "$nurse" 2>/dev/null || restart error 'the manager is lost; everything is killed'
+done
