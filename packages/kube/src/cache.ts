@@ -31,6 +31,8 @@ export interface CacheStats {
   events: number;
   /** Since when the cache has had no working watch (performance.now()), undefined while it has. */
   behindSince: number | undefined;
+  /** Since when it has been up to date without a gap, undefined while it is not. */
+  currentSince: number | undefined;
 }
 
 /** A copy of a collection, kept up by a watch. Objects in it are shared: never change one. */
@@ -67,7 +69,13 @@ export function createCache<T extends KubeObject>(
 
 class WatchCache<T extends KubeObject> implements Cache<T> {
   readonly kind: Kind<T>;
-  readonly stats: CacheStats = { lists: 0, watches: 0, events: 0, behindSince: performance.now() };
+  readonly stats: CacheStats = {
+    lists: 0,
+    watches: 0,
+    events: 0,
+    behindSince: performance.now(),
+    currentSince: undefined,
+  };
   private readonly client: Client;
   private readonly options: CacheOptions<T>;
   private readonly log: Log;
@@ -138,6 +146,7 @@ class WatchCache<T extends KubeObject> implements Cache<T> {
       } catch (error) {
         if (signal.aborted) return;
         this.stats.behindSince ??= performance.now();
+        this.stats.currentSince = undefined;
         if (needsList(error)) this.version = undefined;
         const waitMs = Math.round(this.backoff.next());
         const fields = { kind: this.kind.kind, error: String(error), waitMs };
@@ -184,12 +193,11 @@ class WatchCache<T extends KubeObject> implements Cache<T> {
         resourceVersion: this.version,
         timeoutSeconds: Math.round(WATCH_SECONDS * (1 + Math.random())),
         signal: AbortSignal.any([signal, silence.signal]),
+        onOpen: () => this.current(),
       });
-      this.stats.behindSince = undefined;
       for await (const event of events) {
         timer.refresh();
         this.backoff.reset();
-        this.stats.behindSince = undefined;
         this.take(event);
       }
     } finally {
@@ -198,6 +206,11 @@ class WatchCache<T extends KubeObject> implements Cache<T> {
     // A server that ends each watch at once must not be asked in a circle.
     if (performance.now() - began < 1_000) await pause(this.backoff.next(), signal);
     else this.backoff.reset();
+  }
+
+  private current(): void {
+    this.stats.behindSince = undefined;
+    this.stats.currentSince ??= performance.now();
   }
 
   private take(event: WatchEvent<T>): void {

@@ -57,6 +57,8 @@ export interface WatchOptions extends Selectors {
   timeoutSeconds?: number;
   /** Default true. */
   bookmarks?: boolean;
+  /** Called once the server has accepted the watch. */
+  onOpen?: () => void;
   signal?: AbortSignal;
 }
 

@@ -48,6 +48,7 @@ export async function* watchEvents<T extends KubeObject>(
     retry: false,
     doing,
   });
+  options.onOpen?.();
   // A watch may be silent for a minute: only the kernel can tell a silent peer from one that is gone.
   answer.socket.setKeepAlive(true, 5_000);
   const end = () => answer.destroy();

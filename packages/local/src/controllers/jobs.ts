@@ -37,49 +37,25 @@ function isDone(job: Job): Condition | undefined {
 export function planJob(job: Job, owned: Pod[], now: Date): JobPlan {
   const active = owned.filter(isActive);
   const failed = owned.filter(({ status }) => status?.phase === 'Failed').length;
-  const succeeded = owned.filter(({ status }) => status?.phase === 'Succeeded').length;
+  // A pod that somebody removed after its success has succeeded all the same.
+  const succeeded = Math.max(
+    job.status?.succeeded ?? 0,
+    owned.filter(({ status }) => status?.phase === 'Succeeded').length,
+  );
   const counts = { active: active.length, ready: active.filter(isReady).length, succeeded, failed };
   const done = isDone(job);
   if (done) return afterEnd(job, done, active, counts, now);
   const status = { ...job.status, ...counts, startTime: job.status?.startTime ?? time(now) };
-  const { parallelism = 1, completions, suspend, backoffLimit = 6 } = job.spec;
+  const { parallelism = 1, completions, suspend } = job.spec;
   if (isTerminating(job)) return { create: 0, remove: [], status };
   if (suspend) return { create: 0, remove: active, status };
   const needed = completions ?? 1;
-  if (succeeded >= needed && (completions !== undefined || active.length === 0)) {
-    const ended = end(
-      status,
-      ['SuccessCriteriaMet', 'Complete'],
-      'CompletionsReached',
-      'Reached expected number of succeeded pods',
-      now,
-    );
-    return { create: 0, remove: active, status: { ...ended, completionTime: time(now) } };
-  }
-  const restarts = active.reduce((sum, pod) => sum + restartsOf(pod), 0);
-  if (
-    failed > backoffLimit ||
-    (job.spec.template.spec.restartPolicy === 'OnFailure' && restarts > backoffLimit)
-  ) {
-    const ended = end(
-      status,
-      ['FailureTarget', 'Failed'],
-      'BackoffLimitExceeded',
-      'Job has reached the specified backoff limit',
-      now,
-    );
-    return { create: 0, remove: active, status: ended };
-  }
   const limit = deadline(job, status.startTime, now);
-  if (limit !== undefined && limit <= 0) {
-    const ended = end(
-      status,
-      ['FailureTarget', 'Failed'],
-      'DeadlineExceeded',
-      'Job was active longer than specified deadline',
-      now,
-    );
-    return { create: 0, remove: active, status: ended };
+  const verdict = judgeEnd(job, active, succeeded, failed, limit);
+  if (verdict) {
+    const ended = end(status, verdict, now);
+    const complete = verdict.types.includes('Complete') ? { completionTime: time(now) } : {};
+    return { create: 0, remove: active, status: { ...ended, ...complete } };
   }
   const missing =
     Math.min(parallelism, completions === undefined ? parallelism : needed - succeeded) - active.length;
@@ -93,21 +69,49 @@ export function planJob(job: Job, owned: Pod[], now: Date): JobPlan {
   };
 }
 
-function afterEnd(job: Job, done: Condition, active: Pod[], counts: object, now: Date): JobPlan {
-  const status = { ...job.status, ...counts };
+function afterEnd(
+  job: Job,
+  done: Condition,
+  active: Pod[],
+  counts: { active: number; ready: number },
+  now: Date,
+): JobPlan {
+  const status = { ...job.status, active: counts.active, ready: counts.ready };
   const ttl = job.spec.ttlSecondsAfterFinished;
   if (ttl === undefined) return { create: 0, remove: active, status };
   const leftMs = Date.parse(done.lastTransitionTime ?? '') + ttl * 1000 - now.getTime();
   return { create: 0, remove: active, status, expired: leftMs <= 0, afterMs: Math.max(0, leftMs) };
 }
 
-function end(
-  status: NonNullable<Job['status']>,
-  types: string[],
-  reason: string,
-  message: string,
-  now: Date,
-) {
+interface Verdict {
+  types: string[];
+  reason: string;
+  message: string;
+}
+
+/** Whether the job is over, and how. */
+function judgeEnd(
+  job: Job,
+  active: Pod[],
+  succeeded: number,
+  failed: number,
+  limit: number | undefined,
+): Verdict | undefined {
+  const { completions, backoffLimit = 6, template } = job.spec;
+  if (succeeded >= (completions ?? 1) && (completions !== undefined || active.length === 0)) {
+    const message = 'Reached expected number of succeeded pods';
+    return { types: ['SuccessCriteriaMet', 'Complete'], reason: 'CompletionsReached', message };
+  }
+  const types = ['FailureTarget', 'Failed'];
+  const restarts = active.reduce((sum, pod) => sum + restartsOf(pod), 0);
+  if (failed > backoffLimit || (template.spec.restartPolicy === 'OnFailure' && restarts > backoffLimit)) {
+    return { types, reason: 'BackoffLimitExceeded', message: 'Job has reached the specified backoff limit' };
+  }
+  if (limit === undefined || limit > 0) return undefined;
+  return { types, reason: 'DeadlineExceeded', message: 'Job was active longer than specified deadline' };
+}
+
+function end(status: NonNullable<Job['status']>, { types, reason, message }: Verdict, now: Date) {
   const at = time(now);
   const made = types.map((type) => ({
     type,

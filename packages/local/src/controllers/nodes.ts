@@ -104,7 +104,7 @@ class Nodes {
   private readonly nodeQueue;
   private readonly podQueue;
   /** When, by our own clock, we last saw a sign of each node, and which sign. */
-  private readonly signs = new Map<string, { sign: string; at: number; lookAt: number }>();
+  private readonly signs = new Map<string, { sign: string; at: number; silent: boolean }>();
 
   constructor(context: Context) {
     this.context = context;
@@ -143,9 +143,8 @@ class Nodes {
     const sign = signOf(node, leases.get(LEASE_NAMESPACE, name));
     const known = this.signs.get(name);
     if (known?.sign === sign) return;
-    const wasSilent = known !== undefined && performance.now() - known.at >= GRACE_MS;
-    this.signs.set(name, { sign, at: performance.now(), lookAt: performance.now() + GRACE_MS });
-    if (!known || wasSilent) this.nodeQueue.add(name);
+    this.signs.set(name, { sign, at: performance.now(), silent: false });
+    if (!known || known.silent) this.nodeQueue.add(name);
   }
 
   private async reconcileNode(name: string): Promise<{ afterMs: number } | undefined> {
@@ -170,6 +169,7 @@ class Nodes {
       caches.nodes.absorb(await client.patch(kinds.Node, node.metadata, { type: 'merge', body }));
     }
     if (plan.markPods) for (const pod of caches.pods.byIndex(BY_NODE, name)) await this.markPod(pod);
+    // The earliest time at which the silence may be long enough; signs until then will have moved it.
     return silentMs < GRACE_MS ? { afterMs: GRACE_MS - silentMs + 10 } : undefined;
   }
 
@@ -179,16 +179,12 @@ class Nodes {
     const known = this.signs.get(name);
     const at = performance.now();
     if (!known) return 0;
-    const blind = nodes.stats.behindSince !== undefined || leases.stats.behindSince !== undefined;
+    if (known.silent) return GRACE_MS;
     // While we could not look, or did not run ourselves, the node had no way to show us that it lives.
-    if (blind || (known.lookAt < at - LATE_MS && at - known.at >= GRACE_MS && !known.sign.startsWith('!'))) {
-      known.at = at;
-      known.lookAt = at + GRACE_MS;
-      return 0;
-    }
-    const silentMs = at - known.at;
-    // Once it counts as silent it stays so until its next sign, however late we look.
-    if (silentMs >= GRACE_MS) known.sign = `!${known.sign}`.replace(/^!+/, '!');
+    const since = Math.max(known.at, nodes.stats.currentSince ?? at, leases.stats.currentSince ?? at);
+    if (at - since > GRACE_MS + LATE_MS) known.at = at;
+    const silentMs = at - Math.max(since, known.at);
+    known.silent = silentMs >= GRACE_MS;
     return silentMs;
   }
 
