@@ -1,7 +1,8 @@
-/** Writes the files that are made from the schemas: `npm run generate`, or with --check says which are stale. */
+/** Writes the files that are made from schemas and commands: `npm run generate`, or with --check says which are stale. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { generatedFiles } from '../packages/api/src/generated-files.ts';
+import { generatedFiles as fromSchemas } from '../packages/api/src/generated-files.ts';
+import { generatedFiles as fromCommands } from '../packages/cli/src/reference.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const checkOnly = process.argv.includes('--check');
@@ -15,7 +16,9 @@ function current(path: string): string | undefined {
   }
 }
 
-const stale = generatedFiles().filter(({ path, content }) => current(join(ROOT, path)) !== content);
+const stale = [...fromSchemas(), ...fromCommands()].filter(
+  ({ path, content }) => current(join(ROOT, path)) !== content,
+);
 for (const { path, content } of stale) {
   if (checkOnly) {
     console.error(`${path} is stale: run npm run generate`);
