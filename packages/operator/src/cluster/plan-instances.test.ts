@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ANNOTATION_LEAVING } from '@pgherd/api';
-import type { Action } from './actions.ts';
-import type { Facts } from './facts.ts';
-import { planInstances } from './plan-instances.ts';
 import {
   bareFacts,
   healthyFacts,
@@ -14,7 +11,10 @@ import {
   testLease,
   testPod,
   testReport,
-} from './test-facts.ts';
+} from '../testing/facts.ts';
+import type { Action } from './actions.ts';
+import type { Facts } from './facts.ts';
+import { planInstances } from './plan-instances.ts';
 
 /** An action in a few words, so that a table is readable. */
 function short(action: Action): string {

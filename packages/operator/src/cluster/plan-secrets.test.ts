@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Secret } from '@pgherd/kube';
 import { createAuthority, createLeaf } from '../pki.ts';
+import { bareFacts, NOW, testCluster } from '../testing/facts.ts';
 import type { Facts } from './facts.ts';
 import { desiredLogin, leafCheck, missingSecrets, planCertificates, planLogins } from './plan-secrets.ts';
 import { decoded, secret } from './specs/secrets.ts';
-import { bareFacts, NOW, testCluster } from './test-facts.ts';
 
 const DAY_MS = 86_400_000;
 const span = { now: new Date(NOW), days: 90 };

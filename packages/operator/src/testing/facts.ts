@@ -1,11 +1,11 @@
 /** Facts for tables of cases: a healthy cluster of three, to be spoiled by each case. */
 import { effective, type InstanceReport, instanceSerial, type LeaseRecord } from '@pgherd/api';
 import type { PersistentVolumeClaim, Pod } from '@pgherd/kube';
-import type { Facts, InstanceFacts } from './facts.ts';
-import type { ClusterObject } from './kind.ts';
-import { specProblems } from './spec-problems.ts';
-import { volumeClaims } from './specs/claims.ts';
-import { instancePod } from './specs/pod.ts';
+import type { Facts, InstanceFacts } from '../cluster/facts.ts';
+import type { ClusterObject } from '../cluster/kind.ts';
+import { specProblems } from '../cluster/spec-problems.ts';
+import { volumeClaims } from '../cluster/specs/claims.ts';
+import { instancePod } from '../cluster/specs/pod.ts';
 
 export const NOW = Date.parse('2026-06-01T12:00:00Z');
 
