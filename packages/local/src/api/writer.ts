@@ -1,0 +1,476 @@
+/**
+ * Create, update and delete: from a body to the store, through defaulting, validation, generation, finalizers
+ * and preconditions. Synchronous from reading the old object to writing the new one, so nothing can come in
+ * between.
+ */
+import { randomInt, randomUUID } from 'node:crypto';
+import type { Admission } from './admission.ts';
+import type { WriteContext } from './context.ts';
+import { customErrors, shapeCustom } from './crd/custom.ts';
+import { applyDefaults } from './defaults.ts';
+import { trackUpdate } from './managed.ts';
+import { generatedName, metadataErrors, newFinalizer } from './names.ts';
+import { apiVersionOf } from './registry.ts';
+import { unknownFields } from './schema/strict.ts';
+import {
+  ApiError,
+  alreadyExists,
+  badRequest,
+  conflict,
+  type FieldError,
+  forbidden,
+  invalid,
+  invalidValue,
+  notFound,
+  staleVersion,
+} from './status.ts';
+import type { Store } from './store.ts';
+import { clone, isObject, type KubeObject, type Meta, type Obj, objectAt, same, timestamp } from './types.ts';
+import { createErrors, updateErrors } from './validate.ts';
+
+/** DeleteOptions as they count here. */
+export interface DeleteOptions {
+  gracePeriodSeconds?: number;
+  propagationPolicy?: string;
+  preconditions?: { uid?: string; resourceVersion?: string };
+}
+
+/** What a delete did. */
+export interface Deleted {
+  object: KubeObject;
+  /** The object is gone; otherwise it waits for finalizers or its grace period. */
+  gone: boolean;
+}
+
+export class Writer {
+  readonly store: Store;
+  readonly #admission: Admission;
+  readonly #now: () => number;
+
+  constructor(store: Store, admission: Admission, now: () => number) {
+    this.store = store;
+    this.#admission = admission;
+    this.#now = now;
+  }
+
+  /** The stored object in the requested version; throws 404. */
+  get(context: WriteContext): KubeObject {
+    const found = this.store.get(context.resource.storage, context.namespace, context.name ?? '');
+    if (!found) throw notFound(context.resource, context.name ?? '');
+    return found;
+  }
+
+  /** POST: stores a new object. */
+  create(context: WriteContext, body: unknown): KubeObject {
+    const { resource } = context;
+    const object = this.#checkedBody(context, body);
+    this.#freshMetadata(context, object);
+    this.#namespaceMustLive(context, object.metadata.name);
+    if (resource.status) dropStatus(object, resource.custom !== undefined);
+    this.#shape(context, object, undefined);
+    this.#admission.create(context, object);
+    const errors = [...metadataErrors(object, resource), ...this.#errors(context, object, undefined)];
+    if (errors.length) throw invalid(resource, object.metadata.name, errors);
+    if (this.store.get(resource.storage, object.metadata.namespace, object.metadata.name)) {
+      throw alreadyExists(resource, object.metadata.name);
+    }
+    trackUpdate(context, object, undefined, this.#now());
+    if (context.dryRun) return object;
+    this.#admission.reserve(context, object, undefined);
+    return this.store.create(resource.storage, object);
+  }
+
+  /** PUT: replaces an object (or its status). */
+  update(context: WriteContext, body: unknown): KubeObject {
+    const object = this.#checkedBody(context, body);
+    const { resource } = context;
+    if (!object.metadata.name) object.metadata.name = context.name ?? '';
+    if (object.metadata.name !== context.name) {
+      throw badRequest(
+        `the name of the object (${object.metadata.name}) does not match the name on the URL (${context.name})`,
+      );
+    }
+    const old = this.store.get(resource.storage, context.namespace, context.name);
+    if (!old) {
+      if (resource.putCreates && !context.subresource && !object.metadata.resourceVersion)
+        return this.create(context, object);
+      throw notFound(resource, context.name ?? '');
+    }
+    if (!object.metadata.resourceVersion && (resource.custom || resource.putNeedsVersion)) {
+      throw invalid(resource, old.metadata.name, [
+        invalidValue('metadata.resourceVersion', 0, 'must be specified for an update'),
+      ]);
+    }
+    return this.replace(context, old, object);
+  }
+
+  /**
+   * Puts `object` in the place of `old`: the common end of PUT and all patches. `object` must be private to the
+   * caller. A write that changes nothing returns the old object with its old version.
+   */
+  replace(context: WriteContext, old: KubeObject, object: KubeObject, track = true): KubeObject {
+    const { resource } = context;
+    this.#preconditions(context, old, object.metadata);
+    keepSystemFields(object, old);
+    if (context.subresource === 'status') keepAllButStatus(object, old);
+    else if (resource.status && context.subresource !== 'finalize') object.status = old.status;
+    if (object.status === undefined) delete object.status;
+    this.#shape(context, object, old);
+    this.#admission.update(context, object, old);
+    const errors = [
+      ...metadataErrors(object, resource),
+      ...this.#errors(context, object, old),
+      ...finalizerErrors(object, old),
+    ];
+    if (errors.length) throw invalid(resource, old.metadata.name, errors);
+    return this.#commit(context, old, object, track);
+  }
+
+  #commit(context: WriteContext, old: KubeObject, object: KubeObject, track: boolean): KubeObject {
+    const { resource } = context;
+    if (unchanged(object, old)) {
+      object.metadata.managedFields = old.metadata.managedFields;
+      if (!track || !isChangedManager(object, old)) return old;
+    }
+    if (specChanged(context, object, old)) object.metadata.generation = (old.metadata.generation ?? 0) + 1;
+    if (track) trackUpdate(context, object, old, this.#now());
+    if (context.dryRun) return object;
+    this.#admission.reserve(context, object, old);
+    if (mayGo(object)) return this.#remove(context, object);
+    return this.store.update(resource.storage, object);
+  }
+
+  #remove(context: WriteContext, object: KubeObject): KubeObject {
+    const gone = this.store.delete(context.resource.storage, object);
+    this.#admission.released(context, gone);
+    return gone;
+  }
+
+  /** Stores an object whose managedFields were computed by the caller (server-side apply); may be a creation. */
+  createTracked(context: WriteContext, body: Obj, managedFields: Meta['managedFields']): KubeObject {
+    const object = this.#checkedBody(context, body);
+    const { resource } = context;
+    this.#freshMetadata(context, object);
+    this.#namespaceMustLive(context, object.metadata.name);
+    if (resource.status) dropStatus(object, resource.custom !== undefined);
+    this.#shape(context, object, undefined);
+    this.#admission.create(context, object);
+    const errors = [...metadataErrors(object, resource), ...this.#errors(context, object, undefined)];
+    if (errors.length) throw invalid(resource, object.metadata.name, errors);
+    object.metadata.managedFields = managedFields;
+    if (context.dryRun) return object;
+    this.#admission.reserve(context, object, undefined);
+    return this.store.create(resource.storage, object);
+  }
+
+  /** DELETE of one object. */
+  delete(context: WriteContext, options: DeleteOptions): Deleted {
+    const { resource } = context;
+    const old = this.get(context);
+    this.#deletePreconditions(context, old, options.preconditions);
+    this.#admission.delete(context, old);
+    const finalizers = finalizersFor(old, options);
+    const grace = this.#grace(context, old, options);
+    const waits = finalizers.length > 0 || grace > 0 || isLiveNamespace(resource.storage, old);
+    if (!waits) {
+      if (context.dryRun) return { object: old, gone: true };
+      return { object: this.#remove(context, old), gone: true };
+    }
+    const object = this.#marked(old, finalizers, grace);
+    if (resource.storage === 'namespaces')
+      object.status = { ...objectAt(object, 'status'), phase: 'Terminating' };
+    if (context.dryRun) return { object, gone: false };
+    if (same(withoutVersion(object), withoutVersion(old))) return { object: old, gone: false };
+    return { object: this.store.update(resource.storage, object), gone: false };
+  }
+
+  #marked(old: KubeObject, finalizers: string[], grace: number): KubeObject {
+    const object = clone(old);
+    const { metadata } = object;
+    metadata.finalizers = finalizers.length ? finalizers : undefined;
+    const deadline = timestamp(this.#now() + grace * 1000);
+    // A second delete may shorten the grace period, never lengthen it.
+    if (!metadata.deletionTimestamp || grace < (metadata.deletionGracePeriodSeconds ?? 0)) {
+      if (!metadata.deletionTimestamp && metadata.generation !== undefined) metadata.generation += 1;
+      metadata.deletionTimestamp = deadline;
+      metadata.deletionGracePeriodSeconds = grace;
+    }
+    return object;
+  }
+
+  /** Seconds a pod gets to end; 0 for everything that goes at once. */
+  #grace(context: WriteContext, old: KubeObject, options: DeleteOptions): number {
+    if (context.resource.storage !== 'pods') return 0;
+    const spec = objectAt(old, 'spec');
+    const phase = objectAt(old, 'status').phase;
+    if (!spec.nodeName || phase === 'Succeeded' || phase === 'Failed') return 0;
+    const wished = options.gracePeriodSeconds ?? Number(spec.terminationGracePeriodSeconds ?? 30);
+    const grace = wished < 0 ? 1 : wished;
+    const running = old.metadata.deletionTimestamp ? old.metadata.deletionGracePeriodSeconds : undefined;
+    return running === undefined || running === 0 ? grace : Math.min(grace, running);
+  }
+
+  #checkedBody(context: WriteContext, body: unknown): KubeObject {
+    const { resource } = context;
+    if (!isObject(body)) throw badRequest('the request body must be a JSON object');
+    const wanted = apiVersionOf(resource);
+    const object = body as KubeObject;
+    if (object.apiVersion !== undefined && object.apiVersion !== '' && object.apiVersion !== wanted) {
+      throw badRequest(
+        `the API version in the data (${object.apiVersion}) does not match the expected API version (${wanted})`,
+      );
+    }
+    if (object.kind !== undefined && object.kind !== '' && object.kind !== resource.kind) {
+      throw badRequest(
+        `${object.kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: no kind "${object.kind}" is expected here`,
+      );
+    }
+    object.apiVersion = wanted;
+    object.kind = resource.kind;
+    if (!isObject(object.metadata)) object.metadata = {} as Meta;
+    const { metadata } = object;
+    if (resource.namespaced) {
+      metadata.namespace ??= context.namespace;
+      if (metadata.namespace !== context.namespace) {
+        throw badRequest(
+          `the namespace of the provided object does not match the namespace sent on the request`,
+        );
+      }
+    } else delete metadata.namespace;
+    for (const key of Object.keys(metadata) as (keyof Meta)[])
+      if (metadata[key] === null) delete metadata[key];
+    dropEmptyMaps(metadata);
+    return object;
+  }
+
+  #freshMetadata(context: WriteContext, object: KubeObject): void {
+    const { metadata } = object;
+    if (metadata.resourceVersion)
+      throw badRequest('resourceVersion should not be set on objects to be created');
+    if (!metadata.name && metadata.generateName)
+      metadata.name = generatedName(metadata.generateName, randomInt);
+    metadata.uid = randomUUID();
+    metadata.creationTimestamp = timestamp(this.#now());
+    delete metadata.resourceVersion;
+    delete metadata.deletionTimestamp;
+    delete metadata.deletionGracePeriodSeconds;
+    delete metadata.managedFields;
+    delete (metadata as unknown as Obj).selfLink;
+    if (context.resource.generation === 'none' && !context.resource.custom) delete metadata.generation;
+    else metadata.generation = 1;
+  }
+
+  #namespaceMustLive(context: WriteContext, name: string): void {
+    if (!context.resource.namespaced) return;
+    const namespace = this.store.get('namespaces', undefined, context.namespace ?? '');
+    if (!namespace)
+      throw notFound({ group: '', plural: 'namespaces', kind: 'Namespace' }, context.namespace ?? '');
+    if (namespace.metadata.deletionTimestamp) {
+      const error = forbidden(
+        context.resource,
+        name,
+        `unable to create new content in namespace ${context.namespace} because it is being terminated`,
+      );
+      throw new ApiError(403, 'Forbidden', error.message, {
+        ...error.details,
+        causes: [
+          {
+            reason: 'NamespaceTerminating',
+            message: `namespace ${context.namespace} is being terminated`,
+            field: 'metadata.namespace',
+          },
+        ],
+      });
+    }
+  }
+
+  /** Unknown fields, pruning and defaults. */
+  #shape(context: WriteContext, object: KubeObject, old: KubeObject | undefined): void {
+    const { custom } = context.resource;
+    const unknown = custom ? shapeCustom(object, custom) : unknownFields(object, context.resource);
+    reportUnknown(context, object, unknown);
+    if (!custom) applyDefaults(context.resource.storage, object);
+    if (old && context.resource.storage === 'secrets') delete object.stringData;
+  }
+
+  #errors(context: WriteContext, object: KubeObject, old: KubeObject | undefined): FieldError[] {
+    const { custom } = context.resource;
+    if (custom) return customErrors(object, old, custom);
+    return old
+      ? updateErrors(context.resource, object, old, context.subresource)
+      : createErrors(context.resource, object);
+  }
+
+  #preconditions(context: WriteContext, old: KubeObject, metadata: Meta): void {
+    const { resource } = context;
+    if (metadata.uid && metadata.uid !== old.metadata.uid) {
+      throw conflict(
+        resource,
+        old.metadata.name,
+        `Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${old.metadata.uid}`,
+      );
+    }
+    if (
+      metadata.resourceVersion &&
+      metadata.resourceVersion !== '0' &&
+      metadata.resourceVersion !== old.metadata.resourceVersion
+    ) {
+      throw staleVersion(resource, old.metadata.name);
+    }
+  }
+
+  #deletePreconditions(context: WriteContext, old: KubeObject, wanted: DeleteOptions['preconditions']): void {
+    if (wanted?.uid && wanted.uid !== old.metadata.uid) {
+      throw conflict(
+        context.resource,
+        old.metadata.name,
+        `Precondition failed: UID in precondition: ${wanted.uid}, UID in object meta: ${old.metadata.uid}`,
+      );
+    }
+    if (wanted?.resourceVersion && wanted.resourceVersion !== old.metadata.resourceVersion) {
+      throw conflict(
+        context.resource,
+        old.metadata.name,
+        `Precondition failed: ResourceVersion in precondition: ${wanted.resourceVersion}, ResourceVersion in object meta: ${old.metadata.resourceVersion}`,
+      );
+    }
+  }
+}
+
+function reportUnknown(context: WriteContext, object: KubeObject, unknown: string[]): void {
+  if (unknown.length === 0 || context.fieldValidation === 'Ignore') return;
+  const texts = unknown.map((path) => `unknown field ${JSON.stringify(path)}`);
+  if (context.fieldValidation === 'Warn') {
+    context.warnings.push(...texts);
+    return;
+  }
+  const { resource } = context;
+  const summary = `strict decoding error: ${texts.join(', ')}`;
+  if (resource.custom)
+    throw badRequest(
+      `${resource.kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: ${summary}`,
+    );
+  throw badRequest(
+    `${object.kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: ${summary}`,
+  );
+}
+
+function dropEmptyMaps(metadata: Meta): void {
+  for (const key of ['labels', 'annotations'] as const) {
+    const map = metadata[key];
+    if (!isObject(map)) continue;
+    if (Object.keys(map).length === 0) delete metadata[key];
+  }
+  for (const key of ['finalizers', 'ownerReferences', 'managedFields'] as const)
+    if (metadata[key]?.length === 0) delete metadata[key];
+}
+
+function dropStatus(object: KubeObject, custom: boolean): void {
+  // Namespaces and nodes of a booting cluster come with a status; nothing else does.
+  if (custom || !KEEPS_STATUS.has(object.kind)) delete object.status;
+}
+
+const KEEPS_STATUS = new Set(['Node', 'CustomResourceDefinition']);
+
+function keepSystemFields(object: KubeObject, old: KubeObject): void {
+  const { metadata } = object;
+  const from = old.metadata;
+  metadata.uid = from.uid;
+  metadata.name = from.name;
+  metadata.creationTimestamp = from.creationTimestamp;
+  metadata.resourceVersion = from.resourceVersion;
+  delete (metadata as unknown as Obj).selfLink;
+  for (const key of [
+    'namespace',
+    'generation',
+    'deletionTimestamp',
+    'deletionGracePeriodSeconds',
+    'generateName',
+  ] as const) {
+    if (from[key] === undefined) delete metadata[key];
+    else (metadata as unknown as Obj)[key] = from[key];
+  }
+  if (metadata.managedFields === undefined) metadata.managedFields = from.managedFields;
+  if (metadata.managedFields === undefined) delete metadata.managedFields;
+}
+
+function keepAllButStatus(object: KubeObject, old: KubeObject): void {
+  const { status } = object;
+  const managedFields = object.metadata.managedFields;
+  for (const key of Object.keys(object)) if (!(key in old)) delete object[key];
+  Object.assign(object, clone(old), { status });
+  object.metadata.managedFields = managedFields;
+}
+
+function withoutVersion(object: KubeObject): Obj {
+  return {
+    ...object,
+    metadata: { ...object.metadata, resourceVersion: undefined, managedFields: undefined },
+  };
+}
+
+function unchanged(object: KubeObject, old: KubeObject): boolean {
+  return same(withoutVersion(object), withoutVersion(old));
+}
+
+function isChangedManager(object: KubeObject, old: KubeObject): boolean {
+  return !same(object.metadata.managedFields, old.metadata.managedFields);
+}
+
+function specChanged(context: WriteContext, object: KubeObject, old: KubeObject): boolean {
+  const { resource } = context;
+  if (context.subresource === 'status') return false;
+  if (resource.custom) {
+    // Without a status subresource every change outside metadata counts.
+    const strip = ({ metadata: _metadata, status, ...rest }: KubeObject): Obj =>
+      resource.status ? rest : { ...rest, status };
+    return !same(strip(object), strip(old));
+  }
+  switch (resource.generation) {
+    case 'none':
+      return false;
+    case 'spec':
+      return !same(object.spec, old.spec);
+    case 'spec+annotations':
+      return !same(object.spec, old.spec) || !same(object.metadata.annotations, old.metadata.annotations);
+    case 'all':
+      return true;
+  }
+}
+
+function finalizerErrors(object: KubeObject, old: KubeObject): FieldError[] {
+  if (!old.metadata.deletionTimestamp) return [];
+  const before = old.metadata.finalizers ?? [];
+  const added = (object.metadata.finalizers ?? []).filter((name) => !before.includes(name));
+  return added.length ? [newFinalizer(added)] : [];
+}
+
+/** Whether an object that is being deleted has nothing left to wait for. */
+function mayGo(object: KubeObject): boolean {
+  const { metadata } = object;
+  if (!metadata.deletionTimestamp || metadata.finalizers?.length) return false;
+  if (object.kind === 'Pod' && (metadata.deletionGracePeriodSeconds ?? 0) > 0) return false;
+  return !isLiveNamespace(object.kind === 'Namespace' ? 'namespaces' : '', object);
+}
+
+/** Namespaces also wait for their own `spec.finalizers`, which the namespace controller removes. */
+function isLiveNamespace(storage: string, object: KubeObject): boolean {
+  const finalizers = objectAt(object, 'spec').finalizers;
+  return storage === 'namespaces' && Array.isArray(finalizers) && finalizers.length > 0;
+}
+
+function finalizersFor(old: KubeObject, options: DeleteOptions): string[] {
+  const others = (old.metadata.finalizers ?? []).filter(
+    (name) => name !== 'orphan' && name !== 'foregroundDeletion',
+  );
+  switch (options.propagationPolicy) {
+    case 'Foreground':
+      return [...others, 'foregroundDeletion'];
+    case 'Orphan':
+      return [...others, 'orphan'];
+    case 'Background':
+      return others;
+    default:
+      return old.metadata.finalizers ?? [];
+  }
+}
