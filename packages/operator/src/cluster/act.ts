@@ -53,8 +53,9 @@ export async function act(context: ActContext, facts: Facts, plan: Plan): Promis
   await Promise.all([
     actor.all(step('first')).then(() => actor.all(step('instances'))),
     actor.secrets(step('secrets')),
-    actor.all(step('any')),
   ]);
+  // Nobody waits for these before a pod runs; everybody would wait for an API that is busy with them.
+  await actor.all(step('any'));
   return actor.failures;
 }
 
@@ -204,18 +205,19 @@ class Actor {
         hint: 'complete it, or delete it to have one made',
       });
     const { cert, key } = authority;
-    const saveAuthority = async () => {
-      if (how !== 'keep') await this.saveSecret(own.ca, 'Opaque', { 'ca.crt': cert, 'ca.key': key });
-    };
-    const saveLeaf = async (which: LeafName) => {
+    const sign = async (which: LeafName) => {
       const usage = which === 'server' ? 'server' : 'client';
       const leaf = await createLeaf({ cert, key }, { ...leafCheck(which, name, namespace), usage, ...span });
-      const data = { 'tls.crt': leaf.cert, 'tls.key': leaf.key, 'ca.crt': cert };
-      await this.saveSecret(own[which], 'kubernetes.io/tls', data);
+      return { which, data: { 'tls.crt': leaf.cert, 'tls.key': leaf.key, 'ca.crt': cert } };
     };
-    // Saved before anything is signed with it: a leaf of an authority that nobody knows would shut peers out.
-    await saveAuthority();
-    await Promise.all(leaves.map(saveLeaf));
+    // The authority is saved before anything that it signed: a leaf of one that nobody knows shuts peers out.
+    const [signed] = await Promise.all([
+      Promise.all(leaves.map(sign)),
+      how === 'keep' ? undefined : this.saveSecret(own.ca, 'Opaque', { 'ca.crt': cert, 'ca.key': key }),
+    ]);
+    await Promise.all(
+      signed.map(({ which, data }) => this.saveSecret(own[which], 'kubernetes.io/tls', data)),
+    );
     return authority;
   }
 

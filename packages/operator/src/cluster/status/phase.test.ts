@@ -1,0 +1,295 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ClusterPhase } from '@pgherd/api';
+import {
+  bareFacts,
+  healthyFacts,
+  instance,
+  NOW,
+  testCluster,
+  testLease,
+  testPod,
+  testReport,
+} from '../../testing/facts.ts';
+import type { Facts } from '../facts.ts';
+import { plan } from '../plan.ts';
+import { deriveStatus } from './derive.ts';
+
+interface Case {
+  name: string;
+  facts: () => Facts;
+  failures?: string[];
+  phase: ClusterPhase;
+  reason: RegExp;
+}
+
+function from(facts: Facts, spoil: (facts: Facts) => void): () => Facts {
+  return () => {
+    spoil(facts);
+    return facts;
+  };
+}
+
+const ANY1 = { postgresql: { synchronous: { method: 'any', number: 1 } } };
+
+function synced(facts: Facts, states: string[]): void {
+  const names = facts.instances.slice(1).map(({ name }) => name);
+  instance(facts, 'demo-1').report = testReport('demo-1', 'primary', {
+    replication: states.map((syncState, index) => ({ name: names[index]!, state: 'streaming', syncState })),
+  });
+}
+
+const cases: Case[] = [
+  { name: 'nothing is there yet', facts: () => bareFacts(), phase: 'Creating', reason: /creating/ },
+  {
+    name: 'the first cannot be scheduled',
+    facts: from(bareFacts(), (facts) => {
+      const pod = testPod(facts, 'demo-1');
+      pod.status = {
+        phase: 'Pending',
+        conditions: [{ type: 'PodScheduled', status: 'False', message: '0/3 nodes are available' }],
+      };
+      facts.instances = [{ name: 'demo-1', serial: 1, pod }];
+    }),
+    phase: 'Creating',
+    reason: /demo-1: no node can run it: 0\/3 nodes/,
+  },
+  {
+    name: 'an image that cannot be had',
+    facts: from(bareFacts(), (facts) => {
+      const pod = testPod(facts, 'demo-1');
+      const waiting = { reason: 'ImagePullBackOff', message: 'no binaries are registered for nope:1' };
+      pod.status = {
+        phase: 'Pending',
+        containerStatuses: [
+          { name: 'postgres', ready: false, restartCount: 0, image: '', imageID: '', state: { waiting } },
+        ],
+      };
+      facts.instances = [{ name: 'demo-1', serial: 1, pod }];
+    }),
+    phase: 'Creating',
+    reason: /container postgres: ImagePullBackOff: no binaries are registered for nope:1/,
+  },
+  {
+    name: 'the database is being made',
+    facts: from(bareFacts(), (facts) => {
+      facts.instances = [
+        {
+          name: 'demo-1',
+          serial: 1,
+          pod: testPod(facts, 'demo-1'),
+          report: testReport('demo-1', 'replica', { role: 'none', state: 'bootstrapping', streaming: false }),
+        },
+      ];
+    }),
+    phase: 'Initializing',
+    reason: /demo-1 initialises/,
+  },
+  {
+    name: 'making it failed',
+    facts: from(bareFacts(), (facts) => {
+      const report = testReport('demo-1', 'replica', {
+        role: 'none',
+        state: 'failed',
+        error: { code: 'Sql', message: 'postInitSQL line 2: syntax error' },
+      });
+      facts.instances = [{ name: 'demo-1', serial: 1, pod: testPod(facts, 'demo-1'), report }];
+    }),
+    phase: 'Failed',
+    reason: /demo-1: postInitSQL line 2: syntax error/,
+  },
+  {
+    name: 'replicas copy for the first time',
+    facts: from(healthyFacts({}, 3, { phase: 'Initializing' }), (facts) => {
+      instance(facts, 'demo-2').report = testReport('demo-2', 'replica', {
+        state: 'copying',
+        role: 'none',
+        streaming: false,
+      });
+    }),
+    phase: 'WaitingForReplicas',
+    reason: /demo-2: it is copying/,
+  },
+  {
+    name: 'all is well',
+    facts: () => healthyFacts(),
+    phase: 'Ready',
+    reason: /demo-1 is primary, 2 replicas stream/,
+  },
+  {
+    name: 'a replica that does not stream is no health',
+    facts: from(healthyFacts(), (facts) => {
+      instance(facts, 'demo-3').report = testReport('demo-3', 'replica', { streaming: false });
+    }),
+    phase: 'Degraded',
+    reason: /demo-3: it does not stream from demo-1/,
+  },
+  {
+    name: 'nor is one that does not answer',
+    facts: from(healthyFacts(), (facts) => {
+      const three = instance(facts, 'demo-3');
+      delete three.report;
+      three.silent = 'connection refused';
+    }),
+    phase: 'Degraded',
+    reason: /demo-3: it does not answer: connection refused/,
+  },
+  {
+    name: 'nor a wait past its deadline',
+    facts: from(healthyFacts(), (facts) => {
+      const waiting = { what: 'WAL 0/5', since: '2026-06-01T11:00:00Z', deadline: '2026-06-01T11:30:00Z' };
+      instance(facts, 'demo-3').report = testReport('demo-3', 'replica', { waiting });
+    }),
+    phase: 'Degraded',
+    reason: /demo-3: it has waited for WAL 0\/5 since .*past its deadline/,
+  },
+  {
+    name: 'nobody leads: a failover, and who it was and why',
+    facts: from(healthyFacts(), (facts) => {
+      facts.lease = {
+        ...testLease(null, ['demo-1', 'demo-2', 'demo-3']),
+        leader: { name: 'demo-1', podUID: 'uid-demo-1', address: '' },
+      };
+      delete instance(facts, 'demo-1').report;
+      instance(facts, 'demo-1').silent = 'no answer in time';
+    }),
+    phase: 'Failover',
+    reason:
+      /no primary: demo-1 was the last, it does not answer: no answer in time; the instances elect another/,
+  },
+  {
+    name: 'the holder has not renewed for long',
+    facts: from(healthyFacts(), (facts) => {
+      facts.lease!.renewTime = new Date(NOW - 60_000).toISOString();
+      delete instance(facts, 'demo-1').report;
+      instance(facts, 'demo-1').silent = 'host unreachable';
+    }),
+    phase: 'Failover',
+    reason: /demo-1 has not renewed its Lease since .*host unreachable/,
+  },
+  {
+    name: 'a hand-over by name is a switchover',
+    facts: from(healthyFacts(), (facts) => {
+      facts.lease = {
+        ...testLease(null, ['demo-1', 'demo-2', 'demo-3']),
+        leader: { name: 'demo-1', podUID: 'uid-demo-1', address: '' },
+        handover: { to: 'demo-2', position: '0/5', at: '' },
+      };
+    }),
+    phase: 'Switchover',
+    reason: /demo-1 hands over to demo-2/,
+  },
+  {
+    name: 'the old pod of the holder is gone: nobody leads',
+    facts: from(healthyFacts({}, 1), (facts) => {
+      instance(facts, 'demo-1').pod!.metadata.uid = 'another';
+    }),
+    phase: 'Degraded',
+    reason: /no primary: demo-1 was the last, .*waiting for it to come back/,
+  },
+  {
+    name: 'commits that wait are said, with the way out',
+    facts: from(healthyFacts(ANY1), (facts) => {
+      synced(facts, []);
+      for (const name of ['demo-2', 'demo-3'])
+        instance(facts, name).report = testReport(name, 'replica', { streaming: false });
+    }),
+    phase: 'WaitingForSync',
+    reason: /0 of 1 synchronous replicas confirm \(demo-2: .*; demo-3: .*\).*dataDurability":"preferred"/,
+  },
+  {
+    name: 'enough confirm: one that does not stream only degrades',
+    facts: from(healthyFacts(ANY1), (facts) => {
+      synced(facts, ['quorum']);
+      instance(facts, 'demo-3').report = testReport('demo-3', 'replica', { streaming: false });
+    }),
+    phase: 'Degraded',
+    reason: /demo-3/,
+  },
+  {
+    name: 'too few instances for the rule: refused, and the cluster goes on',
+    facts: () => {
+      const facts = healthyFacts({ instances: 1, ...ANY1 }, 3);
+      synced(facts, ['quorum', 'quorum']);
+      return facts;
+    },
+    phase: 'Degraded',
+    reason: /the spec is refused and nothing was changed: spec\.instances/,
+  },
+  {
+    name: 'refused before anything was made',
+    facts: () => bareFacts(testCluster({ instances: 1, ...ANY1 })),
+    phase: 'Failed',
+    reason: /the spec is refused/,
+  },
+  {
+    name: 'growing',
+    facts: () => healthyFacts({ instances: 4 }, 3),
+    phase: 'ScalingUp',
+    reason: /adding demo-4/,
+  },
+  {
+    name: 'shrinking',
+    facts: () => healthyFacts({ instances: 2 }, 3),
+    phase: 'ScalingDown',
+    reason: /removing demo-3, waiting for demo-1 to stop counting/,
+  },
+  {
+    name: 'shrinking that does not get on',
+    facts: from(healthyFacts({ instances: 2 }, 3), (facts) => {
+      instance(facts, 'demo-3').pod = testPod(facts, 'demo-3', { leaving: '2026-06-01T11:00:00Z' });
+    }),
+    phase: 'Degraded',
+    reason: /removing demo-3, .* past the deadline 2026-06-01T11:01:00/,
+  },
+  {
+    name: 'rolling',
+    facts: from(healthyFacts(), (facts) => {
+      facts.cluster.spec.imageName = 'other:15';
+    }),
+    phase: 'Upgrading',
+    reason: /new pods for demo-1, demo-2, demo-3/,
+  },
+  {
+    name: 'what the API refuses is said',
+    facts: () => healthyFacts(),
+    failures: ['creating Pod default/demo-3: exceeded quota'],
+    phase: 'Degraded',
+    reason: /exceeded quota/,
+  },
+  {
+    name: "a secret that is the user's to make",
+    facts: () =>
+      bareFacts(
+        testCluster({ bootstrap: { initdb: { database: 'app', owner: 'app', secret: { name: 'mine' } } } }),
+      ),
+    phase: 'Creating',
+    reason: /secret mine that the spec names does not exist/,
+  },
+  {
+    name: 'a cluster that is going',
+    facts: from(healthyFacts(), (facts) => {
+      facts.cluster.metadata.deletionTimestamp = '2026-06-01T11:59:00Z';
+    }),
+    phase: 'Deleting',
+    reason: /being deleted/,
+  },
+];
+
+for (const { name, facts: given, failures = [], phase, reason } of cases)
+  test(name, () => {
+    const facts = given();
+    const status = deriveStatus({ facts, plan: plan(facts), failures });
+    assert.equal(status.phase, phase, status.phaseReason);
+    assert.match(status.phaseReason ?? '', reason);
+    const ready = status.conditions?.find(({ type }) => type === 'Ready');
+    assert.equal(ready?.status, phase === 'Ready' ? 'True' : 'False');
+  });
+
+test('the same facts later give the same status', () => {
+  const facts = healthyFacts();
+  const first = deriveStatus({ facts, plan: plan(facts), failures: [] });
+  facts.cluster.status = first;
+  facts.now += 3_600_000;
+  assert.deepEqual(deriveStatus({ facts, plan: plan(facts), failures: [] }), first);
+});
