@@ -33,7 +33,7 @@ test('a write keeps the resourceVersion and the annotations of others', () => {
 test('a released Lease has no holder, whether its field is empty or absent', () => {
   for (const spec of [{ holderIdentity: '' }, { holderIdentity: null }, {}])
     assert.equal(readLease({ spec }).holder, null);
-  assert.equal(writeLease({}, { ...full, holder: null }).spec?.holderIdentity, '');
+  assert.equal(writeLease({} as LeaseObject, { ...full, holder: null }).spec?.holderIdentity, '');
 });
 
 test('a bare Lease reads as epoch 0 without members and rules', () => {

@@ -6,8 +6,7 @@
  * and times live in the Lease's own fields; everything else travels in one JSON annotation, under the same swap.
  */
 
-/** The annotation that carries everything the Lease's own fields cannot. */
-export const RECORD_ANNOTATION = 'pgherd.io/record';
+import { ANNOTATION_RECORD } from './labels.ts';
 
 /** An instance that may stand for election and may count in the commit rule. */
 export interface LeaseMember {
@@ -75,7 +74,6 @@ export interface LeaseObject {
     uid?: string;
     resourceVersion?: string;
     annotations?: Record<string, string>;
-    [key: string]: unknown;
   };
   spec?: {
     holderIdentity?: string | null;
@@ -83,9 +81,7 @@ export interface LeaseObject {
     acquireTime?: string | null;
     renewTime?: string | null;
     leaseTransitions?: number;
-    [key: string]: unknown;
   };
-  [key: string]: unknown;
 }
 
 /** What the annotation holds: the record without the fields that the Lease itself has. */
@@ -97,10 +93,10 @@ type Annotated = Omit<LeaseRecord, 'holder' | 'epoch' | 'acquireTime' | 'renewTi
  * @throws {SyntaxError} when the annotation is not the JSON this version writes
  */
 export function readLease(lease: LeaseObject): LeaseRecord {
-  const text = lease.metadata?.annotations?.[RECORD_ANNOTATION];
+  const text = lease.metadata?.annotations?.[ANNOTATION_RECORD];
   const annotated = (text === undefined || text === '' ? {} : JSON.parse(text)) as Partial<Annotated>;
   if (annotated === null || typeof annotated !== 'object' || Array.isArray(annotated))
-    throw new SyntaxError(`annotation ${RECORD_ANNOTATION} of the Lease is not a JSON object`);
+    throw new SyntaxError(`annotation ${ANNOTATION_RECORD} of the Lease is not a JSON object`);
   const record: LeaseRecord = {
     ...annotated,
     holder: lease.spec?.holderIdentity || null,
@@ -138,7 +134,7 @@ export function writeLease<T extends LeaseObject>(
     ...lease,
     metadata: {
       ...lease.metadata,
-      annotations: { ...lease.metadata?.annotations, [RECORD_ANNOTATION]: JSON.stringify(annotated) },
+      annotations: { ...lease.metadata?.annotations, [ANNOTATION_RECORD]: JSON.stringify(annotated) },
     },
     spec,
   };

@@ -210,9 +210,9 @@ function noteMark(s: State): void {
   if (s.appliedAt && s.viewAt && s.viewAt.mono >= s.appliedAt.mono) s.mark = s.view!.currentLsn;
 }
 
-function inForce({ s, now }: Context, names: string): void {
+function inForce({ s, now }: Context, names: string, seen: Seen | undefined): void {
   s.applied = names;
-  s.appliedAt = now;
+  s.appliedAt = seen?.startedAt ?? now;
   delete s.mark;
 }
 
@@ -229,7 +229,7 @@ function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
       return;
     case 'startPrimary':
     case 'promote':
-      inForce(c, job.syncNames);
+      inForce(c, job.syncNames, result.seen);
       s.checkpointDue = job.kind === 'promote';
       if (s.held) s.held = { ...s.held, continuing: true };
       delete s.failingSince;
@@ -243,7 +243,7 @@ function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
         );
       return;
     case 'setSync':
-      inForce(c, job.names);
+      inForce(c, job.names, result.seen);
       return;
     case 'startStandby':
     case 'follow':

@@ -59,7 +59,7 @@ export interface DatabaseView {
   pendingRestart: boolean;
   /** `server_version`, e.g. `15.14`. */
   version?: string;
-  /** When this was observed (monotonic milliseconds, performance.now()). */
+  /** When this observation began (monotonic milliseconds, performance.now()). */
   observedAt: number;
 }
 

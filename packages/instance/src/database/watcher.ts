@@ -85,6 +85,8 @@ export class Watcher {
   }
 
   async #look(): Promise<DatabaseView> {
+    // The beginning counts: what is acknowledged while we look may not be in what we see.
+    const observedAt = performance.now();
     const process = this.#pg.state;
     const facts = await this.#data(process !== 'stopped');
     const sql = process === 'running' ? await this.#sql() : undefined;
@@ -99,7 +101,7 @@ export class Watcher {
       ...(this.#upstream === undefined ? {} : { upstream: this.#upstream }),
       pendingRestart: this.#pendingRestart,
       version: this.#pg.version,
-      observedAt: performance.now(),
+      observedAt,
       ...sql,
     };
     return this.#view;

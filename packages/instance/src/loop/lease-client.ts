@@ -1,0 +1,89 @@
+/** The Lease by the API: uncached reads, compare-and-swap writes, and a watch that is no more than a hint. */
+import { type LeaseRecord, microTime, names, readLease, writeLease } from '@pgherd/api';
+import type { LeaseReadOutcome, LeaseWriteOutcome, WritePurpose } from '@pgherd/ha';
+import { type Client, createCache, isKubeError, kinds, type Lease } from '@pgherd/kube';
+
+export interface LeaseClientOptions {
+  client: Client;
+  namespace: string;
+  cluster: string;
+  /** Milliseconds since 1970. */
+  wall(): number;
+}
+
+export class LeaseClient {
+  readonly #o: LeaseClientOptions;
+  readonly #ref: { namespace: string; name: string };
+  /** The object of the last read or write: what a swap is made from. */
+  #last: Lease | undefined;
+
+  constructor(options: LeaseClientOptions) {
+    this.#o = options;
+    this.#ref = { namespace: options.namespace, name: names(options.cluster).lease };
+  }
+
+  /** A GET without resourceVersion is answered from the store itself, never from a cache. */
+  async read(timeoutMs: number): Promise<LeaseReadOutcome> {
+    try {
+      const lease = await this.#o.client.get(kinds.Lease, this.#ref, { timeoutMs });
+      return this.#found(lease);
+    } catch (error) {
+      if (isKubeError(error, 'NotFound')) return { kind: 'missing' };
+      return { kind: 'failed', message: messageOf(error) };
+    }
+  }
+
+  /** Swaps the Lease, if it is still at `version`. Sent at most once. */
+  async write(
+    version: string,
+    purpose: WritePurpose,
+    record: LeaseRecord,
+    o: { timeoutMs: number; takeMs: number },
+  ): Promise<LeaseWriteOutcome> {
+    const base = this.#last;
+    if (base?.metadata.resourceVersion !== version) return { kind: 'conflict' };
+    const stamp = microTime(this.#o.wall());
+    const stamped: LeaseRecord = { ...record };
+    if (purpose !== 'release') stamped.renewTime = stamp;
+    if (purpose === 'take') stamped.acquireTime = stamp;
+    if (stamped.handover) stamped.handover = { ...stamped.handover, at: stamp };
+    const object = writeLease(base, stamped, Math.ceil(o.takeMs / 1000));
+    try {
+      const written = await this.#o.client.update(kinds.Lease, object as Lease, {
+        timeoutMs: o.timeoutMs,
+        retry: false,
+      });
+      const found = this.#found(written);
+      return found.kind === 'found'
+        ? { ...found, kind: 'ok' }
+        : { kind: 'unknown', message: 'unreadable answer' };
+    } catch (error) {
+      if (isKubeError(error, 'Conflict', 'NotFound')) return { kind: 'conflict' };
+      return { kind: 'unknown', message: messageOf(error) };
+    }
+  }
+
+  /** Calls `hint` with the version of the Lease whenever the watch sees a change (undefined: it is gone). */
+  watch(signal: AbortSignal, hint: (version: string | undefined) => void): void {
+    const cache = createCache(this.#o.client, kinds.Lease, {
+      namespace: this.#ref.namespace,
+      fieldSelector: `metadata.name=${this.#ref.name}`,
+    });
+    cache.onChange((lease) => hint(lease?.metadata.resourceVersion));
+    cache.start(signal);
+  }
+
+  #found(lease: Lease): LeaseReadOutcome {
+    try {
+      const record = readLease(lease);
+      this.#last = lease;
+      return { kind: 'found', version: lease.metadata.resourceVersion ?? '', record };
+    } catch (error) {
+      return { kind: 'failed', message: messageOf(error) };
+    }
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

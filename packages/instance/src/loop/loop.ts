@@ -1,0 +1,337 @@
+/**
+ * The loop: feeds the machine of @pgherd/ha with what happens, and carries out what it asks for. It has no plan of
+ * its own: every judgement is in the machine.
+ */
+import type { InstanceReport } from '@pgherd/api';
+import { type Action, type Event, initialState, type Now, type State, step } from '@pgherd/ha';
+import { type Client, createEventRecorder, type EventRecorder, type Log } from '@pgherd/kube';
+import type { Database, DatabaseView } from '../database/types.ts';
+import type { GuardLink } from '../guard-link.ts';
+import { guardDeadline, readClocks } from './clock.ts';
+import { Configurer } from './configure.ts';
+import { runAside, runJob } from './jobs.ts';
+import { LeaseClient } from './lease-client.ts';
+import { PeersClient, type PeerTls } from './peers-client.ts';
+import { buildReport } from './report.ts';
+import { route } from './routing.ts';
+import { type ClusterObject, Surroundings } from './surroundings.ts';
+
+export interface LoopOptions {
+  client: Client;
+  namespace: string;
+  cluster: string;
+  /** Name of this instance (its pod's name). */
+  instance: string;
+  podUID: string;
+  podIP: string;
+  /** When this manager started, milliseconds since 1970: with the pod's UID, its name as a holder. */
+  managerStart: number;
+  database: Database;
+  guard: GuardLink;
+  /** The client certificate for the peers, as it is now. */
+  peerTls(): PeerTls;
+  log: Log;
+  /** Called once, when the machine has come to its end: the process is to exit with this code. */
+  exit(code: number, why: string): void;
+  /** For tests. */
+  peerPort?: number;
+}
+
+export class Loop {
+  readonly #o: LoopOptions;
+  readonly #lease: LeaseClient;
+  readonly #peers: PeersClient;
+  readonly #configurer: Configurer;
+  readonly #surroundings: Surroundings;
+  readonly #events: EventRecorder;
+  #state: State;
+  #situation: string | undefined;
+  #queue: Event[] = [];
+  #draining = false;
+  #timer: NodeJS.Timeout | undefined;
+  #signal: AbortSignal | undefined;
+  /** Ends the job that runs, when the machine has begun another. */
+  #job = new AbortController();
+  /** The standby has streamed since PostgreSQL was started. */
+  #streamed = false;
+  #problems = new Map<string, string>();
+
+  constructor(options: LoopOptions) {
+    this.#o = options;
+    const { client, namespace, cluster, instance, podUID, podIP, database, log } = options;
+    this.#state = initialState({
+      name: instance,
+      podUID,
+      identity: `${podUID}/${options.managerStart}`,
+      address: podIP,
+    });
+    this.#lease = new LeaseClient({ client, namespace, cluster, wall: () => Date.now() });
+    this.#peers = new PeersClient({
+      cluster,
+      tls: options.peerTls,
+      ...(options.peerPort ? { port: options.peerPort } : {}),
+    });
+    this.#events = createEventRecorder(client, 'pgherd-instance', { log, instance });
+    this.#configurer = new Configurer({
+      database,
+      client,
+      namespace,
+      log,
+      problem: (what, message) => this.#problem(what, message),
+    });
+    this.#surroundings = new Surroundings({
+      client,
+      namespace,
+      cluster,
+      instance,
+      podUID,
+      log,
+      pods: (pods) => this.#feed({ type: 'pods', pods }),
+      self: (containerID) => this.#feed({ type: 'self', containerID }),
+      wishes: (eff, settings) => {
+        // PostgreSQL is never started on settings older than those the machine decides by.
+        this.#configurer.apply(eff).then(() => this.#feed({ type: 'settings', settings }));
+      },
+    });
+  }
+
+  /** Starts, and goes on until `signal` ends it. The certificates must be in place. */
+  start(signal: AbortSignal): void {
+    this.#signal = signal;
+    this.#o.database.onExit((info) => {
+      const reason = info.signal ?? `code ${info.code}`;
+      if (!info.expected)
+        this.#o.log.warn({ reason, lastLog: info.lastLog }, 'PostgreSQL has ended unexpectedly');
+      this.#feed({ type: 'exited', expected: info.expected, reason });
+    });
+    signal.addEventListener('abort', () => {
+      clearTimeout(this.#timer);
+      this.#job.abort();
+      this.#peers.close();
+    });
+    this.#surroundings.start(signal);
+    this.#lease.watch(signal, (version) => this.#feed({ type: 'leaseHint', version }));
+    this.#feed({ type: 'tick' });
+  }
+
+  /** The pod is being stopped: a leader hands over first. `exit` is called when all is done. */
+  terminate(graceMs: number): void {
+    this.#feed({ type: 'terminate', graceMs });
+  }
+
+  /** A secret that holds passwords has changed. */
+  secretsChanged(): void {
+    this.#configurer.secretsChanged();
+    this.#feed({ type: 'tick' });
+  }
+
+  /** What the machine remembers; never to be changed. */
+  get state(): State {
+    return this.#state;
+  }
+
+  /** The situation the machine sees the database in, for local commands. */
+  get situation(): string | undefined {
+    return this.#situation;
+  }
+
+  /** The report from the last observation: for probes, which must not wait. */
+  report(): InstanceReport {
+    return this.#report(this.#o.database.view());
+  }
+
+  /**
+   * The report from an observation that began after this call. Peers count on it: a position from before the
+   * question would miss what was acknowledged in between.
+   */
+  async freshReport(): Promise<InstanceReport> {
+    return this.#report(await this.#freshView());
+  }
+
+  async #freshView(): Promise<DatabaseView> {
+    const { database } = this.#o;
+    const asked = performance.now();
+    let view = await database.observe();
+    if (view.observedAt < asked) view = await database.observe();
+    this.#watchStreaming(view);
+    return view;
+  }
+
+  #report(view: DatabaseView): InstanceReport {
+    const report = buildReport(this.#state, view, this.#streamed);
+    const [problem] = this.#problems.values();
+    return problem && !report.error
+      ? { ...report, error: { code: 'Configuration', message: problem } }
+      : report;
+  }
+
+  #watchStreaming(view: DatabaseView): void {
+    if (view.process !== 'running') this.#streamed = false;
+    else if (view.streaming) this.#streamed = true;
+  }
+
+  // --- the machine ----------------------------------------------------------------------------------------------
+
+  #feed(event: Event): void {
+    this.#queue.push(event);
+    if (this.#draining || this.#signal === undefined) return;
+    this.#draining = true;
+    try {
+      for (let next = this.#queue.shift(); next; next = this.#queue.shift()) this.#step(next);
+    } finally {
+      this.#draining = false;
+    }
+  }
+
+  #step(event: Event): void {
+    if (this.#signal?.aborted) return;
+    const now = readClocks();
+    const { state, actions, wakeAt, situation } = step(this.#state, event, now);
+    this.#state = state;
+    if (situation !== this.#situation) {
+      this.#o.log.debug({ situation, event: event.type }, 'the situation has changed');
+      this.#situation = situation;
+    }
+    for (const action of actions) this.#act(action);
+    if (state.held && situation === 'leader: running') this.#configurer.roles(state.held.epoch);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#feed({ type: 'tick' }), Math.max(wakeAt - performance.now(), 0));
+  }
+
+  #act(action: Action): void {
+    const done = this.#carryOut(action);
+    done?.catch((error) =>
+      this.#o.log.error({ action: action.type, error: String(error) }, 'an action failed'),
+    );
+  }
+
+  #carryOut(action: Action): Promise<void> | undefined {
+    switch (action.type) {
+      case 'beat':
+        this.#o.guard.beat(action.deadline && guardDeadline(action.deadline));
+        return undefined;
+      case 'readLease':
+        return this.#readLease(action.timeoutMs);
+      case 'writeLease':
+        return this.#writeLease(action);
+      case 'askPeers':
+        return this.#askPeers(action.names, action.timeoutMs);
+      case 'observe':
+        return this.#observe();
+      case 'job':
+        return this.#runJob(action);
+      case 'aside':
+        return this.#runAside(action);
+      case 'route':
+        return this.#route(action.epoch);
+      case 'note':
+        this.#note(action);
+        return undefined;
+      case 'exit':
+        return this.#exit(action.code, action.why);
+    }
+  }
+
+  async #readLease(timeoutMs: number): Promise<void> {
+    const sentAt = readClocks();
+    const outcome = await this.#lease.read(timeoutMs);
+    this.#feed({ type: 'leaseRead', sentAt, outcome });
+  }
+
+  async #writeLease(action: Extract<Action, { type: 'writeLease' }>): Promise<void> {
+    const { id, version, purpose, record, timeoutMs } = action;
+    const takeMs = this.#state.settings!.takeMs;
+    const sentAt = readClocks();
+    const outcome = await this.#lease.write(version, purpose, record, { timeoutMs, takeMs });
+    if (outcome.kind !== 'ok') this.#o.log.warn({ purpose, outcome }, 'the Lease was not written');
+    this.#feed({ type: 'leaseWritten', id, sentAt, outcome });
+  }
+
+  async #askPeers(names: string[], timeoutMs: number): Promise<void> {
+    const askedAt = readClocks();
+    const peers = names.flatMap((name) => {
+      const address = this.#surroundings.addressOf(name);
+      return address ? [{ name, address }] : [];
+    });
+    const answers: Record<string, InstanceReport | null> = Object.fromEntries(
+      names.map((name) => [name, null]),
+    );
+    Object.assign(answers, await this.#peers.ask(peers, timeoutMs));
+    this.#feed({ type: 'peers', askedAt, answers });
+  }
+
+  async #observe(): Promise<void> {
+    const view = await this.#freshView();
+    this.#feed({ type: 'observed', startedAt: clocksAt(view.observedAt), view });
+  }
+
+  async #runJob({ id, job }: Extract<Action, { type: 'job' }>): Promise<void> {
+    const { database, client, namespace, log } = this.#o;
+    this.#job.abort();
+    this.#job = new AbortController();
+    const began = performance.now();
+    const context = { database, client, namespace, eff: () => this.#configurer.eff };
+    try {
+      const result = await runJob(context, job, this.#job.signal);
+      log.info({ job, ms: Math.round(performance.now() - began) }, `${job.kind} done`);
+      this.#feed({ type: 'jobDone', id, ...this.#seenAfter(began), ...result });
+    } catch (error) {
+      const { code = 'Failed', message = String(error) } = error as { code?: string; message?: string };
+      log.warn({ job, code, message, ms: Math.round(performance.now() - began) }, `${job.kind} failed`);
+      this.#feed({ type: 'jobFailed', id, code: String(code), message });
+    }
+  }
+
+  /** The executor looks at the database at the end of each request: what it saw need not be looked at again. */
+  #seenAfter(began: number): { seen?: { startedAt: Now; view: DatabaseView } } {
+    const view = this.#o.database.view();
+    this.#watchStreaming(view);
+    return view.observedAt >= began ? { seen: { startedAt: clocksAt(view.observedAt), view } } : {};
+  }
+
+  async #runAside({ aside }: Extract<Action, { type: 'aside' }>): Promise<void> {
+    try {
+      await runAside(this.#o.database, aside);
+      this.#feed({ type: 'asideDone', kind: aside.kind, ok: true });
+    } catch (error) {
+      this.#o.log.warn({ aside, error: String(error) }, `${aside.kind} failed`);
+      this.#feed({ type: 'asideDone', kind: aside.kind, ok: false });
+    }
+  }
+
+  async #route(epoch: number): Promise<void> {
+    const { client, namespace, cluster, instance, log } = this.#o;
+    const outcome = await route({ client, namespace, cluster, instance, epoch });
+    if (outcome !== 'ok') log.warn({ epoch, outcome }, 'the -rw Service was not pointed here');
+    this.#feed({ type: 'routed', epoch, outcome });
+  }
+
+  #note({ severity, reason, message }: Extract<Action, { type: 'note' }>): void {
+    this.#o.log[severity === 'Warning' ? 'warn' : 'info']({ reason }, message);
+    const object: ClusterObject | undefined = this.#surroundings.cluster();
+    if (object) this.#events(object, severity, reason, message);
+  }
+
+  async #exit(code: number, why: string): Promise<void> {
+    this.#o.log.info({ code }, why);
+    await Promise.race([this.#events.flush(), new Promise((resolve) => setTimeout(resolve, 500))]);
+    this.#o.exit(code, why);
+  }
+
+  #problem(what: string, message: string | undefined): void {
+    if (message === undefined) {
+      this.#problems.delete(what);
+      return;
+    }
+    if (this.#problems.get(what) === message) return;
+    this.#problems.set(what, message);
+    const reason = what === 'settings' ? 'SettingsRefused' : 'RolesFailed';
+    this.#note({ type: 'note', severity: 'Warning', reason, message });
+  }
+}
+
+/** Both clocks as they stood at an earlier reading of the monotonic one. */
+function clocksAt(mono: number): Now {
+  const now = readClocks();
+  return { mono, wall: now.wall - (now.mono - mono) };
+}
