@@ -2,6 +2,7 @@
 import { Client, inClusterConfig, type Log, runElection } from '@pgherd/kube';
 import { pino } from 'pino';
 import { createClusterController } from './cluster/controller.ts';
+import { warmUp } from './cluster/warm-up.ts';
 import { serveHealth } from './health.ts';
 import { createMetrics } from './metrics.ts';
 import { readSettings } from './settings.ts';
@@ -37,12 +38,12 @@ async function main(): Promise<void> {
   let synced = false;
   const server = await serveHealth({ port: settings.port, metrics, ready: () => synced });
   controller.start(stop.signal);
-  controller.synced().then(
+  Promise.all([controller.synced(), warmUp(settings.image)]).then(
     () => {
       synced = true;
       log.info({ namespaces: settings.namespaces ?? 'all' }, 'caches are filled');
     },
-    () => {},
+    (error) => stop.signal.aborted || log.error({ error }, 'getting ready'),
   );
   try {
     await runElection(
