@@ -3,7 +3,8 @@ import { elapsed, type Now } from './clock.ts';
 import { beginAside, type Context, mayRetry, recordOf, wakeIn } from './context.ts';
 import { runsAsPrimary, someoneJoins } from './membership.ts';
 
-const READ_TIMEOUT_MS = 1_000;
+/** Short, so that a leader finds an API that is back in time to renew. */
+const READ_TIMEOUT_MS = 700;
 const ASK_TIMEOUT_MS = 400;
 /** A quick look while something is changing. */
 const BRISK_MS = 200;

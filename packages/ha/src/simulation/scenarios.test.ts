@@ -1,0 +1,168 @@
+/** Whole clusters of the machine through the faults that a database on Kubernetes meets. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { World, type WorldOptions } from './world.ts';
+
+const REQUIRED: WorldOptions = { settings: { sync: { method: 'any', number: 1, required: true } } };
+
+/** A cluster that has settled, and a client that writes to whatever -rw points at. */
+function cluster(options: WorldOptions): World {
+  const world = new World(options);
+  world.until(() => world.settled(), 20_000, 'the cluster settles');
+  const write = () => {
+    const target = world.rw.instance ? world.instances.get(world.rw.instance) : undefined;
+    target?.database.write();
+    world.after(10, write);
+  };
+  write();
+  world.run(3_000);
+  return world;
+}
+
+/** The time until something was acknowledged again after `since`. */
+function outage(world: World, since: number): number {
+  const next = world.acked.find(({ at }) => at > since);
+  return next ? next.at - since : Number.POSITIVE_INFINITY;
+}
+
+function ends(world: World, limitMs = 30_000): void {
+  world.until(() => world.settled(), limitMs, 'one primary, and all others stream from it');
+  world.run(3_000);
+  assert.deepEqual(world.violations, []);
+  assert.ok(world.settled(), world.picture());
+}
+
+for (const [kind, options] of Object.entries({ required: REQUIRED, async: {} })) {
+  for (let seed = 1; seed <= 5; seed++) {
+    const name = (text: string) => `${kind}, seed ${seed}: ${text}`;
+
+    test(name('three instances come up; the first leads, all are members'), () => {
+      const world = cluster({ ...options, seed });
+      assert.equal(world.leader()?.name, 'demo-1');
+      assert.equal(world.lease?.record.members.length, 3);
+      assert.equal(world.lease?.record.rules.length, 1);
+      assert.ok(world.acked.length > 100);
+      ends(world);
+    });
+
+    test(name('the postmaster is killed'), () => {
+      const world = cluster({ ...options, seed });
+      const at = world.time;
+      world.get('demo-1').killPostmaster();
+      ends(world);
+      assert.ok(outage(world, at + 5) < 400, `outage ${outage(world, at + 5)}`);
+      assert.equal(world.leader()?.name === 'demo-1', kind === 'async');
+    });
+
+    test(name("everything in the primary's pod is killed"), () => {
+      const world = cluster({ ...options, seed });
+      const at = world.time;
+      world.get('demo-1').killPod();
+      ends(world);
+      assert.ok(outage(world, at) < 1_000, `outage ${outage(world, at)}`);
+      assert.notEqual(world.leader()?.name, 'demo-1');
+    });
+
+    test(name('the node of the primary is lost without a word'), () => {
+      const world = cluster({ ...options, seed });
+      const at = world.time;
+      world.get('demo-1').loseNode();
+      world.run(20_000);
+      assert.ok(outage(world, at) < 13_000, `outage ${outage(world, at)}`);
+      assert.ok(outage(world, at) > 8_000, `outage ${outage(world, at)}: too early to be safe`);
+      world.get('demo-1').returnNode();
+      ends(world);
+    });
+
+    test(name('the primary is isolated and heals'), () => {
+      const world = cluster({ ...options, seed });
+      world.isolate('demo-1');
+      world.run(9_000);
+      assert.ok(!world.get('demo-1').database.isPrimary(), world.picture());
+      world.run(11_000);
+      world.heal('demo-1');
+      ends(world);
+    });
+
+    test(name('the manager is frozen'), () => {
+      const world = cluster({ ...options, seed });
+      world.get('demo-1').frozen = true;
+      world.run(20_000);
+      ends(world);
+    });
+
+    test(name("the primary's pod is stopped: a switchover"), () => {
+      const world = cluster({ ...options, seed });
+      const at = world.time;
+      world.get('demo-1').terminate();
+      world.until(() => world.get('demo-1').exited === 0, 5_000, 'demo-1 exits');
+      world.run(1_000);
+      assert.ok(outage(world, at + 50) < 300, `outage ${outage(world, at + 50)}`);
+      assert.notEqual(world.leader()?.name, 'demo-1');
+      assert.deepEqual(world.violations, []);
+      assert.ok(!world.notes.some((line) => line.includes('discards')));
+    });
+
+    test(name('a switchover is asked for'), () => {
+      const world = cluster({ ...options, seed });
+      world.settingsChanged({ switchover: { id: 'one', from: 'demo-1', to: 'demo-3' } });
+      world.until(() => world.leader()?.name === 'demo-3', 5_000, 'demo-3 leads');
+      ends(world);
+      assert.equal(world.leader()?.name, 'demo-3');
+    });
+
+    test(name('the data directory is emptied under the running primary'), () => {
+      const world = cluster({ ...options, seed });
+      world.get('demo-1').emptyVolume();
+      ends(world);
+      assert.notEqual(world.leader()?.name, 'demo-1');
+      assert.equal(new Set([...world.instances.values()].map((each) => each.database.systemID)).size, 1);
+    });
+
+    test(name('the API is away for 3 s: nothing happens'), () => {
+      const world = cluster({ ...options, seed });
+      world.apiUp = false;
+      world.run(3_200);
+      world.apiUp = true;
+      world.run(15_000);
+      assert.equal(world.leader()?.name, 'demo-1');
+      assert.equal(world.get('demo-1').database.timeline, 1);
+      ends(world);
+    });
+
+    test(name('everything is killed at once'), () => {
+      const world = cluster({ ...options, seed });
+      for (const instance of world.instances.values()) instance.killPod(world.between(200, 2_000));
+      ends(world, 40_000);
+    });
+
+    test(name('all pods are stopped and made anew on their volumes'), () => {
+      const world = cluster({ ...options, seed });
+      for (const instance of world.instances.values()) instance.terminate();
+      world.run(8_000);
+      for (const instance of world.instances.values()) {
+        instance.podDeleting = false;
+        instance.startContainer();
+      }
+      world.podsChanged();
+      ends(world, 40_000);
+    });
+  }
+}
+
+test('one instance restarts in place, however it died', () => {
+  const world = cluster({ instances: 1 });
+  world.get('demo-1').killPostmaster();
+  ends(world);
+  world.get('demo-1').killPod();
+  ends(world);
+  assert.equal(world.get('demo-1').database.timeline, 1);
+});
+
+test('a fenced leader does not lead, and the fence keeps it out', () => {
+  const world = cluster({});
+  world.settingsChanged({ fenced: ['demo-2'] });
+  world.get('demo-1').killPod(undefined);
+  world.run(5_000);
+  assert.equal(world.leader()?.name, 'demo-3');
+});
