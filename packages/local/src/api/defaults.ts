@@ -1,5 +1,5 @@
 /** The defaults that a Kubernetes API server writes into built-in kinds. Objects given here are changed in place. */
-import { isObject, type KubeObject, type Obj, objectAt, objectsAt, stringAt } from './types.ts';
+import { isObject, type KubeObject, type Obj, objectAt, objectsAt } from './types.ts';
 
 function fill(target: Obj, defaults: Obj): void {
   for (const [key, value] of Object.entries(defaults)) {
@@ -262,20 +262,6 @@ function roleBinding(object: KubeObject): void {
   }
 }
 
-function lease(object: KubeObject): void {
-  const spec = child(object, 'spec');
-  for (const key of ['acquireTime', 'renewTime']) {
-    const time = stringAt(spec, key);
-    if (time) spec[key] = microTime(time);
-  }
-}
-
-/** A time with exactly six fractional digits, as MicroTime is stored. */
-export function microTime(text: string): string {
-  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z$/.exec(text);
-  return match ? `${match[1]}.${(match[2] ?? '').padEnd(6, '0').slice(0, 6)}Z` : text;
-}
-
 function storageClass(object: KubeObject): void {
   fill(object, { reclaimPolicy: 'Delete', volumeBindingMode: 'Immediate' });
 }
@@ -305,7 +291,6 @@ const DEFAULTS: Record<string, (object: KubeObject) => void> = {
   nodes: node,
   'rolebindings.rbac.authorization.k8s.io': roleBinding,
   'clusterrolebindings.rbac.authorization.k8s.io': roleBinding,
-  'leases.coordination.k8s.io': lease,
   'storageclasses.storage.k8s.io': storageClass,
   'endpointslices.discovery.k8s.io': endpointSlice,
 };

@@ -51,15 +51,15 @@ export function applySchemaDefaults(value: unknown, schema: Schema): void {
     return;
   }
   if (!isObject(value)) return;
-  for (const [key, property] of Object.entries(schema.properties ?? {})) {
-    if (value[key] === null && property.nullable !== true) delete value[key];
-    if (value[key] === undefined && property.default !== undefined) value[key] = clone(property.default);
-    if (value[key] !== undefined) applySchemaDefaults(value[key], property);
-  }
-  if (isObject(schema.additionalProperties)) {
-    const known = schema.properties ?? {};
-    for (const key of Object.keys(value)) {
-      if (!(key in known)) applySchemaDefaults(value[key], schema.additionalProperties as Schema);
-    }
-  }
+  for (const [key, property] of Object.entries(schema.properties ?? {})) defaultField(value, key, property);
+  if (!isObject(schema.additionalProperties)) return;
+  const additional = schema.additionalProperties as Schema;
+  for (const key of Object.keys(value))
+    if (!(key in (schema.properties ?? {}))) applySchemaDefaults(value[key], additional);
+}
+
+function defaultField(value: Obj, key: string, property: Schema): void {
+  if (value[key] === null && property.nullable !== true) delete value[key];
+  if (value[key] === undefined && property.default !== undefined) value[key] = clone(property.default);
+  if (value[key] !== undefined) applySchemaDefaults(value[key], property);
 }
