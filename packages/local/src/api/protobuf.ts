@@ -5,7 +5,7 @@ import messages from './schema/protobuf.json' with { type: 'json' };
 import { badRequest, unsupportedMediaType } from './status.ts';
 import type { Obj } from './types.ts';
 
-type Field = [name: string, type: string, label: '' | 'repeated' | 'map'];
+type Field = [name: string, type: string, label: '' | 'plain' | 'repeated' | 'map'];
 const MESSAGES = messages as unknown as Record<string, Record<string, Field>>;
 
 const MAGIC = Buffer.from('k8s\0');
@@ -119,7 +119,8 @@ function putField(result: Obj, field: Field, value: bigint | Buffer, known: Obj 
     // Go writes embedded structs as messages of their own; JSON has them inline.
     if (known && !(key in known) && typeof decoded === 'object' && decoded !== null)
       Object.assign(result, decoded);
-    else if (!isEmpty(decoded, key)) result[key] = decoded;
+    else if (!isEmpty(decoded, key) && !(label === 'plain' && (decoded === 0 || decoded === false)))
+      result[key] = decoded;
   }
 }
 

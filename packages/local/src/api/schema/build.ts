@@ -2,7 +2,7 @@
  * Makes the schema files of built-in kinds from Kubernetes' own:
  *   node build.ts SWAGGER_JSON PROTO_DIR
  * SWAGGER_JSON: api/openapi-spec/swagger.json of a Kubernetes release; PROTO_DIR: a checkout of k8s.io/api beside one
- * of k8s.io/apimachinery (only the generated.proto files are read). Both are Apache-2.0, as this repository is.
+ * of k8s.io/apimachinery (only generated.proto and types.go are read). Both are Apache-2.0, as this repository is.
  * Writes builtin.json (structure), descriptions.json (texts for `kubectl explain`) and protobuf.json (field numbers).
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -89,7 +89,7 @@ for (const name of [...names].sort()) {
   descriptions[name] = texts;
 }
 
-// Protobuf: message name as in builtin.json -> field number -> [name, type, 'repeated' | 'map' | ''].
+// Protobuf (label: repeated, map, plain for values whose zero means unset, or empty): message name as in builtin.json -> field number -> [name, type, label].
 
 const FILES: Record<string, string> = {
   'k8s.io/apimachinery/pkg/apis/meta/v1': 'io.k8s.apimachinery.pkg.apis.meta.v1',
@@ -97,7 +97,23 @@ const FILES: Record<string, string> = {
   'k8s.io/apimachinery/pkg/util/intstr': 'io.k8s.apimachinery.pkg.util.intstr',
 };
 
+/** `Struct.number` of every number or bool in types.go that is not a pointer: its zero means "not set". */
+function plainFields(file: string): Set<string> {
+  const plain = new Set<string>();
+  if (!existsSync(file)) return plain;
+  for (const [, struct, body] of readFileSync(file, 'utf8').matchAll(
+    /^type (\w+) struct \{\n([\s\S]*?)^\}/gm,
+  )) {
+    for (const [, number] of (body as string).matchAll(
+      /^\s+\w+\s+[^*[\s]\S*\s+`[^`]*protobuf:"varint,(\d+)/gm,
+    ))
+      plain.add(`${struct}.${number}`);
+  }
+  return plain;
+}
+
 function protoMessages(file: string, packageName: string): Record<string, Json> {
+  const zeroMeansUnset = plainFields(file.replace('generated.proto', 'types.go'));
   const messages: Record<string, Json> = {};
   const text = readFileSync(file, 'utf8').replace(/\/\/.*$/gm, '');
   for (const [, name, body] of text.matchAll(/message (\w+) \{([^}]*)\}/g)) {
@@ -110,12 +126,18 @@ function protoMessages(file: string, packageName: string): Record<string, Json> 
       fields[number as string] = [
         field,
         qualify(type, packageName),
-        mapValue ? 'map' : label === 'repeated' ? 'repeated' : '',
+        labelOf(mapValue, label, zeroMeansUnset.has(`${name}.${number}`)),
       ];
     }
     messages[`${packageName}.${name}`] = fields;
   }
   return messages;
+}
+
+function labelOf(mapValue: string | undefined, label: string | undefined, plain: boolean): string {
+  if (mapValue) return 'map';
+  if (label === 'repeated') return 'repeated';
+  return plain ? 'plain' : '';
 }
 
 const SCALARS = new Set(['string', 'bytes', 'bool', 'int32', 'int64', 'uint32', 'uint64', 'double', 'float']);
