@@ -1,4 +1,4 @@
-export type OperatorErrorCode = 'config' | 'pki' | 'report' | 'lease' | 'foreign' | 'stale';
+export type OperatorErrorCode = 'config' | 'pki' | 'report' | 'foreign' | 'stale';
 
 /** Every failure this package declares itself. `message` says what was being done, `hint` what helps. */
 export class OperatorError extends Error {

@@ -204,11 +204,6 @@ test('children deleted by hand come back as they were', async () => {
 
     await phase(name, 'Ready');
     await api.admin.delete(kinds.Lease, ref(`${name}-primary`));
-    // Any change makes it look; by itself it would within ten seconds.
-    await api.admin.patch(kinds.PersistentVolumeClaim, ref(`${name}-2`), {
-      type: 'merge',
-      body: { metadata: { annotations: { look: '1' } } },
-    });
     const fresh = await eventually('the Lease', async () => {
       const found = await api.admin.find(kinds.Lease, ref(`${name}-primary`));
       return found && running.stage.lease();

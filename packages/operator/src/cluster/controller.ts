@@ -16,6 +16,7 @@ import { act, type Failure } from './act.ts';
 import { absorb, type ClusterCaches, createClusterCaches, eachCache } from './caches.ts';
 import { isTerminating } from './facts.ts';
 import { ClusterKind, type ClusterObject } from './kind.ts';
+import { createLeaseLook } from './lease-look.ts';
 import { createMemory } from './memory.ts';
 import { observe } from './observe.ts';
 import { plan } from './plan.ts';
@@ -100,7 +101,7 @@ class Controller implements ClusterController {
 
   async run(signal: AbortSignal): Promise<void> {
     await this.synced();
-    const { log, metrics, concurrency = 8 } = this.options;
+    const { client, log, metrics, namespaces = [undefined], concurrency = 8 } = this.options;
     const queue = createQueue({
       name: 'clusters',
       concurrency,
@@ -112,6 +113,14 @@ class Controller implements ClusterController {
     this.queue = queue;
     for (const { clusters } of this.sets) for (const cluster of clusters.list()) queue.add(keyOf(cluster));
     queue.start(signal);
+    const leases = createLeaseLook({
+      client,
+      sets: this.sets,
+      namespaces,
+      log,
+      onChange: (key) => queue.add(key),
+    });
+    leases.start(signal);
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       else signal.addEventListener('abort', () => resolve(), { once: true });

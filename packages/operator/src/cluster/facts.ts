@@ -45,6 +45,8 @@ export interface Facts {
   instances: InstanceFacts[];
   /** Undefined when there is no Lease of this cluster. */
   lease?: LeaseRecord;
+  /** Why the Lease that is there cannot be read. */
+  leaseProblem?: string;
   rw?: Service;
   ro?: Service;
   r?: Service;
@@ -118,4 +120,18 @@ export function isBootstrapping({ cluster }: Pick<Facts, 'cluster'>): boolean {
   return (
     phase === undefined || phase === 'Creating' || phase === 'Initializing' || phase === 'WaitingForReplicas'
   );
+}
+
+/** True while what exists is kept whole, but nothing is changed: the spec or the Lease cannot be followed. */
+export function isHeld({ problems, leaseProblem }: Pick<Facts, 'problems' | 'leaseProblem'>): boolean {
+  return problems.length > 0 || leaseProblem !== undefined;
+}
+
+/** An instance that is not there this long after its pod was made is late. */
+const LATE_MS = 300_000;
+
+/** When an instance that comes up should have done so (RFC 3339). */
+export function startDeadline({ pod }: InstanceFacts): string | undefined {
+  const made = Date.parse(pod?.metadata.creationTimestamp ?? '');
+  return Number.isNaN(made) ? undefined : new Date(made + LATE_MS).toISOString();
 }

@@ -10,7 +10,6 @@ import {
   readLease,
 } from '@pgherd/api';
 import { type Client, type KubeObject, kinds, type Secret } from '@pgherd/kube';
-import { OperatorError } from '../errors.ts';
 import type { ClusterCaches } from './caches.ts';
 import { type Facts, type InstanceFacts, isPodOver, isTerminating, type SpecProblem } from './facts.ts';
 import type { ClusterObject } from './kind.ts';
@@ -29,7 +28,7 @@ export interface ObserveContext {
   signal: AbortSignal;
 }
 
-/** Throws KubeError when the API cannot be asked for the Lease or a named secret. */
+/** Throws KubeError when the API cannot be asked for the Lease or a named secret: nothing is done on a guess. */
 export async function observe(
   context: ObserveContext,
   cluster: ClusterObject,
@@ -43,7 +42,7 @@ export async function observe(
     object && isOwned(object, cluster) ? marked(object, memory) : undefined;
   const { secrets, missing } = cachedSecrets(caches, cluster, spec);
   const instances = observeInstances(caches, cluster, memory);
-  const [lease, answers, named] = await Promise.all([
+  const [{ lease, leaseProblem }, answers, named] = await Promise.all([
     observeLease(context, cluster),
     askInstances(context, cluster, instances, secrets.get(own.ca)),
     readSecrets(context, namespace, missing),
@@ -67,6 +66,7 @@ export async function observe(
     highestSerial: memory.highestSerial,
     ...defined({
       lease,
+      leaseProblem,
       rw: mine(caches.services.get(namespace, own.rw)),
       ro: mine(caches.services.get(namespace, own.ro)),
       r: mine(caches.services.get(namespace, own.r)),
@@ -136,19 +136,17 @@ function forgetDeleted(memory: ClusterMemory, present: KubeObject[]): void {
 async function observeLease(
   { client, signal }: ObserveContext,
   cluster: ClusterObject,
-): Promise<LeaseRecord | undefined> {
+): Promise<{ lease?: LeaseRecord; leaseProblem?: string }> {
   const { name, namespace } = cluster.metadata;
   const ref = { namespace, name: names(name).lease };
   const lease = await client.find(kinds.Lease, ref, { signal, timeoutMs: 5_000 });
   // One of an earlier cluster of the same name says nothing about this one.
-  if (!lease || !isOwned(lease, cluster)) return undefined;
+  if (!lease || !isOwned(lease, cluster)) return {};
   try {
-    return readLease({ ...lease, metadata: { ...lease.metadata }, spec: { ...lease.spec } });
-  } catch (cause) {
-    throw new OperatorError('lease', `reading what the Lease ${namespace}/${ref.name} records`, {
-      cause,
-      hint: 'its annotation pgherd.io/record was changed by hand: put it back',
-    });
+    return { lease: readLease({ ...lease, metadata: { ...lease.metadata }, spec: { ...lease.spec } }) };
+  } catch (error) {
+    const what = `the annotation pgherd.io/record of the Lease ${ref.name} cannot be read`;
+    return { leaseProblem: `${what}: ${(error as Error).message} (it was changed by hand: put it back)` };
   }
 }
 

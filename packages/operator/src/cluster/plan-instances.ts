@@ -9,6 +9,7 @@ import {
   isBootstrapping,
   isCounted,
   isHealthy,
+  isHeld,
   isLeader,
   isPodOver,
   isTerminating,
@@ -56,7 +57,7 @@ export function knownInstances(facts: Facts): InstanceFacts[] {
 /** Who stays, who leaves, and which numbers are to be made. */
 export function roster(facts: Facts): Roster {
   const known = knownInstances(facts);
-  const target = facts.problems.length > 0 ? known.length : facts.spec.instances;
+  const target = isHeld(facts) ? known.length : facts.spec.instances;
   const leader = leaderName(facts);
   const staying = known.filter((instance) => !leavingSince(instance) || instance.name === leader);
   const leaving = known.filter((instance) => leavingSince(instance) && instance.name !== leader);

@@ -1,7 +1,16 @@
 /** How a change that needs new pods reaches them: replicas first, the primary last, one at a time. Pure. */
 import { kinds } from '@pgherd/kube';
 import type { Action, Intent } from './actions.ts';
-import { type Facts, type InstanceFacts, isHealthy, isPodReady, isTerminating, leaderName } from './facts.ts';
+import {
+  type Facts,
+  type InstanceFacts,
+  isHealthy,
+  isHeld,
+  isPodReady,
+  isTerminating,
+  leaderName,
+  startDeadline,
+} from './facts.ts';
 import { ANNOTATION_INPUTS, podInputs } from './specs/pod.ts';
 
 export interface RollPlan {
@@ -19,7 +28,7 @@ export function outdated(facts: Facts, instances: InstanceFacts[]): InstanceFact
 
 /** `busy`: something else is under way with the instances, and goes first. */
 export function planRoll(facts: Facts, staying: InstanceFacts[], busy: boolean): RollPlan {
-  if (facts.problems.length > 0) return { actions: [] };
+  if (isHeld(facts)) return { actions: [] };
   const old = outdated(facts, staying);
   if (old.length === 0) return { actions: [] };
   const instances = old.map(({ name }) => name);
@@ -28,7 +37,9 @@ export function planRoll(facts: Facts, staying: InstanceFacts[], busy: boolean):
   const next = nextToReplace(facts, staying, old);
   if (next.length > 0) return { actions: next.map(replace), intent: rolling };
   const ill = staying.find((instance) => !isHealthy(facts, instance));
-  return { actions: [], intent: { ...rolling, waitsFor: { what: `${ill?.name} to be healthy` } } };
+  const deadline = ill && startDeadline(ill);
+  const waitsFor = { what: `${ill?.name} to be healthy`, ...(deadline ? { deadline } : {}) };
+  return { actions: [], intent: { ...rolling, waitsFor } };
 }
 
 function nextToReplace(facts: Facts, staying: InstanceFacts[], old: InstanceFacts[]): InstanceFacts[] {

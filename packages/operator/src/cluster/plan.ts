@@ -4,7 +4,7 @@ import type { Kind, KubeObject } from '@pgherd/kube';
 import { kinds } from '@pgherd/kube';
 import { differs } from '@pgherd/kube/merge';
 import type { Action, Plan } from './actions.ts';
-import { type Facts, isTerminating, leaderName, systemID } from './facts.ts';
+import { type Facts, isHeld, isTerminating, leaderName, systemID } from './facts.ts';
 import { planInstances } from './plan-instances.ts';
 import { planCertificates, planLogins } from './plan-secrets.ts';
 import { disruptionBudget } from './specs/disruption-budget.ts';
@@ -55,7 +55,7 @@ function planRights(facts: Facts): Action[] {
 }
 
 function planLease(facts: Facts): Action[] {
-  if (facts.lease) return [];
+  if (facts.lease || facts.leaseProblem) return [];
   const id = systemID(facts);
   const object = newLease(facts, {
     designated: designatedInstance(facts.cluster.metadata.name),
@@ -98,5 +98,5 @@ function planBudget(facts: Facts): Action[] {
 
 /** How many instances there are to be; while the spec is refused, as many as there are. */
 export function targetInstances(facts: Facts): number {
-  return facts.problems.length > 0 ? facts.instances.length : facts.spec.instances;
+  return isHeld(facts) ? facts.instances.length : facts.spec.instances;
 }

@@ -29,9 +29,10 @@ export function deriveStatus(outcome: Outcome): ClusterStatus {
   const { cluster, instances } = facts;
   const before = cluster.status ?? {};
   const own = names(cluster.metadata.name);
-  const created = outcome.plan.actions.flatMap((action) =>
-    action.do === 'createInstance' ? [action.serial] : [],
-  );
+  const made = outcome.plan.actions.filter((action) => action.do === 'createInstance');
+  // Those just made count at once: the leader drops a member that is listed here no more.
+  const listed = new Map([...instances, ...made].map(({ name, serial }) => [name, serial]));
+  const all = [...listed].sort(([, a], [, b]) => a - b).map(([name]) => name);
   return compact({
     phase: verdict.phase,
     phaseReason: verdict.reason,
@@ -41,12 +42,12 @@ export function deriveStatus(outcome: Outcome): ClusterStatus {
     leaseEpoch: Math.max(before.leaseEpoch ?? 0, facts.lease?.epoch ?? 0),
     systemID: systemID(facts),
     image: image(facts) ?? before.image,
-    instances: instances.length,
+    instances: all.length,
     readyInstances: instances.filter((instance) => isHealthy(facts, instance)).length,
-    instanceNames: instances.map(({ name }) => name),
+    instanceNames: all,
     instancesStatus: byHealth(facts),
     instancesReportedState: reported(facts),
-    latestGeneratedNode: Math.max(facts.highestSerial, ...created),
+    latestGeneratedNode: Math.max(facts.highestSerial, ...listed.values()),
     ...claims(facts),
     readService: own.r,
     writeService: own.rw,

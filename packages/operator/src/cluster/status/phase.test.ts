@@ -251,6 +251,41 @@ const cases: Case[] = [
     reason: /new pods for demo-1, demo-2, demo-3/,
   },
   {
+    name: 'rolling that is stuck at an image',
+    facts: from(healthyFacts(), (facts) => {
+      facts.cluster.spec.imageName = 'nope:15';
+      const pod = testPod(facts, 'demo-3', { ready: false });
+      pod.status = {
+        phase: 'Pending',
+        containerStatuses: [
+          {
+            name: 'postgres',
+            ready: false,
+            restartCount: 0,
+            image: '',
+            imageID: '',
+            state: { waiting: { reason: 'ErrImagePull', message: 'no nope:15' } },
+          },
+        ],
+      };
+      const three = instance(facts, 'demo-3');
+      three.pod = pod;
+      delete three.report;
+    }),
+    phase: 'Degraded',
+    reason:
+      /new pods for demo-1, demo-2, waiting for demo-3 to be healthy: demo-3: .*ErrImagePull: no nope:15/,
+  },
+  {
+    name: 'a Lease that cannot be read',
+    facts: from(healthyFacts({ instances: 2 }), (facts) => {
+      delete facts.lease;
+      facts.leaseProblem = 'the annotation cannot be read';
+    }),
+    phase: 'Degraded',
+    reason: /the annotation cannot be read/,
+  },
+  {
     name: 'what the API refuses is said',
     facts: () => healthyFacts(),
     failures: ['creating Pod default/demo-3: exceeded quota'],

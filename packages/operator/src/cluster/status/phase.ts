@@ -6,9 +6,11 @@ import {
   type InstanceFacts,
   isBootstrapping,
   isHealthy,
+  isHeld,
   isLeader,
   isTerminating,
   leaderName,
+  startDeadline,
   systemID,
 } from '../facts.ts';
 import { missingSecrets } from '../plan-secrets.ts';
@@ -80,6 +82,7 @@ function refused({ facts }: Outcome): Verdict | undefined {
 /** What we could not write, or what the instances wait for from the user. */
 function broken({ facts, failures }: Outcome): Verdict | undefined {
   const reasons = [...failures];
+  if (facts.leaseProblem) reasons.push(facts.leaseProblem);
   const missing = missingSecrets(facts);
   if (missing.length > 0)
     reasons.push(
@@ -164,34 +167,38 @@ function waitingForSync({ facts }: Outcome): Verdict | undefined {
 /** A change that we carry out. */
 function changing({ facts, plan }: Outcome): Verdict | undefined {
   const { intent } = plan;
-  if (intent.what === 'scalingUp')
-    return { phase: 'ScalingUp', reason: `adding ${growing(facts, intent.instances)}` };
+  if (intent.what === 'scalingUp') return scalingUp(facts, intent.instances);
   if (intent.what !== 'scalingDown' && intent.what !== 'rolling') return undefined;
   const { waitsFor } = intent;
   const doing =
     intent.what === 'scalingDown'
       ? `removing ${intent.instance}`
       : `new pods for ${intent.instances.join(', ')}`;
+  const ill =
+    intent.what === 'rolling' ? facts.instances.find(({ pod }) => pod && podTrouble(pod)) : undefined;
   const waits = waitsFor ? `, waiting for ${waitsFor.what}` : '';
+  if (ill && waitsFor)
+    return { phase: 'Degraded', reason: `${doing}${waits}: ${ill.name}: ${podTrouble(ill.pod)}` };
   if (isOverdue(facts.now, waitsFor?.deadline))
     return { phase: 'Degraded', reason: `${doing}${waits} past the deadline ${waitsFor?.deadline}` };
   return { phase: intent.what === 'scalingDown' ? 'ScalingDown' : 'Upgrading', reason: `${doing}${waits}` };
 }
 
-function growing(facts: Facts, names: string[]): string {
-  return names
-    .map((name) => {
-      const instance = facts.instances.find((known) => known.name === name);
-      const trouble = instance ? instanceTrouble(facts, instance) : undefined;
-      return trouble ? `${name} (${trouble})` : name;
-    })
-    .join(', ');
+function scalingUp(facts: Facts, names: string[]): Verdict {
+  const known = names.map((name) => facts.instances.find((instance) => instance.name === name));
+  const words = names.map((name, index) => {
+    const instance = known[index];
+    const trouble = instance && instanceTrouble(facts, instance);
+    return trouble ? `${name} (${trouble})` : name;
+  });
+  const late = known.some((instance) => instance && isOverdue(facts.now, startDeadline(instance)));
+  return { phase: late ? 'Degraded' : 'ScalingUp', reason: `adding ${words.join(', ')}` };
 }
 
 /** Each replica streams, or the cluster is not well. */
 function replicas({ facts }: Outcome): Verdict | undefined {
   const ill = facts.instances.filter((instance) => !isHealthy(facts, instance));
-  const missing = facts.problems.length > 0 ? 0 : facts.spec.instances - facts.instances.length;
+  const missing = isHeld(facts) ? 0 : facts.spec.instances - facts.instances.length;
   if (ill.length === 0 && missing <= 0) return undefined;
   const words = ill.map(
     (instance) => `${instance.name}: ${instanceTrouble(facts, instance) ?? 'it is starting'}`,

@@ -7,7 +7,7 @@ const STARTING = ['ContainerCreating', 'PodInitializing'];
 
 /** What keeps a pod from running (not scheduled, no image, crashing), or undefined. */
 export function podTrouble(pod: Pod | undefined): string | undefined {
-  if (!pod) return 'it has no pod';
+  if (!pod) return 'its pod is being made';
   const { status } = pod;
   const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled');
   if (scheduled?.status === 'False')
