@@ -35,14 +35,19 @@ function underWay(c: Context, since: Now | undefined): boolean {
   return since !== undefined && !due(c, since, FORGOTTEN_MS);
 }
 
-/** A leader learns of the Lease by its renewals; it reads only after a write whose fate is unknown, or on a hint. */
+/**
+ * A leader learns of the Lease by its renewals; it reads only on a hint, or while it does not know what the Lease
+ * says: after a write whose fate is unknown, or while there is no Lease.
+ */
 function readLease(c: Context): void {
   const { s, now } = c;
   if (underWay(c, s.reading)) return;
-  const every = s.settings?.renewMs ?? 1_000;
-  if (!s.readDue && (s.held || !due(c, s.lastRead, every))) return;
+  const unsure = s.staleLease === true || !s.lease;
+  const every = unsure ? BRISK_MS : (s.settings?.renewMs ?? 1_000);
+  const wanted = s.readDue || unsure || !s.held;
+  if (!wanted) return;
   // While the Lease cannot be read, it is not asked for in a circle.
-  if (s.lastRead && !s.sight && !due(c, s.lastRead, BRISK_MS)) return;
+  if (s.lastRead && (!s.readDue || !s.sight) && !due(c, s.lastRead, every)) return;
   s.readDue = false;
   s.reading = now;
   c.actions.push({ type: 'readLease', timeoutMs: READ_TIMEOUT_MS });
