@@ -34,6 +34,25 @@ export interface Failure {
   error: unknown;
 }
 
+/** Failures in words for the status: without those that pass by themselves, and what is in the way in one sentence. */
+export function failureTexts(failures: Failure[]): string[] {
+  const codeOf = ({ error }: Failure) => (error as { code?: string }).code;
+  const inTheWay = failures.filter((failure) => codeOf(failure) === 'foreign');
+  const others = failures.filter(
+    (failure) => !inTheWay.includes(failure) && codeOf(failure) !== 'stale' && codeOf(failure) !== 'Conflict',
+  );
+  const texts = others.map(({ message, error }) => {
+    const { hint } = error as { hint?: string };
+    return hint ? `${message} (${hint})` : message;
+  });
+  if (inTheWay.length === 0) return texts;
+  const names = inTheWay.map(({ message }) => message).sort();
+  return [
+    `in the way, and not ours: ${names.join(', ')} (what a deleted cluster left goes by itself; anything else has to be renamed or deleted)`,
+    ...texts,
+  ];
+}
+
 /** What a pod needs to be admitted, and its manager to be let in: made before the pods. */
 const FIRST: string[] = [
   kinds.ServiceAccount.kind,
@@ -113,8 +132,9 @@ class Actor {
       case 'createInstance': {
         this.context.memory.highestSerial = Math.max(this.context.memory.highestSerial, action.serial);
         this.say('creating an instance', { instance: action.name });
-        const claims = action.claims.map((claim) => this.create(kinds.PersistentVolumeClaim, claim));
-        await Promise.all([...claims, this.create(kinds.Pod, action.pod)]);
+        // Never a pod on a volume of somebody else: it would keep that alive, and start on foreign data.
+        await Promise.all(action.claims.map((claim) => this.create(kinds.PersistentVolumeClaim, claim)));
+        await this.create(kinds.Pod, action.pod);
         return;
       }
       case 'patch':
@@ -146,14 +166,7 @@ class Actor {
       if (!isKubeError(error, 'AlreadyExists')) throw error;
       const current = await client.get(kind, object.metadata, { signal });
       if (isOwned(current, this.facts.cluster)) return current;
-      throw new OperatorError(
-        'foreign',
-        `${kind.kind} ${object.metadata.name} exists and belongs to somebody else`,
-        {
-          hint: 'one of a deleted cluster goes by itself; any other has to be renamed or deleted',
-          cause: error,
-        },
-      );
+      throw new OperatorError('foreign', `${kind.kind} ${object.metadata.name}`, { cause: error });
     }
   }
 

@@ -371,7 +371,7 @@ test("somebody else's object in the way is named, not taken over", async () => {
       const { phaseReason } = await status(name);
       return phaseReason?.includes('taken-ro') && phaseReason;
     });
-    assert.match(said, /Service taken-ro exists and belongs to somebody else/);
+    assert.match(said, /in the way, and not ours: Service taken-ro \(/);
     assert.equal(
       (await api.admin.get(kinds.Service, ref('taken-ro'))).metadata.resourceVersion,
       service.metadata.resourceVersion,
@@ -380,6 +380,42 @@ test("somebody else's object in the way is named, not taken over", async () => {
     await running.stage.run('taken-1', 'primary');
     await running.stage.lead('taken-1', ['taken-1']);
     await phase(name, 'Ready');
+  } finally {
+    complaints.length = 0;
+    await running.stop();
+  }
+});
+
+test('a deleted cluster is not touched; one of the same name waits for what it left and begins anew', async () => {
+  const name = 'again';
+  const running = await operate(name);
+  try {
+    await bring(running, name, { instances: 1 });
+    const password = (await api.admin.get(kinds.Secret, ref('again-app'))).data?.password;
+    await api.admin.delete(ClusterKind, ref(name));
+    // Nobody collects garbage here, so that the old children are in the way for as long as we like.
+    await api.admin.create(ClusterKind, manifest(name, { instances: 1 }));
+    const blocked = await eventually('a reason', async () => {
+      const { phaseReason } = await status(name);
+      return phaseReason?.includes('not ours') && phaseReason;
+    });
+    assert.match(blocked, /PersistentVolumeClaim again-1, Role again, /);
+    const children = [
+      [kinds.Pod, 'again-1'],
+      [kinds.PersistentVolumeClaim, 'again-1'],
+      [kinds.Lease, 'again-primary'],
+      [kinds.ServiceAccount, name],
+      [kinds.Role, name],
+      [kinds.RoleBinding, name],
+      ...['rw', 'ro', 'r'].map((suffix) => [kinds.Service, `again-${suffix}`]),
+      ...['app', 'ca', 'server', 'replication'].map((suffix) => [kinds.Secret, `again-${suffix}`]),
+    ] as [Kind<KubeObject>, string][];
+    for (const [kind, child] of children) await api.admin.delete(kind, ref(child), { gracePeriodSeconds: 0 });
+    await running.stage.run('again-1', 'primary');
+    await running.stage.lead('again-1', ['again-1'], { systemID: '7400000000000000002' });
+    const ready = await phase(name, 'Ready');
+    assert.equal(ready.systemID, '7400000000000000002');
+    assert.notEqual((await api.admin.get(kinds.Secret, ref('again-app'))).data?.password, password);
   } finally {
     complaints.length = 0;
     await running.stop();

@@ -12,7 +12,7 @@ import {
   type Queue,
 } from '@pgherd/kube';
 import type { OperatorMetrics } from '../metrics.ts';
-import { act, type Failure } from './act.ts';
+import { act, failureTexts } from './act.ts';
 import { absorb, type ClusterCaches, createClusterCaches, eachCache } from './caches.ts';
 import { isTerminating } from './facts.ts';
 import { ClusterKind, type ClusterObject } from './kind.ts';
@@ -175,11 +175,11 @@ class Controller implements ClusterController {
     const planned = plan(facts);
     const failures = await act({ client, caches, memory, log, signal }, facts, planned);
     if (signal.aborted) return undefined;
-    for (const { message, error } of failures) log.warn({ cluster: key, error }, message);
+    for (const text of failureTexts(failures)) log.warn({ cluster: key }, text);
     const status = deriveStatus({
       facts,
       plan: planned,
-      failures: failures.filter(isWorthTelling).map(inWords),
+      failures: failureTexts(failures),
     });
     const written = await this.writeStatus(caches, cluster, status, signal);
     this.options.metrics?.phase(key, status.phase);
@@ -249,14 +249,4 @@ function keyOf({ metadata }: ClusterObject): string {
 function withoutStatus({ status: _, metadata, ...rest }: ClusterObject): object {
   const { resourceVersion: _version, managedFields: _fields, ...meta } = metadata;
   return { ...rest, metadata: meta };
-}
-
-/** Conflicts and the like pass by themselves on the next look. */
-function isWorthTelling({ error }: Failure): boolean {
-  return !isKubeError(error, 'Conflict') && (error as { code?: string }).code !== 'stale';
-}
-
-function inWords({ message, error }: Failure): string {
-  const { hint } = error as { hint?: string };
-  return hint ? `${message} (${hint})` : message;
 }

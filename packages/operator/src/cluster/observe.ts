@@ -17,7 +17,7 @@ import type { ClusterMemory } from './memory.ts';
 import { authorityOf } from './plan-secrets.ts';
 import type { Answer, Reports } from './reports.ts';
 import { specProblems } from './spec-problems.ts';
-import { isOwned } from './specs/metadata.ts';
+import { isLeftover, isOwned } from './specs/metadata.ts';
 
 export interface ObserveContext {
   client: Client;
@@ -47,7 +47,7 @@ export async function observe(
     askInstances(context, cluster, instances, secrets.get(own.ca)),
     readSecrets(context, namespace, missing),
   ]);
-  for (const secret of named) secrets.set(secret.metadata.name, secret);
+  for (const secret of named) if (!isLeftover(secret, cluster)) secrets.set(secret.metadata.name, secret);
   for (const instance of instances) Object.assign(instance, answers.get(instance.name));
   memory.highestSerial = Math.max(
     memory.highestSerial,
@@ -160,7 +160,8 @@ function cachedSecrets(
   const wanted = new Set([own.ca, own.server, own.replication, spec.initdb.secret]);
   if (spec.enableSuperuserAccess) wanted.add(spec.superuserSecret);
   const found = [...wanted, own.superuser].flatMap((secret) => caches.secrets.get(namespace, secret) ?? []);
-  const secrets = new Map(found.map((secret) => [secret.metadata.name, secret]));
+  const ours = found.filter((secret) => !isLeftover(secret, cluster));
+  const secrets = new Map(ours.map((secret) => [secret.metadata.name, secret]));
   // A user's own secret bears no label of ours, so that no cache has it.
   return { secrets, missing: [...wanted].filter((secret) => !secrets.has(secret)) };
 }

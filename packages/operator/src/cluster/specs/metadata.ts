@@ -27,6 +27,15 @@ export function isOwned(object: { metadata: ObjectMeta }, cluster: ClusterObject
   return object.metadata.ownerReferences?.some(({ uid }) => uid === cluster.metadata.uid) === true;
 }
 
+/** True for a child of an earlier cluster of the same name, which is on its way out. */
+export function isLeftover(object: { metadata: ObjectMeta }, cluster: ClusterObject): boolean {
+  return (
+    object.metadata.ownerReferences?.some(
+      ({ kind, uid }) => kind === CLUSTER_KIND && uid !== cluster.metadata.uid,
+    ) === true
+  );
+}
+
 /** Metadata of a child. Inherited labels and annotations never win over our own. */
 export function childMetadata(
   { cluster, spec }: Pick<SpecContext, 'cluster' | 'spec'>,
