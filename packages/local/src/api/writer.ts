@@ -62,6 +62,17 @@ export class Writer {
 
   /** POST: stores a new object. */
   create(context: WriteContext, body: unknown): KubeObject {
+    return this.#create(context, body, (object) => trackUpdate(context, object, undefined, this.#now()));
+  }
+
+  /** Stores a new object whose managedFields the caller knows (server-side apply). */
+  createTracked(context: WriteContext, body: Obj, managedFields: Meta['managedFields']): KubeObject {
+    return this.#create(context, body, (object) => {
+      object.metadata.managedFields = managedFields;
+    });
+  }
+
+  #create(context: WriteContext, body: unknown, track: (object: KubeObject) => void): KubeObject {
     const { resource } = context;
     const object = this.#checkedBody(context, body);
     this.#freshMetadata(context, object);
@@ -74,7 +85,7 @@ export class Writer {
     if (this.store.get(resource.storage, object.metadata.namespace, object.metadata.name)) {
       throw alreadyExists(resource, object.metadata.name);
     }
-    trackUpdate(context, object, undefined, this.#now());
+    track(object);
     if (context.dryRun) return object;
     this.#admission.reserve(context, object, undefined);
     return this.store.create(resource.storage, object);
@@ -128,10 +139,7 @@ export class Writer {
 
   #commit(context: WriteContext, old: KubeObject, object: KubeObject, track: boolean): KubeObject {
     const { resource } = context;
-    if (unchanged(object, old)) {
-      object.metadata.managedFields = old.metadata.managedFields;
-      if (!track || !isChangedManager(object, old)) return old;
-    }
+    if (unchanged(object, old) && !isChangedManager(object, old)) return old;
     if (specChanged(context, object, old)) object.metadata.generation = (old.metadata.generation ?? 0) + 1;
     if (track) trackUpdate(context, object, old, this.#now());
     if (context.dryRun) return object;
@@ -144,23 +152,6 @@ export class Writer {
     const gone = this.store.delete(context.resource.storage, object);
     this.#admission.released(context, gone);
     return gone;
-  }
-
-  /** Stores an object whose managedFields were computed by the caller (server-side apply); may be a creation. */
-  createTracked(context: WriteContext, body: Obj, managedFields: Meta['managedFields']): KubeObject {
-    const object = this.#checkedBody(context, body);
-    const { resource } = context;
-    this.#freshMetadata(context, object);
-    this.#namespaceMustLive(context, object.metadata.name);
-    if (resource.status) dropStatus(object, resource.custom !== undefined);
-    this.#shape(context, object, undefined);
-    this.#admission.create(context, object);
-    const errors = [...metadataErrors(object, resource), ...this.#errors(context, object, undefined)];
-    if (errors.length) throw invalid(resource, object.metadata.name, errors);
-    object.metadata.managedFields = managedFields;
-    if (context.dryRun) return object;
-    this.#admission.reserve(context, object, undefined);
-    return this.store.create(resource.storage, object);
   }
 
   /** DELETE of one object. */
