@@ -1,7 +1,7 @@
 /** An API server in a folder of its own, and a client with the administrator's certificate, for tests. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { Agent, request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensurePki, pkiPaths } from '../pki.ts';
@@ -54,13 +54,21 @@ export async function startTestApi(options: Partial<ServerOptions> = {}): Promis
   await ensurePki(state, { apiPort: port, nodes: ['node-1'], nodeServer: `https://127.0.0.1:${port}` });
   const paths = pkiPaths(state);
   const ca = readFileSync(paths.caCert);
-  const admin = new Agent({ keepAlive: true, ca, cert: readFileSync(join(paths.dir, 'admin.crt')), key: readFileSync(join(paths.dir, 'admin.key')) });
+  const admin = new Agent({
+    keepAlive: true,
+    ca,
+    cert: readFileSync(join(paths.dir, 'admin.crt')),
+    key: readFileSync(join(paths.dir, 'admin.key')),
+  });
   const bare = new Agent({ keepAlive: true, ca });
 
   const open = (method: string, path: string, data: string | undefined, ask: Ask): Promise<IncomingMessage> =>
     new Promise((resolve, reject) => {
       const headers: Record<string, string> = { Accept: 'application/json', ...ask.headers };
-      if (data !== undefined) headers['Content-Type'] = ask.type ?? 'application/json';
+      if (data !== undefined) {
+        headers['Content-Type'] = ask.type ?? 'application/json';
+        headers['Content-Length'] = String(Buffer.byteLength(data));
+      }
       if (ask.token) headers.Authorization = `Bearer ${ask.token}`;
       const agent = ask.token === undefined ? admin : bare;
       const sent = request({ host: '127.0.0.1', port, method, path, headers, agent }, resolve);
@@ -81,11 +89,18 @@ export async function startTestApi(options: Partial<ServerOptions> = {}): Promis
       let text = '';
       for await (const chunk of answer) text += chunk;
       const isJson = (answer.headers['content-type'] ?? '').includes('json');
-      return { code: answer.statusCode ?? 0, body: (isJson ? JSON.parse(text) : {}) as Answer['body'], text, headers: answer.headers };
+      return {
+        code: answer.statusCode ?? 0,
+        body: (isJson ? JSON.parse(text) : {}) as Answer['body'],
+        text,
+        headers: answer.headers,
+      };
     },
     watch: async (path) => readEvents(await open('GET', path, undefined, {})),
     async restart() {
       await server.close();
+      admin.destroy();
+      bare.destroy();
       server = new Server({ state, ...options });
       await server.listen({ port, host: '127.0.0.1' });
     },
@@ -98,7 +113,11 @@ export async function startTestApi(options: Partial<ServerOptions> = {}): Promis
   };
 }
 
-function readEvents(answer: IncomingMessage): { next(): Promise<TestEvent>; close(): void; ended: Promise<void> } {
+function readEvents(answer: IncomingMessage): {
+  next(): Promise<TestEvent>;
+  close(): void;
+  ended: Promise<void>;
+} {
   const waiting: ((event: TestEvent) => void)[] = [];
   const events: TestEvent[] = [];
   let rest = '';
