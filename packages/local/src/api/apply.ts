@@ -207,10 +207,18 @@ function withoutDropped(
   const owned = others.flatMap((entry) => [...fromFieldsV1(entry.fieldsV1)]);
   const isOwned = (path: string) => owned.some((one) => isWithin(one, path));
   const dropped = [...fromFieldsV1(before.fieldsV1)].filter((path) => !leaves.has(path) && !isOwned(path));
-  // The deepest first, so that emptied items and maps can go with their last field.
-  dropped.sort((a, b) => stepsOf(b).length - stepsOf(a).length);
-  for (const path of dropped) removePath(merged as unknown as Obj, stepsOf(path), schema);
+  // An item goes as a whole; its fields are not looked at one by one.
+  const topmost = dropped.filter((path) => !dropped.some((other) => other !== path && isWithin(path, other)));
+  for (const path of topmost)
+    if (!isItemKey(stepsOf(path))) removePath(merged as unknown as Obj, stepsOf(path), schema);
   return merged;
+}
+
+/** Whether a path is the key of an item that stays: without it, the item would be nobody. */
+function isItemKey(steps: string[]): boolean {
+  const [item, field] = steps.slice(-2);
+  if (!item?.startsWith('k:') || !field) return false;
+  return field.slice(2) in (JSON.parse(item.slice(2)) as Obj);
 }
 
 function removePath(root: unknown, steps: string[], schema: Schema | undefined, depth = 0): void {
