@@ -24,6 +24,7 @@ import type {
   DatabaseView,
   ExitInfo,
   InitialiseSpec,
+  ReadQuery,
   StandbyOptions,
   Upstream,
 } from './types.ts';
@@ -47,6 +48,7 @@ export interface DatabaseOptions {
 
 /** A standby that has not come to accept connections by then goes on recovering in peace. */
 const STANDBY_PATIENCE_MS = 2000;
+const READ_MS = 5000;
 const PROMOTE_MS = 60_000;
 const CHECKPOINT_MS = 3600_000;
 const BOOTSTRAP_STOP = { fastMs: 60_000, immediateMs: 5000 };
@@ -420,6 +422,18 @@ class Executor implements Database {
 
   async reloadTls(): Promise<void> {
     this.#pg.reload();
+  }
+
+  async read<T>(run: (query: ReadQuery) => Promise<T>): Promise<T> {
+    const session = await this.#pg.session({
+      settings: { default_transaction_read_only: 'on' },
+      queryTimeoutMs: READ_MS,
+    });
+    try {
+      return await run((text) => session.query(text));
+    } finally {
+      session.close();
+    }
   }
 
   /** Our own writes never wait for a standby: what they do is repeated until it is there. */

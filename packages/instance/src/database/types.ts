@@ -3,7 +3,8 @@
  *
  * The executor (this folder) decides nothing: it carries out one request at a time and tells the truth
  * about the outcome. Requests that change the process or the data directory are serialised; a second one
- * waits for the first. Every promise is rejected with a DatabaseError when the request failed.
+ * waits for the first. Every promise is rejected with a PostgresError or an InstanceError when the
+ * request failed.
  */
 import type { EffectiveSpec, InstanceReport } from '@pgherd/api';
 
@@ -107,6 +108,9 @@ export interface StandbyOptions {
   applicationName: string;
 }
 
+/** Runs one query that only reads. */
+export type ReadQuery = <R extends Record<string, unknown>>(text: string) => Promise<R[]>;
+
 export interface Database {
   /** The last observation; cheap. */
   view(): DatabaseView;
@@ -157,4 +161,6 @@ export interface Database {
   ensureApplication(eff: EffectiveSpec, secrets: ApplicationSecrets): Promise<void>;
   /** Certificates on disk changed: reload without restart. */
   reloadTls(): Promise<void>;
+  /** Reads as superuser, for metrics: several queries over one connection. Rejects when the server is not reachable. */
+  read<T>(run: (query: ReadQuery) => Promise<T>): Promise<T>;
 }

@@ -2,7 +2,7 @@
  * The loop: feeds the machine of @pgherd/ha with what happens, and carries out what it asks for. It has no plan of
  * its own: every judgement is in the machine.
  */
-import type { InstanceReport } from '@pgherd/api';
+import type { EffectiveSpec, InstanceReport } from '@pgherd/api';
 import { type Action, type Event, initialState, type Now, type State, step } from '@pgherd/ha';
 import { type Client, createEventRecorder, type EventRecorder, type Log } from '@pgherd/kube';
 import type { Database, DatabaseView } from '../database/types.ts';
@@ -31,6 +31,8 @@ export interface LoopOptions {
   /** The client certificate for the peers, as it is now. */
   peerTls(): PeerTls;
   log: Log;
+  /** Told of the spec whenever the Cluster has changed. */
+  spec?(eff: EffectiveSpec): void;
   /** Called once, when the machine has come to its end: the process is to exit with this code. */
   exit(code: number, why: string): void;
   /** For tests. */
@@ -89,6 +91,7 @@ export class Loop {
       pods: (pods) => this.#feed({ type: 'pods', pods }),
       self: (containerID) => this.#feed({ type: 'self', containerID }),
       wishes: (eff, settings) => {
+        options.spec?.(eff);
         // PostgreSQL is never started on settings older than those the machine decides by.
         this.#configurer.apply(eff).then(() => this.#feed({ type: 'settings', settings }));
       },

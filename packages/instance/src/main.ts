@@ -1,0 +1,139 @@
+/** The instance manager: entry and wiring. The guard starts it, and starts it again when it ends. */
+import { join } from 'node:path';
+import { type EffectiveSpec, MANAGER_PORT, METRICS_PORT, names, POSTGRES_PORT } from '@pgherd/api';
+import { Client, inClusterConfig } from '@pgherd/kube';
+import { privateFolder } from '@pgherd/postgres';
+import { openDatabase, podLayout } from './database/index.ts';
+import { readEnvironment } from './environment.ts';
+import { openGuardLink } from './guard-link.ts';
+import { openLog } from './log.ts';
+import { LoginSecrets } from './login-secrets.ts';
+import { Loop } from './loop/index.ts';
+import { serveLocal, serveManager } from './server/manager-server.ts';
+import { createMetrics } from './server/metrics.ts';
+import { serveMetrics } from './server/metrics-server.ts';
+import { keepTls, type TlsMaterial } from './tls.ts';
+
+/** Of the time the pod is given to stop, kept for the last resort. */
+const LAST_RESORT_MS = 5_000;
+/** The pod's time to stop while the spec is not known; the shortest that Kubernetes gives by default. */
+const UNKNOWN_GRACE_MS = 30_000;
+
+const env = readEnvironment(process.env);
+const log = openLog(env.instance);
+const { manager } = log;
+const end = new AbortController();
+
+// A promise that nobody waited for is a flaw, but no reason to stop a database: its deadlines are the guard's.
+process.on('unhandledRejection', (error) => {
+  manager.error({ error: error instanceof Error ? error.stack : String(error) }, 'an unhandled rejection');
+});
+
+async function main(): Promise<void> {
+  const managerStart = Date.now();
+  const layout = podLayout(env.pgdata);
+  await privateFolder(layout.run);
+  const guard = openGuardLink(join(layout.run, 'beats'));
+  const client = new Client({ ...inClusterConfig(), userAgent: 'pgherd-instance' });
+  const { namespace, cluster, instance } = env;
+
+  const database = await openDatabase({
+    instance,
+    cluster,
+    layout,
+    port: POSTGRES_PORT,
+    serverName: names(cluster).rw,
+    log: manager,
+    onServerLog: log.postgres,
+  });
+  let eff: EffectiveSpec | undefined;
+  let stopping = false;
+  let started = false;
+  onTermination(() => {
+    stopping = true;
+    if (!started) process.exit(0); // Nothing runs yet.
+    const graceMs = Math.max((eff?.stopDelayMs ?? UNKNOWN_GRACE_MS) - LAST_RESORT_MS, 1000);
+    manager.info({ graceMs }, 'the pod is being stopped');
+    loop.terminate(graceMs);
+    setTimeout(lastResort, graceMs);
+  });
+  const lastResort = async (): Promise<void> => {
+    manager.error({}, 'the stop has taken too long; PostgreSQL is stopped as it is');
+    await database.stop({ fastMs: 2000, immediateMs: 500 }).catch(() => undefined);
+    process.exit(1);
+  };
+
+  let material: TlsMaterial | undefined;
+  const loop = new Loop({
+    client,
+    namespace,
+    cluster,
+    instance,
+    podUID: env.podUID,
+    podIP: env.podIP,
+    managerStart,
+    database,
+    guard,
+    peerTls: () => ({ ca: material!.ca, cert: material!.clientCert, key: material!.clientKey }),
+    log: manager,
+    spec: (now) => {
+      eff = now;
+      log.level(now.logLevel);
+      logins.follow(now, end.signal);
+    },
+    exit: (code, why) => {
+      manager.info({ code, stopping }, `the manager ends: ${why}`);
+      process.exit(code);
+    },
+  });
+  const logins = new LoginSecrets({ client, namespace, log: manager, changed: () => loop.secretsChanged() });
+
+  material = await keepTls(
+    {
+      client,
+      namespace,
+      cluster,
+      folder: layout.tls,
+      log: manager,
+      changed: (renewed) => {
+        material = renewed;
+        server?.renew(renewed);
+        database.reloadTls();
+        manager.info({}, 'the certificates were renewed');
+      },
+    },
+    end.signal,
+  );
+  const server = await serveManager({ port: MANAGER_PORT, material, answers: loop });
+  await serveLocal(join(layout.run, 'manager.sock'), loop);
+  const scrape = createMetrics({
+    cluster,
+    instance,
+    layout,
+    database,
+    report: () => loop.report(),
+    log: manager,
+  });
+  await serveMetrics({ port: METRICS_PORT, scrape });
+  started = true;
+  loop.start(end.signal);
+  manager.info({ version: database.view().version, data: database.view().data }, 'the manager has started');
+}
+
+/** The first signal asks for an orderly end; later ones change nothing, the deadlines run. */
+function onTermination(stop: () => void): void {
+  let asked = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (asked) return;
+      asked = true;
+      stop();
+    });
+  }
+}
+
+main().catch((error) => {
+  const { code, hint, message } = error as { code?: string; hint?: string; message: string };
+  manager.error({ code, hint }, message);
+  process.exit(1);
+});

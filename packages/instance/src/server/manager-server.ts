@@ -1,0 +1,139 @@
+/** Port 8000: probes for anyone, all else for those whose certificate names them. */
+
+import { rmSync } from 'node:fs';
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import { type InstanceReport, OPERATOR_COMMON_NAME, REPLICATION_USER } from '@pgherd/api';
+import type { TlsMaterial } from '../tls.ts';
+
+export interface Answers {
+  /** From the last observation: must not wait. */
+  report(): InstanceReport;
+  /** From an observation that begins now. */
+  freshReport(): Promise<InstanceReport>;
+}
+
+export interface ManagerServer {
+  /** New connections get the new certificates; those that are open stay. */
+  renew(material: TlsMaterial): void;
+  close(): void;
+  readonly port: number;
+}
+
+/** The names a client certificate of our CA may bear to be told more than a probe. */
+const WELCOME: ReadonlySet<string> = new Set([REPLICATION_USER, OPERATOR_COMMON_NAME]);
+
+/** Serves over mutual TLS; resolves when it listens. */
+export async function serveManager(o: {
+  port: number;
+  host?: string;
+  material: TlsMaterial;
+  answers: Answers;
+}): Promise<ManagerServer> {
+  const server: HttpsServer = createHttpsServer(
+    {
+      ...secureContext(o.material),
+      // The kubelet's probes have no certificate, so its absence is judged by path.
+      requestCert: true,
+      rejectUnauthorized: false,
+    },
+    (request, response) => {
+      const socket = request.socket as TLSSocket;
+      const known = socket.authorized && WELCOME.has(commonName(socket));
+      answer(request, response, o.answers, known);
+    },
+  );
+  server.keepAliveTimeout = 120_000;
+  await listen(server, { port: o.port, ...(o.host ? { host: o.host } : {}) });
+  return {
+    renew: (material) => server.setSecureContext(secureContext(material)),
+    close: () => end(server),
+    port: (server.address() as { port: number }).port,
+  };
+}
+
+/** Serves the same on a Unix socket, for commands inside the pod: who may open it, may ask. */
+export async function serveLocal(path: string, answers: Answers): Promise<{ close(): void }> {
+  rmSync(path, { force: true });
+  const server = createHttpServer((request, response) => answer(request, response, answers, true));
+  await listen(server, { path });
+  return { close: () => end(server) };
+}
+
+function secureContext(material: TlsMaterial) {
+  return {
+    ca: material.ca,
+    cert: material.serverCert,
+    key: material.serverKey,
+    minVersion: 'TLSv1.3' as const,
+  };
+}
+
+function commonName(socket: TLSSocket): string {
+  const name = socket.getPeerCertificate().subject?.CN as string | string[] | undefined;
+  return typeof name === 'string' ? name : '';
+}
+
+interface Answer {
+  status: number;
+  text: string;
+  type?: string;
+}
+
+function answer(request: IncomingMessage, response: ServerResponse, answers: Answers, known: boolean): void {
+  decide(request, answers, known)
+    .catch((error): Answer => ({ status: 500, text: `${String(error)}\n` }))
+    .then(({ status, text, type = 'text/plain' }) => {
+      response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) });
+      response.end(text);
+    });
+}
+
+async function decide(request: IncomingMessage, answers: Answers, known: boolean): Promise<Answer> {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, text: 'only GET\n' };
+  switch (request.url?.split('?')[0]) {
+    case '/healthz':
+      return { status: 200, text: 'ok\n' };
+    case '/readyz': {
+      const report = answers.report();
+      return report.ready ? { status: 200, text: 'ok\n' } : { status: 503, text: `${notReady(report)}\n` };
+    }
+    case '/status':
+      if (!known) return { status: 403, text: 'this needs a client certificate of the cluster\n' };
+      return { status: 200, text: JSON.stringify(await answers.freshReport()), type: 'application/json' };
+    default:
+      return { status: 404, text: 'there is /healthz, /readyz and /status\n' };
+  }
+}
+
+/** Why a pod is not ready, in words; `kubectl describe pod` shows them. */
+function notReady(report: InstanceReport): string {
+  const { role, state, waiting, error } = report;
+  const why = error ? `: ${error.message}` : waiting ? `: waiting for ${waiting.what}` : '';
+  return `${role === 'none' ? 'no database' : role} ${state}${why}`;
+}
+
+/** Resolves when the server listens; rejects when it cannot. */
+export function listen(
+  server: Server | HttpsServer,
+  where: { port?: number; host?: string; path?: string },
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function end(server: Server | HttpsServer): void {
+  server.close();
+  server.closeAllConnections();
+}
