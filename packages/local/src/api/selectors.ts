@@ -158,8 +158,16 @@ export function parseFieldSelector(text: string, resource: Resource): FieldRequi
             `Kind=${resource.kind} that match label selector "", field selector ${JSON.stringify(text)}: field label not supported: ${field}`,
         );
       }
-      return { path: field.split('.'), value: match[3] as string, negate: match[2] === '!=' };
+      return { path: storedPath(field), value: match[3] as string, negate: match[2] === '!=' };
     });
+}
+
+/** Events are stored in their core/v1 form, whatever version asks. */
+function storedPath(field: string): string[] {
+  return field
+    .replace(/^regarding\./, 'involvedObject.')
+    .replace(/^reportingController$/, 'reportingComponent')
+    .split('.');
 }
 
 /** Whether an object meets every field requirement; a missing field counts as the empty string (or `false`). */
