@@ -1,3 +1,4 @@
+export { backoffMs, pause } from './backoff.ts';
 export * from './cache.ts';
 export * from './client.ts';
 export * from './config.ts';

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isKubeError, type Kind, type KubeObject, type OwnerReference } from '@pgherd/kube';
+import { backoffMs, isKubeError, type Kind, type KubeObject, type OwnerReference } from '@pgherd/kube';
 import { BY_OWNER, BY_UID, resourceName } from './caches.ts';
 import { type Context, keyOf, splitKey, workQueue } from './context.ts';
 import type { ServedKind } from './discovery.ts';
@@ -79,6 +79,8 @@ class GarbageCollector {
   private readonly context: Context;
   private readonly watched = new Map<string, Kind>();
   private readonly queue;
+  /** How often we could not tell what became of an object's owners. */
+  private readonly puzzled = new Map<string, number>();
 
   constructor(context: Context) {
     this.context = context;
@@ -103,12 +105,29 @@ class GarbageCollector {
       const name = resourceName(kind);
       if (this.watched.has(name)) continue;
       this.watched.set(name, kind);
-      caches.of(kind as Kind).onChange((object, old) => this.changed(name, object, old));
+      const cache = caches.of(kind as Kind);
+      cache.onChange((object, old) => this.changed(name, object, old));
+      // Owners that went before we looked left no trace in this cache: look at what they owned once more.
+      cache.synced().then(
+        () => this.reviewOwnedBy(kind),
+        () => {},
+      );
     }
     for (const [name, kind] of this.watched) {
       if (served.some((one) => resourceName(one) === name)) continue;
       this.watched.delete(name);
       caches.drop(kind);
+    }
+  }
+
+  private reviewOwnedBy(owner: Kind): void {
+    for (const [name, kind] of this.watched) {
+      for (const object of this.context.caches.of(kind).list()) {
+        const owned = object.metadata.ownerReferences?.some(
+          (reference) => reference.kind === owner.kind && groupOf(reference.apiVersion) === owner.group,
+        );
+        if (owned) this.queue.add(`${name}|${keyOf(object)}`);
+      }
     }
   }
 
@@ -139,13 +158,16 @@ class GarbageCollector {
     return found;
   }
 
-  private async reconcile(key: string): Promise<void> {
+  private async reconcile(key: string): Promise<{ afterMs: number } | undefined> {
     const bar = key.indexOf('|');
     const kind = this.watched.get(key.slice(0, bar));
-    if (!kind) return;
+    if (!kind) return undefined;
     const { namespace, name } = splitKey(key.slice(bar + 1));
     const object = this.context.caches.of(kind).get(namespace, name);
-    if (!object) return;
+    if (!object) {
+      this.puzzled.delete(key);
+      return undefined;
+    }
     const owners = object.metadata.deletionTimestamp ? [] : await this.ownersOf(object);
     const dependents = this.dependents(object.metadata.uid);
     const action = judgeGarbage(
@@ -156,6 +178,15 @@ class GarbageCollector {
     await this.act(kind, object, dependents, action).catch((error) => {
       if (!isKubeError(error, 'NotFound')) throw error;
     });
+    if (owners.every(({ state }) => state !== 'unknown')) {
+      this.puzzled.delete(key);
+      return undefined;
+    }
+    // The kind of an owner may be so new that we read the list of kinds before it.
+    const times = this.puzzled.get(key) ?? 0;
+    this.puzzled.set(key, times + 1);
+    this.context.discovery.invalidate();
+    return { afterMs: backoffMs(times, 100, 60_000) };
   }
 
   private async ownersOf(object: KubeObject): Promise<OwnerFact[]> {
@@ -239,6 +270,10 @@ class GarbageCollector {
 function stateOf(owner: KubeObject): OwnerState {
   const { deletionTimestamp, finalizers = [] } = owner.metadata;
   return deletionTimestamp && finalizers.includes(FOREGROUND) ? 'waiting' : 'present';
+}
+
+function groupOf(apiVersion: string): string {
+  return apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
 }
 
 function isWatchable(kind: ServedKind): boolean {
