@@ -16,6 +16,8 @@ if [ -z "$BASH_VERSION" ] && [ -x /bin/bash ]; then exec /bin/bash "$0" "$@"; fi
 run=${PGHERD_RUN:-/run/pgherd}
 node=${PGHERD_NODE:-/pgherd/bin/node}
 main=${PGHERD_MANAGER:-/pgherd/manager.mjs}
+# The manager lives beside a database that wants the memory.
+options=${PGHERD_NODE_OPTIONS---max-semi-space-size=1 --optimize-for-size --v8-pool-size=1}
 manager='' nurse='' stopping='' deadline=none quick=0
 
 say() { printf '{"level":"%s","logger":"guard","msg":"%s"}\n' "$1" "$2"; }
@@ -34,7 +36,7 @@ start() {
   started=$now
   {
     # shellcheck disable=SC2086
-    "$node" $PGHERD_NODE_OPTIONS "$main" 3<&- &
+    "$node" $options "$main" 3<&- &
     echo "manager $!" >&3
     wait $!
     echo "ended $?" >&3

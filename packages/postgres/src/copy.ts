@@ -57,9 +57,18 @@ export async function initdb(
   await runTool('initdb', args, { ...tool, doing: `initialising ${pgdata}`, timeoutMs: 300_000 });
 }
 
-/** Brings a data directory (and its WAL) safely to disk. */
-export async function syncData(pgdata: string, tool: CopyTool): Promise<void> {
-  await runTool('initdb', ['--sync-only', '-D', pgdata], { ...tool, doing: `syncing ${pgdata}` });
+/**
+ * Brings a data directory (and its WAL) safely to disk. One syncfs is several times faster than a thousand
+ * fsyncs; where the image has no `sync -f`, initdb does it file by file.
+ */
+export async function syncData(pgdata: string, walDir: string | undefined, tool: CopyTool): Promise<void> {
+  const paths = walDir ? [pgdata, walDir] : [pgdata];
+  try {
+    await runTool('sync', ['-f', ...paths], { ...tool, bin: undefined, doing: `syncing ${pgdata}` });
+  } catch (error) {
+    if (error instanceof PostgresError && error.code === 'Cancelled') throw error;
+    await runTool('initdb', ['--sync-only', '-D', pgdata], { ...tool, doing: `syncing ${pgdata}` });
+  }
 }
 
 /**
@@ -84,7 +93,7 @@ export async function baseBackup(
   if (o.walDir) args.push(`--waldir=${o.walDir}`);
   if (o.major >= 13) args.push('--no-manifest');
   await runTool('pg_basebackup', args, { ...tool, doing: `copying ${o.sourceName} into ${o.pgdata}` });
-  await syncData(o.pgdata, tool);
+  await syncData(o.pgdata, o.walDir, tool);
 }
 
 export interface RewindResult {

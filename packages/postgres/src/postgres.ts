@@ -103,7 +103,7 @@ export class Postgres {
 
   /** Brings the data safely to disk. */
   sync(): Promise<void> {
-    return syncData(this.pgdata, this.#tool());
+    return syncData(this.pgdata, this.options.walDir, this.#tool());
   }
 
   baseBackup(o: { source: string; sourceName: string }, signal?: AbortSignal): Promise<void> {

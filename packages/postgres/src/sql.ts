@@ -18,6 +18,8 @@ export interface SessionOptions {
   tls?: { ca: string; cert?: string; key?: string; servername: string };
 }
 
+const GOODBYE_MS = 50;
+
 export type Row = Record<string, unknown>;
 
 /** One connection. Queries run one after the other; a query past its bound ends the connection. */
@@ -46,8 +48,11 @@ export async function openSession(o: SessionOptions): Promise<Session> {
   const close = () => {
     if (state.closed) return;
     state.closed = true;
-    // Not client.end(): it waits for a server that may be stopped, hung or gone.
-    connectionOf(client).stream.destroy();
+    // Not client.end(): it waits for a server that may be stopped, hung or gone. But one that is well is told,
+    // or it would log a connection that broke.
+    const connection = connectionOf(client);
+    connection.end();
+    setTimeout(() => connection.stream.destroy(), GOODBYE_MS).unref();
   };
   client.on('error', close);
   client.on('end', () => {
@@ -82,6 +87,7 @@ function sqlStateOf(error: unknown): string | undefined {
 }
 
 interface Destroyable {
+  end(): void;
   stream: { destroy(): void };
 }
 
