@@ -3,21 +3,27 @@ import { dirname, join } from 'node:path';
 
 /**
  * Writes a small file so that it is there, whole, after a power cut, and returns whether it changed.
- * A file that already has this content is left alone.
+ * A file that already has this content is left alone. With `sync: false` it is whole for every reader, but a power
+ * cut may take it back.
  */
-export async function writeDurable(path: string, text: string, mode = 0o600): Promise<boolean> {
+export async function writeDurable(
+  path: string,
+  text: string,
+  o: { mode?: number; sync?: boolean } = {},
+): Promise<boolean> {
+  const { mode = 0o600, sync = true } = o;
   if ((await readFile(path, 'utf8').catch(() => undefined)) === text) return false;
   const temporary = `${path}.new`;
   await rm(temporary, { force: true });
   const file = await open(temporary, 'wx', mode);
   try {
     await file.writeFile(text);
-    await file.sync();
+    if (sync) await file.sync();
   } finally {
     await file.close();
   }
   await rename(temporary, path);
-  await syncFolder(dirname(path));
+  if (sync) await syncFolder(dirname(path));
   return true;
 }
 

@@ -15,7 +15,7 @@ import { promote } from './promote.ts';
 import { reloadSync } from './reload.ts';
 import { Server, type ServerExit, type ServerState, tellingLines } from './server.ts';
 import { LogParser, type LogRecord, plainLine } from './server-log.ts';
-import { type RoleSettings, type Settings, writeRole, writeSettings } from './settings.ts';
+import { type RoleSettings, type Settings, writeRole, writeRoleSettings, writeSettings } from './settings.ts';
 import { openSession, type Session } from './sql.ts';
 import { killGroup, type Logger } from './tool.ts';
 import { binaryVersion, dataVersion, findBinaries } from './version.ts';
@@ -121,6 +121,12 @@ export class Postgres {
     return writeSettings(this.pgdata, settings);
   }
 
+  /** For a running server, to be followed by a reload; see writeRoleSettings. */
+  writeRoleSettings(role: RoleSettings, o: { sync?: boolean } = {}): Promise<boolean> {
+    return writeRoleSettings(this.pgdata, this.major, role, o);
+  }
+
+  /** For a server that is about to start. */
   writeRole(role: RoleSettings): Promise<boolean> {
     return writeRole(this.pgdata, this.major, role);
   }

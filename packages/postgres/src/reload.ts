@@ -2,13 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PostgresError } from './errors.ts';
 import type { Session } from './sql.ts';
 
-const LOOK_MS = 3;
+const LOOK_MS = 1;
 /** A checkpointer in the middle of its writes looks at the settings at least this often. */
 const CHECKPOINTER_PAUSE_MS = 200;
 
-interface Sender extends Record<string, unknown> {
+interface Process extends Record<string, unknown> {
   pid: number;
-  state: string;
+  /** State of a WAL sender; null for the checkpointer. */
+  state: string | null;
   sent: string | null;
   wait: string | null;
 }
@@ -40,59 +41,40 @@ export async function reloadSync(
     if (performance.now() > end) throw late('the server did not take the new value');
     await sleep(LOOK_MS);
   }
-  const before = new Map<number, Sender>();
-  const checkpointer = await checkpointerState(session);
-  for (const sender of await senders(session)) {
-    before.set(sender.pid, sender);
-    hangup(sender.pid);
+  const before = new Map<number, Process>();
+  for (const each of await processes(session)) {
+    before.set(each.pid, each);
+    hangup(each.pid);
   }
-  if (checkpointer) hangup(checkpointer.pid);
   const signalled = performance.now();
-  let open = new Set(before.keys());
-  let checkpointerOpen = checkpointer !== undefined;
-  for (;;) {
-    const now = new Map((await senders(session)).map((sender) => [sender.pid, sender]));
-    open = new Set([...open].filter((pid) => !hasPassed(before.get(pid)!, now.get(pid))));
-    if (checkpointerOpen) checkpointerOpen = !checkpointerPassed(await checkpointerState(session), signalled);
-    if (open.size === 0 && !checkpointerOpen) return;
+  for (let open = [...before.values()]; ; await sleep(LOOK_MS)) {
+    const now = new Map((await processes(session)).map((each) => [each.pid, each]));
+    const waited = performance.now() - signalled;
+    open = open.filter((each) => !hasPassed(each, now.get(each.pid), waited));
+    if (open.length === 0) return;
     if (performance.now() > end)
-      throw late(
-        open.size > 0
-          ? `WAL senders ${[...open].join(', ')} did not reload`
-          : 'the checkpointer did not reload',
-      );
-    await sleep(LOOK_MS);
+      throw late(`processes ${open.map((each) => each.pid).join(', ')} did not reload`);
   }
 }
 
-function hasPassed(before: Sender, now: Sender | undefined): boolean {
-  if (now?.state !== 'streaming') return true;
-  return now.wait === 'WalSenderMain' || now.sent !== before.sent;
+function hasPassed(before: Process, now: Process | undefined, waited: number): boolean {
+  if (!now) return true;
+  if (before.state === null) {
+    if (now.wait === 'CheckpointerMain') return true;
+    return now.wait === 'CheckpointWriteDelay' && waited > CHECKPOINTER_PAUSE_MS;
+  }
+  return now.state !== 'streaming' || now.wait === 'WalSenderMain' || now.sent !== before.sent;
 }
 
-function checkpointerPassed(now: { wait: string | null } | undefined, signalled: number): boolean {
-  if (!now || now.wait === 'CheckpointerMain') return true;
-  return now.wait === 'CheckpointWriteDelay' && performance.now() - signalled > CHECKPOINTER_PAUSE_MS;
-}
-
-async function senders(session: Session): Promise<Sender[]> {
-  return session.query<Sender>(
-    `select r.pid, r.state, r.sent_lsn::text as sent, a.wait_event as wait
-     from pg_stat_replication r join pg_stat_activity a using (pid)`,
+/** The WAL senders and the checkpointer. */
+function processes(session: Session): Promise<Process[]> {
+  return session.query<Process>(
+    `select a.pid, r.state, r.sent_lsn::text as sent, a.wait_event as wait
+     from pg_stat_activity a left join pg_stat_replication r using (pid)
+     where a.backend_type = 'checkpointer' or r.pid is not null`,
     [],
     1000,
   );
-}
-
-async function checkpointerState(
-  session: Session,
-): Promise<{ pid: number; wait: string | null } | undefined> {
-  const [row] = await session.query<{ pid: number; wait: string | null }>(
-    "select pid, wait_event as wait from pg_stat_activity where backend_type = 'checkpointer'",
-    [],
-    1000,
-  );
-  return row;
 }
 
 async function currentSync(session: Session): Promise<string> {

@@ -47,32 +47,47 @@ export async function writeSettings(pgdata: string, settings: Settings): Promise
   return changed;
 }
 
-/** Writes what belongs to the role: durable before it returns, also the signal file. */
+/**
+ * Writes what belongs to the role of a server that is about to start: durable before it returns, also the
+ * signal file. Returns whether anything changed.
+ */
 export async function writeRole(pgdata: string, major: number, role: RoleSettings): Promise<boolean> {
+  await ensureIncludes(pgdata);
+  const changed = await writeRoleSettings(pgdata, major, role);
+  if (major < 12) return changed;
+  await removeDurable(join(pgdata, 'recovery.signal'));
+  const signal = join(pgdata, 'standby.signal');
+  if (role.standby) return (await writeDurable(signal, '')) || changed;
+  await removeDurable(signal);
+  return changed;
+}
+
+/**
+ * Writes the settings of the role alone, for the reload of a running server. `sync: false` is for where time
+ * counts and a power cut does no harm, since every start writes them anew.
+ */
+export async function writeRoleSettings(
+  pgdata: string,
+  major: number,
+  role: RoleSettings,
+  o: { sync?: boolean } = {},
+): Promise<boolean> {
   const standby: Settings = {
     primary_conninfo: role.standby ? role.primaryConninfo : '',
     primary_slot_name: (role.standby && role.primaryConninfo && role.primarySlotName) || '',
     recovery_target_timeline: 'latest',
   };
   const always: Settings = { synchronous_standby_names: role.synchronousStandbyNames };
-  await ensureIncludes(pgdata);
-  if (major >= 12) {
-    await removeDurable(join(pgdata, 'recovery.signal'));
-    const changed = await writeDurable(configPath(pgdata, 'role'), renderSettings({ ...always, ...standby }));
-    if (role.standby) await writeDurable(join(pgdata, 'standby.signal'), '');
-    else await removeDurable(join(pgdata, 'standby.signal'));
-    return changed;
-  }
-  const changed = await writeDurable(configPath(pgdata, 'role'), renderSettings(always));
+  const path = configPath(pgdata, 'role');
+  if (major >= 12) return writeDurable(path, renderSettings({ ...always, ...standby }), o);
+  const changed = await writeDurable(path, renderSettings(always), o);
   const recovery = join(pgdata, 'recovery.conf');
   if (!role.standby) {
     await removeDurable(recovery);
     return changed;
   }
-  const text = Object.fromEntries(
-    Object.entries({ standby_mode: 'on', ...standby }).filter(([, value]) => value !== ''),
-  );
-  return (await writeDurable(recovery, renderSettings(text))) || changed;
+  const given = Object.entries({ standby_mode: 'on', ...standby }).filter(([, value]) => value !== '');
+  return (await writeDurable(recovery, renderSettings(Object.fromEntries(given)), o)) || changed;
 }
 
 /**

@@ -182,7 +182,7 @@ class Executor implements Database {
   follow(o: StandbyOptions): Promise<void> {
     return this.#request(`following ${o.upstream?.name ?? 'nobody'}`, async (signal) => {
       this.#setUpstream(o);
-      await this.#pg.writeRole(this.#role);
+      await this.#pg.writeRoleSettings(this.#role);
       if (this.#pg.major < 13) {
         await this.#pg.stop(BOOTSTRAP_STOP);
         await this.#pg.start({ patienceMs: STANDBY_PATIENCE_MS, signal });
@@ -211,7 +211,7 @@ class Executor implements Database {
 
   async #setSync(names: string): Promise<void> {
     this.#role = { ...this.#role, synchronousStandbyNames: names };
-    await this.#pg.writeRole(this.#role);
+    await this.#pg.writeRoleSettings(this.#role, { sync: false });
     if (this.#pg.state === 'stopped') return;
     await this.#withSession((session) => this.#pg.reloadSync(session, names));
   }
@@ -227,7 +227,7 @@ class Executor implements Database {
     return this.#request('promoting', async () =>
       this.#withSession(async (session) => {
         this.#role = { standby: true, primaryConninfo: '', synchronousStandbyNames: o.syncNames };
-        await this.#pg.writeRole(this.#role);
+        await this.#pg.writeRoleSettings(this.#role, { sync: false });
         await this.#pg.reloadSync(session, o.syncNames);
         const timeline = await this.#pg.promote(session, PROMOTE_MS);
         this.#role = { ...this.#role, standby: false };

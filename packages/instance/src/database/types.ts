@@ -134,7 +134,7 @@ export interface Database {
   /** Changes the upstream of a running standby by reload. With null: resolves once the WAL receiver is gone (durable). */
   follow(o: StandbyOptions): Promise<void>;
 
-  /** Resolves once the names are in force: postmaster and every WAL sender have reloaded. Durable. */
+  /** Resolves once the names are in force: postmaster and every WAL sender have reloaded. Every start sets them anew. */
   setSync(names: string): Promise<void>;
   /** Keeps a physical slot for each of these instances (ourselves left out), drops those of others. */
   ensureSlots(instances: string[]): Promise<void>;
