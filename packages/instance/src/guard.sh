@@ -46,10 +46,10 @@ start() {
 
 # What the manager left behind (PostgreSQL and its tools) must not live without it.
 restart() {
-  say "$1" "$2"
   kill -9 -1 2>/dev/null
   wait "$nurse" 2>/dev/null
   [ -n "$stopping" ] && exit 0
+  say "$1" "$2"
   # A manager that cannot start at all is tried less and less often.
   now
   if [ $((now - started)) -lt 500 ]; then quick=$((quick + 1)); else quick=0; fi

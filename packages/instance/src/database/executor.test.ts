@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { InstanceReport } from '@pgherd/api';
 import { openSession, processesIn, type Session } from '@pgherd/postgres';
 import { freePort, killAllIn, quiet, testFolder, until } from '@pgherd/postgres/testing';
 import { initialiseSpec } from '../bootstrap/plan.ts';
+import { createMetrics } from '../server/metrics.ts';
 import { copyTls, makeTls, testSpec } from '../testing.ts';
 import { openDatabase } from './executor.ts';
 import { type Layout, tlsFiles } from './layout.ts';
@@ -283,4 +285,56 @@ test('a data directory emptied while the server runs is noticed, and copied anew
   await three.copy({ source: at('demo-1') }, signal);
   await three.startStandby(member('demo-3', 'demo-1'));
   await streams('demo-3');
+});
+
+test('a scrape tells of the databases and the slots', async () => {
+  const report = {
+    name: 'demo-1',
+    ready: true,
+    leader: true,
+    role: 'primary',
+    streaming: false,
+    replication: [],
+  };
+  const scrape = createMetrics({
+    cluster: 'demo',
+    instance: 'demo-1',
+    layout: layoutOf('demo-1'),
+    database: one,
+    report: () => report as unknown as InstanceReport,
+    log: quiet,
+  });
+  const { body } = await scrape();
+  assert.match(body, /^pgherd_up\{.*\} 1$/m);
+  assert.match(body, /^pgherd_database_size_bytes\{database="app",.*\} [1-9]/m);
+  assert.match(body, /^pgherd_slot_active\{slot="_pgherd_demo_2",.*\} 1$/m);
+  assert.match(body, /^pgherd_wal_bytes\{.*\} [1-9]/m);
+});
+
+test('renewed certificates come into force without a restart', async () => {
+  const pid = () => readFileSync(join(layoutOf('demo-1').pgdata, 'postmaster.pid'), 'utf8').split('\n')[0];
+  const before = pid();
+  await app('demo-1');
+  const renewed = join(folder, 'renewed');
+  makeTls(renewed, ['demo-rw', 'demo-r']);
+  const ca = readFileSync(tlsFiles(renewed).ca, 'utf8');
+  const connect = () =>
+    openSession({
+      host: at('demo-1').address,
+      port,
+      user: 'app',
+      database: 'app',
+      password: 'secret',
+      tls: { ca, servername: 'demo-rw' },
+    });
+  await assert.rejects(connect());
+  copyTls(renewed, layoutOf('demo-1').tls);
+  await one.reloadTls();
+  await until('the new certificate', () =>
+    connect().then(
+      (session) => sessions.push(session) > 0,
+      () => false,
+    ),
+  );
+  assert.equal(pid(), before);
 });

@@ -137,14 +137,10 @@ class Executor implements Database {
     await this.#writeAll();
     await writeDurable(configPath(this.#o.layout.pgdata, 'hba'), renderLocalHba(systemUser()));
     const args = ['listen_addresses=', 'fsync=off', 'full_page_writes=off', 'ssl=off', 'autovacuum=off'];
-    await this.#pg.start({ args: args.flatMap((arg) => ['-c', arg]), signal });
-    try {
+    await this.#inPrivate(async () => {
+      await this.#pg.start({ args: args.flatMap((arg) => ['-c', arg]), signal });
       await runFirstSql(spec, (database) => this.#pg.session({ database }));
-    } catch (error) {
-      await this.#pg.die();
-      throw error;
-    }
-    await this.#pg.stop(BOOTSTRAP_STOP);
+    });
     if (signal.aborted) throw new InstanceError('Cancelled', 'initialising the data directory: cancelled');
   }
 
@@ -242,6 +238,7 @@ class Executor implements Database {
   }
 
   async stop(o: { fastMs: number; immediateMs: number }): Promise<void> {
+    this.#watcher.rest();
     await this.#line.interrupt(() => this.#pg.stop(o));
     this.#watcher.changed();
     await this.observe();
@@ -325,8 +322,21 @@ class Executor implements Database {
     this.#role = { standby: asStandby, primaryConninfo: '', synchronousStandbyNames: '' };
     await this.#writeAll();
     if (!asStandby) return;
-    await this.#pg.start({ args: ['-c', 'listen_addresses='], signal });
-    await this.#pg.stop(BOOTSTRAP_STOP);
+    await this.#inPrivate(() => this.#pg.start({ args: ['-c', 'listen_addresses='], signal }));
+  }
+
+  /** Runs with a server of our own, which is stopped in the end, or killed when something fails. */
+  async #inPrivate(run: () => Promise<unknown>): Promise<void> {
+    this.#watcher.hide(true);
+    try {
+      await run();
+      await this.#pg.stop(BOOTSTRAP_STOP);
+    } catch (error) {
+      await this.#pg.die();
+      throw error;
+    } finally {
+      this.#watcher.hide(false);
+    }
   }
 
   wipeForCopy(): Promise<void> {

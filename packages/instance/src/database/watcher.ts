@@ -31,6 +31,7 @@ export class Watcher {
   #upstream: string | undefined;
   #copying = false;
   #pendingRestart = false;
+  #hidden = false;
 
   constructor(pg: Postgres, layout: Layout) {
     this.#pg = pg;
@@ -66,6 +67,17 @@ export class Watcher {
     if (now) this.#view = { ...this.#view, data: 'copying' };
   }
 
+  /** A server that runs for our own purposes, without network, is nobody's database. */
+  hide(now: boolean): void {
+    this.#hidden = now;
+    this.changed();
+  }
+
+  /** Ends our session, so that a stop does not have to. */
+  rest(): void {
+    this.#closeSession();
+  }
+
   pendingRestart(now: boolean): void {
     this.#pendingRestart = now;
     this.#view = { ...this.#view, pendingRestart: now };
@@ -88,13 +100,13 @@ export class Watcher {
     // The beginning counts: what is acknowledged while we look may not be in what we see.
     const _observedAt = performance.now();
     const observedAt = performance.now();
-    const process = this.#pg.state;
+    const process = this.#hidden ? 'stopped' : this.#pg.state;
     const facts = await this.#data(process !== 'stopped');
     const sql = process === 'running' ? await this.#sql() : undefined;
     if (process !== 'running') this.#closeSession();
     this.#view = {
       ...facts,
-      process: this.#pg.state,
+      process: this.#hidden ? 'stopped' : this.#pg.state,
       sqlReachable: sql !== undefined,
       streaming: false,
       receiverRunning: false,
