@@ -113,8 +113,8 @@ function planRunning(facts: PodFacts, name: string): Action[] {
 function startAction(facts: PodFacts, container: Container, run: ContainerRecord | undefined): Action[] {
   const { name } = container;
   const until = facts.restUntil[name] ?? 0;
-  // Only what crashed in this sandbox rests: a new sandbox means that the node went away under it.
-  if (run && facts.now < until) return [{ do: 'wait', until }];
+  // Of what crashed, only what crashed in this sandbox rests: a new one means that the node went away under it.
+  if ((run || facts.problems[name]) && facts.now < until) return [{ do: 'wait', until }];
   const before = lastRun(facts, name);
   const init = facts.pod.spec.initContainers?.includes(container) ?? false;
   return [{ do: 'start', container: name, attempt: before ? before.attempt + 1 : 0, init }];

@@ -110,6 +110,7 @@ function changed(record: ContainerRecord): void {
 function mount(stage: Stage): void {
   if (staged.has(stage.target)) return;
   if (stage.type === 'tmpfs') {
+    mkdirSync(stage.target, { recursive: true });
     execFileSync('mount', ['-t', 'tmpfs', '-o', stage.options, 'tmpfs', stage.target], { stdio: 'pipe' });
   } else {
     execFileSync(
