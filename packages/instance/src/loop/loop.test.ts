@@ -144,6 +144,11 @@ async function makeObjects(): Promise<void> {
       password: Buffer.from('secret').toString('base64'),
     },
   });
+  await client.create(kinds.ServiceAccount, {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: metadata('default'),
+  });
   for (const name of NAMES) {
     const pod = await client.create(kinds.Pod, {
       apiVersion: 'v1',
