@@ -57,6 +57,12 @@ export class Watcher {
     this.#facts = undefined;
   }
 
+  /** The server is started anew, with all settings in force. */
+  starts(upstream: string | undefined): void {
+    this.#pendingRestart = false;
+    this.#upstream = upstream;
+  }
+
   follows(upstream: string | undefined): void {
     this.#upstream = upstream;
   }
@@ -65,6 +71,10 @@ export class Watcher {
     this.#copying = now;
     this.changed();
     if (now) this.#view = { ...this.#view, data: 'copying' };
+  }
+
+  get hidden(): boolean {
+    return this.#hidden;
   }
 
   /** A server that runs for our own purposes, without network, is nobody's database. */

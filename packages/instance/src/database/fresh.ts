@@ -1,0 +1,141 @@
+/** New content for the volume: by initdb, by a copy, by a rewind. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isCleanShutdown, type Postgres } from '@pgherd/postgres';
+import { runFirstSql } from '../bootstrap/first-sql.ts';
+import { InstanceError } from '../errors.ts';
+import type { Config } from './config.ts';
+import type { Layout } from './layout.ts';
+import type { InitialiseSpec, Upstream } from './types.ts';
+import { type UpstreamContext, upstreamConninfo, upstreamSession } from './upstream.ts';
+import { emptyData, readNote, writeNote } from './volume.ts';
+import type { Watcher } from './watcher.ts';
+
+export interface Workplace {
+  pg: Postgres;
+  layout: Layout;
+  config: Config;
+  watcher: Watcher;
+  instance: string;
+  upstreams: UpstreamContext;
+}
+
+const PRIVATE_STOP = { fastMs: 60_000, immediateMs: 5000 };
+const SOURCE_MS = 30_000;
+const SOURCE_LOOK_MS = 50;
+
+/** initdb and the first SQL; leaves the data unclaimed and synced. The directory must be worth nothing. */
+export async function initialise(
+  w: Workplace,
+  spec: InitialiseSpec,
+  signal: AbortSignal,
+): Promise<{ systemID: string }> {
+  await writeNote(w.layout, 'initialising');
+  await emptyData(w.layout);
+  await w.pg.initdb(spec, signal);
+  await w.config.writeAll({ standby: false, primaryConninfo: '', synchronousStandbyNames: '' });
+  await w.config.closeDoors();
+  // Nothing need survive a crash: an interrupted attempt is thrown away.
+  const args = ['listen_addresses=', 'fsync=off', 'full_page_writes=off', 'ssl=off', 'autovacuum=off'];
+  await inPrivate(w, async () => {
+    await w.pg.start({ args: args.flatMap((arg) => ['-c', arg]), signal });
+    await runFirstSql(spec, (database) => w.pg.session({ database }));
+  });
+  if (signal.aborted) throw new InstanceError('Cancelled', 'initialising the data directory: cancelled');
+  await w.pg.sync();
+  await writeNote(w.layout, 'unclaimed');
+  return { systemID: (await w.pg.controlData()).systemID };
+}
+
+/** Marks fresh data as the cluster's own. */
+export async function claim(layout: Layout): Promise<void> {
+  const note = await readNote(layout);
+  if (note?.phase === 'claimed') return;
+  if (note?.phase !== 'unclaimed') {
+    throw new InstanceError(
+      'NotUnclaimed',
+      `claiming ${layout.pgdata}: it is ${note?.phase ?? 'unknown'}, not fresh`,
+    );
+  }
+  await writeNote(layout, 'claimed', note.incarnation);
+}
+
+/** Copies another instance; the directory must be worth nothing. */
+export async function copy(w: Workplace, source: Upstream, signal: AbortSignal): Promise<void> {
+  await writeNote(w.layout, 'copying');
+  w.watcher.copying(true);
+  try {
+    await emptyData(w.layout);
+    const from = upstreamConninfo(source, w.upstreams, { applicationName: `${w.instance}.copy` });
+    await w.pg.baseBackup({ source: from, sourceName: source.name }, signal);
+    await writeNote(w.layout, 'copied');
+  } finally {
+    w.watcher.copying(false);
+  }
+}
+
+/** Rewinds to the history of a running primary. The content stays what it is: the incarnation is kept. */
+export async function rewind(
+  w: Workplace,
+  source: Upstream,
+  signal: AbortSignal,
+): Promise<{ discarded?: { from: string; to: string } }> {
+  const note = await readNote(w.layout);
+  await sourceReady(w, source, signal);
+  await endRecovery(w, signal);
+  await writeNote(w.layout, 'rewinding', note?.incarnation);
+  const from = upstreamConninfo(source, w.upstreams, {
+    applicationName: `${w.instance}.copy`,
+    database: 'postgres',
+  });
+  const { discarded } = await w.pg.rewind({ source: from, sourceName: source.name }, signal);
+  await writeNote(w.layout, 'claimed', note?.incarnation);
+  return discarded ? { discarded } : {};
+}
+
+/** pg_rewind reads the source's timeline from its control file, which learns of a promotion by a checkpoint. */
+async function sourceReady(w: Workplace, source: Upstream, signal: AbortSignal): Promise<void> {
+  const session = await upstreamSession(source, w.upstreams);
+  const end = performance.now() + SOURCE_MS;
+  try {
+    for (;;) {
+      const [row] = await session.query<{ ready: boolean }>(
+        `select not pg_is_in_recovery() and timeline_id =
+           ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int as ready
+         from pg_control_checkpoint()`,
+      );
+      if (row?.ready) return;
+      if (signal.aborted || performance.now() > end) {
+        throw new InstanceError(
+          'SourceNotReady',
+          `rewinding to ${source.name}: it has not checkpointed since its promotion`,
+        );
+      }
+      await sleep(SOURCE_LOOK_MS);
+    }
+  } finally {
+    session.close();
+  }
+}
+
+/** A standby that crashed must be brought to a stop in order first: pg_rewind can do that only for a primary. */
+async function endRecovery(w: Workplace, signal: AbortSignal): Promise<void> {
+  const { state } = await w.pg.controlData();
+  if (isCleanShutdown(state)) return;
+  const standby = state === 'in archive recovery';
+  await w.config.writeAll({ standby, primaryConninfo: '', synchronousStandbyNames: '' });
+  if (standby) await inPrivate(w, () => w.pg.start({ args: ['-c', 'listen_addresses='], signal }));
+}
+
+/** Runs with a server of our own, which is stopped in the end, or killed when something fails. */
+async function inPrivate(w: Workplace, run: () => Promise<unknown>): Promise<void> {
+  w.watcher.hide(true);
+  try {
+    await run();
+    await w.pg.stop(PRIVATE_STOP);
+  } catch (error) {
+    await w.pg.die();
+    throw error;
+  } finally {
+    w.watcher.hide(false);
+  }
+}
