@@ -5,8 +5,12 @@ import { getCluster, instancePods, isRunning, leaseRecord } from '../clusters.ts
 import type { ClusterObject } from '../kinds.ts';
 import { captureInPod } from '../pod-exec.ts';
 
-/** How an instance is asked: its manager answers on a socket in the pod. */
-export const REPORT_COMMAND = ['/pgherd/bin/node', '/pgherd/manager.mjs', 'report'];
+/** Asks the manager on its socket in the pod, with what every instance's container has: our Node. */
+const ASK = `require('node:http').get({ socketPath: '/run/pgherd/manager.sock', path: '/status' }, (answer) => {
+  if (answer.statusCode !== 200) process.exitCode = 1;
+  answer.pipe(answer.statusCode === 200 ? process.stdout : process.stderr);
+}).on('error', (error) => { console.error(error.message); process.exitCode = 1; });`;
+const REPORT_COMMAND = ['/pgherd/bin/node', '-e', ASK];
 const REPORT_TIMEOUT_MS = 5_000;
 
 export interface Answer {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { processRef, signal, signalTree } from '../net/processes.ts';
 import { LogWriter } from './log-writer.ts';
@@ -69,17 +70,20 @@ export class RunningContainer {
 }
 
 function signalNumber(name: NodeJS.Signals | null): number {
-  return name === 'SIGKILL' ? 9 : name === 'SIGTERM' ? 15 : 1;
+  return name === null ? 0 : constants.signals[name];
 }
 
 function readInfo(stream: Readable, found: (pid: number) => void): void {
   let text = '';
+  let told = false;
   stream.on('error', () => {});
+  // Read to its end: bwrap writes in pieces, and a pipe closed early would kill it with SIGPIPE.
   stream.on('data', (chunk) => {
+    if (told) return;
     text += chunk;
     const match = /"child-pid":\s*(\d+)/.exec(text);
     if (!match) return;
-    stream.destroy();
+    told = true;
     found(Number(match[1]));
   });
 }
