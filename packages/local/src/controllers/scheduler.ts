@@ -66,6 +66,15 @@ export function claimFact(
   return { state: 'unbound', name, waits, node: claim.metadata.annotations?.[SELECTED_NODE] };
 }
 
+/** A claim for which a node was chosen and that is not bound yet. */
+function isBeingBound(claim: ClaimFact): boolean {
+  return claim.state === 'unbound' && claim.node !== undefined && claim.reason === undefined;
+}
+
+function on(pod: Pod, nodeName: string): { pod: Pod; until: number } {
+  return { pod: { ...pod, spec: { ...pod.spec, nodeName } }, until: performance.now() + ASSUMED_FOR_MS };
+}
+
 /** Runs the controller. */
 export function startScheduler(context: Context): void {
   new Scheduler(context).start();
@@ -78,6 +87,8 @@ class Scheduler {
   private readonly waiting = new Set<string>();
   /** Choices made that the pod cache may not show yet: uid → pod with its node. */
   private readonly assumed = new Map<string, { pod: Pod; until: number }>();
+  /** Nodes chosen for pods whose claims are being bound: the next choice must count them, as if they were there. */
+  private readonly intended = new Map<string, { pod: Pod; until: number }>();
 
   constructor(context: Context) {
     this.context = context;
@@ -88,7 +99,10 @@ class Scheduler {
   start(): void {
     const { pods, nodes, claims, namespaces } = this.context.caches;
     pods.onChange((pod, old) => {
-      if (pod?.spec.nodeName || !pod) this.assumed.delete((pod ?? old)!.metadata.uid ?? '');
+      if (pod?.spec.nodeName || !pod) {
+        this.assumed.delete((pod ?? old)!.metadata.uid ?? '');
+        this.intended.delete((pod ?? old)!.metadata.uid ?? '');
+      }
       if (pod && isToSchedule(pod)) {
         if (!old || old.metadata.labels !== pod.metadata.labels) this.queue.add(keyOf(pod));
         return;
@@ -120,7 +134,9 @@ class Scheduler {
       return;
     }
     const claims = claimsOf(pod).map((claim) => this.claim(claim));
-    const assumed = this.assumedPods();
+    // Its volumes are on their way, and will bring it back here.
+    if (this.intended.has(pod.metadata.uid!) && claims.some(isBeingBound)) return;
+    const assumed = this.assumedPods(pod.metadata.uid!);
     const placed = pods.list({ where: (other) => other.spec.nodeName !== undefined });
     const snapshot = { nodes: nodes.list(), pods: [...placed, ...assumed], namespaces: namespaces.list() };
     const choice = place(pod, claims, snapshot);
@@ -130,6 +146,7 @@ class Scheduler {
       // The binding of its claims brings the pod back here, and by then they say where it must go.
       for (const claim of unbound)
         if (claim.node !== choice.node) await this.selectNode(namespace, claim.name, choice.node);
+      this.intended.set(pod.metadata.uid!, on(pod, choice.node));
       return;
     }
     await this.bind(key, pod, choice.node);
@@ -146,10 +163,13 @@ class Scheduler {
     return claimFact(name, claim, storageClass, volume);
   }
 
-  private assumedPods(): Pod[] {
+  /** Pods that have a node by our own choice only, `except` left out. */
+  private assumedPods(except: string): Pod[] {
     const now = performance.now();
-    for (const [uid, { until }] of this.assumed) if (until < now) this.assumed.delete(uid);
-    return [...this.assumed.values()].map(({ pod }) => pod);
+    return [this.assumed, this.intended].flatMap((choices) => {
+      for (const [uid, { until }] of choices) if (until < now) choices.delete(uid);
+      return [...choices].filter(([uid]) => uid !== except).map(([, { pod }]) => pod);
+    });
   }
 
   private async selectNode(namespace: string | undefined, name: string, node: string): Promise<void> {
@@ -164,8 +184,8 @@ class Scheduler {
     const { client, events } = this.context;
     const { namespace, name, uid } = pod.metadata;
     this.waiting.delete(key);
-    const assumed = { ...pod, spec: { ...pod.spec, nodeName: node } };
-    this.assumed.set(uid!, { pod: assumed, until: performance.now() + ASSUMED_FOR_MS });
+    this.intended.delete(uid!);
+    this.assumed.set(uid!, on(pod, node));
     try {
       await client.post(kinds.Pod, pod.metadata, 'binding', {
         apiVersion: 'v1',
