@@ -1,5 +1,6 @@
 import { readControlData } from './control-data.ts';
 import { PostgresError } from './errors.ts';
+import { maxLsn } from './lsn.ts';
 import { unlockAutoConf } from './settings.ts';
 import { runTool, type ToolOptions } from './tool.ts';
 
@@ -124,7 +125,7 @@ export async function rewind(
     onLine: collect,
     doing: `rewinding ${o.pgdata} to the history of ${o.sourceName}`,
   });
-  return parseRewind(lines, before.checkpointLsn);
+  return parseRewind(lines, maxLsn(before.checkpointLsn, before.minRecoveryLsn)!);
 }
 
 /** Reads what pg_rewind said. */

@@ -1,6 +1,6 @@
 /** New content for the volume: by initdb, by a copy, by a rewind. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isCleanShutdown, type Postgres } from '@pgherd/postgres';
+import { isCleanShutdown, maxLsn, type Postgres } from '@pgherd/postgres';
 import { runFirstSql } from '../bootstrap/first-sql.ts';
 import { InstanceError } from '../errors.ts';
 import type { Config } from './config.ts';
@@ -89,7 +89,8 @@ export async function rewind(
   });
   const { discarded } = await w.pg.rewind({ source: from, sourceName: source.name }, signal);
   await writeNote(w.layout, 'claimed', note?.incarnation);
-  return discarded ? { discarded } : {};
+  if (!discarded) return {};
+  return { discarded: { from: discarded.from, to: maxLsn(discarded.to, w.watcher.lastPosition)! } };
 }
 
 /** pg_rewind reads the source's timeline from its control file, which learns of a promotion by a checkpoint. */

@@ -1,5 +1,5 @@
 import type { InstanceReport } from '@pgherd/api';
-import type { Session } from '@pgherd/postgres';
+import { highestHistory, type Session } from '@pgherd/postgres';
 import type { DatabaseView } from './types.ts';
 
 /** One query, for it runs every second or two. `.copy` is what a copying instance calls its connections. */
@@ -51,12 +51,22 @@ export type SqlView = Pick<
 >;
 
 /** What the running server says of itself; throws PostgresError when it does not answer in time. */
-export async function observeSql(session: Session, timeoutMs: number): Promise<SqlView> {
+export async function observeSql(session: Session, pgdata: string, timeoutMs: number): Promise<SqlView> {
   const [row] = await session.query<Answer>(QUERY, [], timeoutMs);
-  return toView(row!);
+  const newest = row!.receiver === 'streaming' ? await highestHistory(pgdata) : 0;
+  return toView(row!, newest);
 }
 
-function toView(row: Answer): SqlView {
+/**
+ * A standby whose history has parted from its upstream's is sent the old timeline up to the fork, again and
+ * again, and PostgreSQL calls that streaming. The receiver fetches the histories of newer timelines before it
+ * streams: who still receives an older one does not follow.
+ */
+function follows(row: Answer, newest: number): boolean {
+  return row.receiver === 'streaming' && (row.received_tli ?? 0) >= newest;
+}
+
+function toView(row: Answer, newest: number): SqlView {
   return {
     inRecovery: row.recovery,
     timeline: timelineOf(row),
@@ -65,7 +75,7 @@ function toView(row: Answer): SqlView {
     ...(row.recovery
       ? { replayedAll: /^Recovery(WalStream|WalAll|RetrieveRetryInterval)$/.test(row.startup_wait ?? '') }
       : {}),
-    streaming: row.receiver === 'streaming',
+    streaming: follows(row, newest),
     receiverRunning: row.receiver !== null,
     replication: (row.replication ?? []).map((r) => present(r)) as unknown as InstanceReport['replication'],
     syncNames: row.sync_names,

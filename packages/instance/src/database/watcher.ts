@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ControlData, isCleanShutdown, type Postgres, type Session } from '@pgherd/postgres';
+import { type ControlData, isCleanShutdown, maxLsn, type Postgres, type Session } from '@pgherd/postgres';
 import type { Layout } from './layout.ts';
 import { observeSql, type SqlView } from './observe.ts';
 import type { DatabaseView } from './types.ts';
@@ -32,6 +32,7 @@ export class Watcher {
   #copying = false;
   #pendingRestart = false;
   #hidden = false;
+  #lastPosition: string | undefined;
 
   constructor(pg: Postgres, layout: Layout) {
     this.#pg = pg;
@@ -70,7 +71,14 @@ export class Watcher {
   copying(now: boolean): void {
     this.#copying = now;
     this.changed();
-    if (now) this.#view = { ...this.#view, data: 'copying' };
+    if (!now) return;
+    this.#lastPosition = undefined;
+    this.#view = { ...this.#view, data: 'copying' };
+  }
+
+  /** The last position seen of this content; undefined when it has not run under this manager. */
+  get lastPosition(): string | undefined {
+    return this.#lastPosition;
   }
 
   get hidden(): boolean {
@@ -135,7 +143,10 @@ export class Watcher {
       if (!this.#session || this.#session.closed) {
         this.#session = await this.#pg.session({ connectTimeoutMs: SQL_MS, queryTimeoutMs: SQL_MS });
       }
-      return await observeSql(this.#session, SQL_MS);
+      const sql = await observeSql(this.#session, this.#layout.pgdata, SQL_MS);
+      for (const lsn of [sql.currentLsn, sql.receivedLsn, sql.replayedLsn])
+        this.#lastPosition = maxLsn(this.#lastPosition, lsn);
+      return sql;
     } catch {
       this.#closeSession();
       return undefined;
