@@ -57,13 +57,19 @@ function observe(c: Context): void {
   const { s, now } = c;
   if (underWay(c, s.observing)) return;
   const steady = s.settings?.renewMs ?? 1_000;
-  const brisk = s.held
-    ? (recordOf(s)?.rules.length ?? 0) > 1 || someoneJoins(c)
-    : s.view?.process === 'running' && !s.view.streaming;
+  const brisk = s.held ? someoneIsExpected(c) : s.view?.process === 'running' && !s.view.streaming;
   if (!s.observeDue && !due(c, s.viewAt, brisk ? BRISK_MS : steady)) return;
   s.observeDue = false;
   s.observing = now;
   c.actions.push({ type: 'observe' });
+}
+
+/** A rule is about to change, or an instance that has a pod is not a member yet: the leader looks out for it. */
+function someoneIsExpected(c: Context): boolean {
+  const record = recordOf(c.s);
+  if (!record || record.rules.length > 1 || someoneJoins(c)) return true;
+  const members = new Set(record.members.map((member) => member.name));
+  return c.s.pods.some((pod) => !pod.deleting && !pod.leaving && !members.has(pod.instance));
 }
 
 /** Peers are asked when a decision needs their word; the leader also looks around from time to time. */

@@ -13,7 +13,7 @@ const FOLLOW_MS = 10_000;
 const FOLLOW_AS_FORMER_PRIMARY_MS = 2_000;
 const MAX_REWINDS = 2;
 const MANY_COPIES = 3;
-const ASK_AGAIN_MS = 500;
+const ASK_AGAIN_MS = 150;
 
 /** Whom to follow and under which name. Without a known leader the upstream stays as it is. */
 export function standby(c: Context): { upstream: Upstream | null; applicationName: string } {

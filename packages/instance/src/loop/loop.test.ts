@@ -248,7 +248,7 @@ class Writer {
   #session: Session | undefined;
   #stopped = false;
   #done: Promise<void>;
-  #id = 0;
+  static #id = 0;
 
   constructor() {
     this.#done = this.#run();
@@ -269,7 +269,7 @@ class Writer {
     while (!this.#stopped) {
       try {
         this.#session ??= await this.#connect();
-        const id = ++this.#id;
+        const id = ++Writer.#id;
         await this.#session.query('insert into t values ($1)', [id], 300);
         this.acked.push({ id, at: performance.now() });
       } catch {
