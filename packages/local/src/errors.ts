@@ -31,3 +31,7 @@ export class LocalError extends Error {
     this.hint = hint;
   }
 }
+
+export function isLocalError(error: unknown, ...codes: LocalErrorCode[]): error is LocalError {
+  return error instanceof LocalError && (codes.length === 0 || codes.includes(error.code));
+}

@@ -67,7 +67,7 @@ export interface StateLayout {
 
 /** The state folder when none is given: PGHERD_STATE, else by user. */
 export function defaultStateDir(): string {
-  if (process.env['PGHERD_STATE']) return resolve(process.env['PGHERD_STATE']);
+  if (process.env.PGHERD_STATE) return resolve(process.env.PGHERD_STATE);
   return userInfo().uid === 0 ? '/var/lib/pgherd' : join(homedir(), '.local/share/pgherd');
 }
 

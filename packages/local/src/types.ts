@@ -53,6 +53,11 @@ export interface UpOptions {
   images?: Record<string, ImageConfig>;
   /** Where the API listens on 127.0.0.1; chosen once and kept when not given. */
   apiPort?: number;
+  /**
+   * Number of a process with which all of local mode ends (for tests); default PGHERD_DIE_WITH. Nothing is asked
+   * and nothing gets grace then, the data stay.
+   */
+  dieWith?: number;
   onProgress?: (progress: Progress) => void;
   signal?: AbortSignal;
 }

@@ -8,7 +8,13 @@ import { STAGE } from '../shim/client.ts';
 import type { Stage, StartRequest } from '../shim/protocol.ts';
 import type { ImageConfig, StateLayout } from '../state.ts';
 import { environmentOf, expand, type PodPlace } from './env.ts';
-import { enterCommand, type SandboxMount, type SandboxSpec, sandboxArguments, sandboxCommand } from './sandbox-args.ts';
+import {
+  enterCommand,
+  type SandboxMount,
+  type SandboxSpec,
+  sandboxArguments,
+  sandboxCommand,
+} from './sandbox-args.ts';
 import type { PreparedVolume, VolumeReader } from './volumes.ts';
 
 export interface StartContext {
@@ -32,7 +38,7 @@ export async function startRequest(
 ): Promise<StartRequest> {
   const { layout, pod, place, root } = context;
   const imageEnv = { ...image.env };
-  if (image.bin?.length) imageEnv['PATH'] = [...image.bin, imageEnv['PATH'] ?? DEFAULT_PATH].join(':');
+  if (image.bin?.length) imageEnv.PATH = [...image.bin, imageEnv.PATH ?? DEFAULT_PATH].join(':');
   const env = await environmentOf(pod, container, place, imageEnv, context.reader);
   const ids = idsOf(pod, container);
   const stages: Stage[] = [];
@@ -130,10 +136,7 @@ function etcMounts(
 function imageMounts({ root }: StartContext, image: ImageConfig, stages: Stage[]): SandboxMount[] {
   // Programs under /usr are there already.
   const bins = (image.bin ?? []).filter((folder) => !folder.startsWith('/usr/'));
-  const wanted = [
-    ...bins.map((folder) => [folder, folder] as const),
-    ...Object.entries(image.mounts ?? {}),
-  ];
+  const wanted = [...bins.map((folder) => [folder, folder] as const), ...Object.entries(image.mounts ?? {})];
   return wanted.map(([target, folder]) => {
     if (!root) return { source: folder, target, readOnly: true };
     const source = join(STAGE, 'i', Buffer.from(folder).toString('base64url'));
@@ -142,10 +145,15 @@ function imageMounts({ root }: StartContext, image: ImageConfig, stages: Stage[]
   });
 }
 
-function volumeMounts({ volumes, root }: StartContext, container: Container, stages: Stage[]): SandboxMount[] {
+function volumeMounts(
+  { volumes, root }: StartContext,
+  container: Container,
+  stages: Stage[],
+): SandboxMount[] {
   return (container.volumeMounts ?? []).map(({ name, mountPath, subPath, readOnly }) => {
     const volume = volumes.get(name);
-    if (!volume) throw new LocalError('VolumeFailed', `container "${container.name}" mounts unknown volume "${name}"`);
+    if (!volume)
+      throw new LocalError('VolumeFailed', `container "${container.name}" mounts unknown volume "${name}"`);
     if (volume.stage) stages.push(volume.stage);
     if (subPath) makeSubPath(volume, subPath, root);
     return {
@@ -158,7 +166,8 @@ function volumeMounts({ volumes, root }: StartContext, container: Container, sta
 
 /** A subPath that is not there is made as a folder, as the kubelet does. */
 function makeSubPath(volume: PreparedVolume, subPath: string, root: boolean): void {
-  if (subPath.split('/').includes('..')) throw new LocalError('BadRequest', `subPath "${subPath}" leads outside`);
+  if (subPath.split('/').includes('..'))
+    throw new LocalError('BadRequest', `subPath "${subPath}" leads outside`);
   const base = root && volume.stage?.type === 'bind' ? volume.stage.source : volume.source;
   if (volume.readOnly || volume.stage?.type === 'tmpfs') return;
   mkdirSync(join(base, subPath), { recursive: true, mode: 0o777 });

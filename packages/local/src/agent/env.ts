@@ -43,7 +43,7 @@ export async function environmentOf(
   };
   for (const source of container.envFrom ?? []) Object.assign(env, await wholeSource(source, reader));
   for (const variable of container.env ?? []) {
-    const value = await valueOf(pod, container, variable, place, env, reader);
+    const value = await variableValue(pod, container, variable, place, env, reader);
     if (value !== undefined) env[variable.name] = value;
   }
   return env;
@@ -62,7 +62,7 @@ async function wholeSource(
   return Object.fromEntries(Object.entries(data).map(([key, value]) => [prefix + key, value]));
 }
 
-async function valueOf(
+async function variableValue(
   pod: Pod,
   container: Container,
   variable: EnvVar,
@@ -93,7 +93,8 @@ interface Reference {
 
 async function secretData(reader: ObjectReader, reference: Reference): Promise<Record<string, string>> {
   const secret = await reader.secret(reference.name ?? '');
-  if (!secret && !reference.optional) throw new LocalError('BadRequest', `secret "${reference.name}" not found`);
+  if (!secret && !reference.optional)
+    throw new LocalError('BadRequest', `secret "${reference.name}" not found`);
   return Object.fromEntries(
     Object.entries(secret?.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
   );
@@ -157,8 +158,7 @@ function resourceOf(
   container: Container,
   reference: { containerName?: string; resource: string; divisor?: string },
 ): string {
-  const target =
-    pod.spec.containers.find(({ name }) => name === reference.containerName) ?? container;
+  const target = pod.spec.containers.find(({ name }) => name === reference.containerName) ?? container;
   const [kind, resource] = reference.resource.split('.') as ['limits' | 'requests', string];
   const quantity = target.resources?.[kind]?.[resource] ?? target.resources?.requests?.[resource] ?? '0';
   const divisor = amount(reference.divisor && reference.divisor !== '0' ? reference.divisor : '1');

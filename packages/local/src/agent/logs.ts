@@ -14,7 +14,8 @@ export interface LogOptions {
 
 /** The options of `GET .../log`. */
 export function logOptions(query: URLSearchParams, now: number): LogOptions {
-  const number = (name: string): number | undefined => (query.has(name) ? Number(query.get(name)) : undefined);
+  const number = (name: string): number | undefined =>
+    query.has(name) ? Number(query.get(name)) : undefined;
   const flag = (name: string): boolean => query.get(name) === 'true' || query.get(name) === '1';
   const sinceSeconds = number('sinceSeconds');
   const sinceTime = query.get('sinceTime');
@@ -23,7 +24,8 @@ export function logOptions(query: URLSearchParams, now: number): LogOptions {
     previous: flag('previous'),
     timestamps: flag('timestamps'),
     tailLines: number('tailLines'),
-    sinceMs: sinceSeconds !== undefined ? now - sinceSeconds * 1000 : sinceTime ? Date.parse(sinceTime) : undefined,
+    sinceMs:
+      sinceSeconds !== undefined ? now - sinceSeconds * 1000 : sinceTime ? Date.parse(sinceTime) : undefined,
     limitBytes: number('limitBytes'),
   };
 }

@@ -40,7 +40,11 @@ const pods = createCache(client, kinds.Pod, {
   maxBackoffMs: 1000,
 });
 const found = podsOnDisk(layout, node);
-const addresses = new AddressPool(config.index, layout.node(node).dir, found.map(({ ip }) => ip).filter((ip) => ip !== undefined));
+const addresses = new AddressPool(
+  config.index,
+  layout.node(node).dir,
+  found.map(({ ip }) => ip).filter((ip) => ip !== undefined),
+);
 const workers = new Map<string, PodWorker>();
 const context: NodeContext = {
   layout,

@@ -73,10 +73,14 @@ export class NodeRegistration {
     let node = await this.client.find(kinds.Node, { name: this.config.name });
     node ??= await this.client.create(kinds.Node, wanted);
     this.uid = node.metadata.uid;
-    await this.client.patch(kinds.Node, { name: this.config.name }, {
-      type: 'strategic',
-      body: { metadata: { labels: wanted.metadata.labels }, spec: wanted.spec },
-    });
+    await this.client.patch(
+      kinds.Node,
+      { name: this.config.name },
+      {
+        type: 'strategic',
+        body: { metadata: { labels: wanted.metadata.labels }, spec: wanted.spec },
+      },
+    );
     await this.tellStatus(node);
   }
 
@@ -88,16 +92,24 @@ export class NodeRegistration {
         ? { ...condition, lastTransitionTime: before.lastTransitionTime }
         : condition;
     });
-    await this.client.patch(kinds.Node, { name: this.config.name }, {
-      type: 'strategic',
-      subresource: 'status',
-      body: { status: { ...status, conditions } },
-    });
+    await this.client.patch(
+      kinds.Node,
+      { name: this.config.name },
+      {
+        type: 'strategic',
+        subresource: 'status',
+        body: { status: { ...status, conditions } },
+      },
+    );
   }
 
   private async renew(): Promise<void> {
     const name = this.config.name;
-    const found = await this.client.find(kinds.Lease, { namespace: LEASE_NAMESPACE, name }, { timeoutMs: 5000 });
+    const found = await this.client.find(
+      kinds.Lease,
+      { namespace: LEASE_NAMESPACE, name },
+      { timeoutMs: 5000 },
+    );
     const spec: Lease['spec'] = {
       holderIdentity: name,
       leaseDurationSeconds: LEASE_S,
@@ -113,7 +125,11 @@ export class NodeRegistration {
       });
       return;
     }
-    await this.client.update(kinds.Lease, { ...found, spec: { ...found.spec, ...spec } }, { timeoutMs: 5000 });
+    await this.client.update(
+      kinds.Lease,
+      { ...found, spec: { ...found.spec, ...spec } },
+      { timeoutMs: 5000 },
+    );
     await this.checkStatus();
   }
 

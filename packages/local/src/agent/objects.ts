@@ -1,4 +1,13 @@
-import { type Cache, type Client, createCache, type Kind, type KubeObject, kinds, type Log, type Pod } from '@pgherd/kube';
+import {
+  type Cache,
+  type Client,
+  createCache,
+  type Kind,
+  type KubeObject,
+  kinds,
+  type Log,
+  type Pod,
+} from '@pgherd/kube';
 import { LocalError } from '../errors.ts';
 import type { VolumeReader } from './volumes.ts';
 
@@ -87,7 +96,12 @@ async function within<T>(promise: Promise<T>, ms: number, what: string): Promise
 }
 
 /** The reader of one pod. */
-export function readerOf(client: Client, watcher: ObjectWatcher, pod: Pod, changed: () => void): VolumeReader {
+export function readerOf(
+  client: Client,
+  watcher: ObjectWatcher,
+  pod: Pod,
+  changed: () => void,
+): VolumeReader {
   const namespace = pod.metadata.namespace!;
   const user = pod.metadata.uid!;
   return {

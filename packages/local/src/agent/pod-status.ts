@@ -78,7 +78,8 @@ function restingState(
 ): ContainerState {
   const { name } = container;
   const problem = facts.problems[name];
-  const comesAgain = !facts.pod.metadata.deletionTimestamp && !isDone(facts) && willRestart(facts, container, run, init);
+  const comesAgain =
+    !facts.pod.metadata.deletionTimestamp && !isDone(facts) && willRestart(facts, container, run, init);
   if (run && !comesAgain) return { terminated: terminated(run) };
   if (problem) return { waiting: { ...problem } };
   if (run && (facts.restUntil[name] ?? 0) > facts.now) {
@@ -130,18 +131,22 @@ function phaseOf(facts: PodFacts, init: ContainerStatus[], main: ContainerStatus
   // A pod that has run does not go back, whatever its containers do.
   if (before === 'Running') return 'Running';
   if (!isInitialised(facts, init)) return 'Pending';
-  const begun = main.every(({ state, lastState }) => state?.running || state?.terminated || lastState?.terminated);
+  const begun = main.every(
+    ({ state, lastState }) => state?.running || state?.terminated || lastState?.terminated,
+  );
   return begun ? 'Running' : 'Pending';
 }
 
 function isInitialised(facts: PodFacts, init: ContainerStatus[]): boolean {
   const containers = facts.pod.spec.initContainers ?? [];
-  if (facts.pod.spec.containers.some(({ name }) => facts.runs.some((run) => run.name === name && isPresent(facts, run))))
+  if (
+    facts.pod.spec.containers.some(({ name }) =>
+      facts.runs.some((run) => run.name === name && isPresent(facts, run)),
+    )
+  )
     return true;
   return containers.every((container, index) =>
-    isSidecar(container)
-      ? init[index]?.started === true
-      : init[index]?.state?.terminated?.exitCode === 0,
+    isSidecar(container) ? init[index]?.started === true : init[index]?.state?.terminated?.exitCode === 0,
   );
 }
 
@@ -175,7 +180,10 @@ function conditions(
       : { reason: 'ContainersNotReady', message: `containers with unready status: [${unready.join(' ')}]` };
   const gateWhy =
     containersReady && closed.length > 0
-      ? { reason: 'ReadinessGatesNotReady', message: `waiting for ${closed.map((gate) => gate.conditionType).join(', ')}` }
+      ? {
+          reason: 'ReadinessGatesNotReady',
+          message: `waiting for ${closed.map((gate) => gate.conditionType).join(', ')}`,
+        }
       : why;
   return [
     condition(facts, 'PodReadyToStartContainers', facts.sandbox.state === 'alive', {}),

@@ -66,8 +66,7 @@ async function answerLog(
   }
   response.writeHead(200, { 'content-type': 'text/plain' });
   response.flushHeaders();
-  const running = (): boolean =>
-    isRunning(worker.current.runs.findLast((run) => run.name === container));
+  const running = (): boolean => isRunning(worker.current.runs.findLast((run) => run.name === container));
   await sendLog(response, file, options, running);
   response.end();
 }

@@ -1,4 +1,12 @@
-import { type Cache, type Client, isKubeError, kinds, type Log, type Pod, type PodStatus } from '@pgherd/kube';
+import {
+  type Cache,
+  type Client,
+  isKubeError,
+  kinds,
+  type Log,
+  type Pod,
+  type PodStatus,
+} from '@pgherd/kube';
 import { differs } from './pod-status.ts';
 
 const FIRST_RETRY_MS = 50;
@@ -66,13 +74,17 @@ export class StatusWriter {
     for (const field of ['reason', 'message'] as const) {
       if (current.status?.[field] && !status[field]) gone[field] = null;
     }
-    const answer = await this.client.patch(kinds.Pod, { namespace, name }, {
-      type: 'strategic',
-      subresource: 'status',
-      // The uid makes the API refuse it for another pod of the same name.
-      body: { metadata: { uid }, status: { ...status, ...gone } },
-      timeoutMs: 3000,
-    });
+    const answer = await this.client.patch(
+      kinds.Pod,
+      { namespace, name },
+      {
+        type: 'strategic',
+        subresource: 'status',
+        // The uid makes the API refuse it for another pod of the same name.
+        body: { metadata: { uid }, status: { ...status, ...gone } },
+        timeoutMs: 3000,
+      },
+    );
     this.cache.absorb(answer);
   }
 }

@@ -24,7 +24,10 @@ import { ROOT_UID_BASE } from './sandbox-args.ts';
 export interface VolumeReader extends ObjectReader {
   claim(name: string): Promise<PersistentVolumeClaim | undefined>;
   volume(name: string): Promise<PersistentVolume | undefined>;
-  token(request: { audience?: string; expirationSeconds: number }): Promise<{ token: string; expires: number }>;
+  token(request: {
+    audience?: string;
+    expirationSeconds: number;
+  }): Promise<{ token: string; expires: number }>;
 }
 
 export interface PreparedVolume {
@@ -56,7 +59,8 @@ export async function prepareVolume(context: VolumeContext, volume: Volume): Pro
   if (volume.persistentVolumeClaim) return claimed(context, volume.name, volume.persistentVolumeClaim);
   if (volume.hostPath) return staged(context, volume.name, hostPath(volume.hostPath));
   const content = await contentOf(context, volume);
-  if (!content) throw new LocalError('VolumeFailed', `volume "${volume.name}" is of a kind that is not supported`);
+  if (!content)
+    throw new LocalError('VolumeFailed', `volume "${volume.name}" is of a kind that is not supported`);
   writeFiles(path, content.files, (file, mode) => own(context, file, mode));
   return { ...staged(context, volume.name, path), readOnly: true, renewAt: content.renewAt };
 }
@@ -100,7 +104,8 @@ async function claimed(
     throw new LocalError('VolumeFailed', `persistentvolumeclaim "${claimName}" is not bound yet`);
   const volume = await context.reader.volume(volumeName);
   const path = volume?.spec.hostPath?.path ?? volume?.spec.local?.path;
-  if (!path) throw new LocalError('VolumeFailed', `persistentvolume "${volumeName}" has no path on this machine`);
+  if (!path)
+    throw new LocalError('VolumeFailed', `persistentvolume "${volumeName}" has no path on this machine`);
   mkdirSync(path, { recursive: true });
   const fsGroup = context.pod.spec.securityContext?.fsGroup;
   if (context.root) applyGroup(path, fsGroup ?? 0);
@@ -184,7 +189,8 @@ async function configFiles(context: VolumeContext, source: KeyedSource, mode = R
   if (!found && !source.optional)
     throw new LocalError('VolumeFailed', `configmap "${source.name}" not found`);
   const data = new Map(Object.entries(found?.data ?? {}).map(([key, value]) => [key, Buffer.from(value)]));
-  for (const [key, value] of Object.entries(found?.binaryData ?? {})) data.set(key, Buffer.from(value, 'base64'));
+  for (const [key, value] of Object.entries(found?.binaryData ?? {}))
+    data.set(key, Buffer.from(value, 'base64'));
   return select(data, source, mode, 'configmap', found !== undefined);
 }
 

@@ -11,8 +11,21 @@ import {
 } from '@pgherd/kube';
 import { LocalError } from '../errors.ts';
 import { isAlive } from '../net/processes.ts';
-import { CHANNEL, type ContainerRecord, FrameReader, type ShimEvent, type ShimState } from '../shim/protocol.ts';
-import { connectShim, openExec, readShimState, type ShimClient, startSandbox, withEnd } from '../shim/client.ts';
+import {
+  connectShim,
+  openExec,
+  readShimState,
+  type ShimClient,
+  startSandbox,
+  withEnd,
+} from '../shim/client.ts';
+import {
+  CHANNEL,
+  type ContainerRecord,
+  FrameReader,
+  type ShimEvent,
+  type ShimState,
+} from '../shim/protocol.ts';
 import { type StateLayout, writeJson } from '../state.ts';
 import { RestartBackoff } from './backoff.ts';
 import { startRequest } from './container-start.ts';
@@ -22,7 +35,7 @@ import { isDone, isRunning, isSidecar, planPod } from './plan.ts';
 import { podStatus } from './pod-status.ts';
 import { Prober } from './probes.ts';
 import { StatusWriter } from './status-writer.ts';
-import type { Action, PodFacts, Problem, ProbeResult } from './types.ts';
+import type { Action, PodFacts, ProbeResult, Problem } from './types.ts';
 import { type PreparedVolume, prepareVolume, type VolumeReader } from './volumes.ts';
 
 /** What all pods of a node share. */
@@ -262,7 +275,11 @@ export class PodWorker {
       delete this.stoppingContainers[record.name];
       this.restUntil[record.name] = this.backoff.until(record.name, Date.parse(record.finishedAt!));
       if (this.restUntil[record.name]! > Date.now() && this.pod.spec.restartPolicy !== 'Never')
-        this.event('Warning', 'BackOff', `Back-off restarting failed container ${record.name} in pod ${this.pod.metadata.name}`);
+        this.event(
+          'Warning',
+          'BackOff',
+          `Back-off restarting failed container ${record.name} in pod ${this.pod.metadata.name}`,
+        );
     }
     this.wake();
     // Telling must not wait for a step that may be busy with the API.
@@ -337,7 +354,9 @@ export class PodWorker {
         this.volumes.set(volume.name, await prepareVolume(context, volume));
       }),
     );
-    const renewAt = Math.min(...[...this.volumes.values()].map(({ renewAt = Number.POSITIVE_INFINITY }) => renewAt));
+    const renewAt = Math.min(
+      ...[...this.volumes.values()].map(({ renewAt = Number.POSITIVE_INFINITY }) => renewAt),
+    );
     if (renewAt < Number.POSITIVE_INFINITY) this.renewLater(renewAt);
   }
 
@@ -429,7 +448,8 @@ export class PodWorker {
   private startFailed(name: string, error: unknown): void {
     const message = messageOf(error);
     const unknownImage = error instanceof LocalError && error.code === 'ImageUnknown';
-    const again = this.problems[name]?.reason === 'ErrImagePull' || this.problems[name]?.reason === 'ImagePullBackOff';
+    const again =
+      this.problems[name]?.reason === 'ErrImagePull' || this.problems[name]?.reason === 'ImagePullBackOff';
     const reason = unknownImage
       ? again
         ? 'ImagePullBackOff'
@@ -446,12 +466,18 @@ export class PodWorker {
   }
 
   private containerOf(name: string): Container | undefined {
-    return [...this.pod.spec.containers, ...(this.pod.spec.initContainers ?? [])].find((one) => one.name === name);
+    return [...this.pod.spec.containers, ...(this.pod.spec.initContainers ?? [])].find(
+      (one) => one.name === name,
+    );
   }
 
   private probe(name: string): void {
     const container = this.containerOf(name);
-    if (!container || !this.shimState || !(container.startupProbe || container.readinessProbe || container.livenessProbe))
+    if (
+      !container ||
+      !this.shimState ||
+      !(container.startupProbe || container.readinessProbe || container.livenessProbe)
+    )
       return;
     this.probers.get(name)?.stop();
     const prober = new Prober(
@@ -462,7 +488,12 @@ export class PodWorker {
         this.wake();
       },
       (kind, why) =>
-        this.event('Warning', 'Unhealthy', `${kind[0]!.toUpperCase()}${kind.slice(1)} probe failed: ${why}`, name),
+        this.event(
+          'Warning',
+          'Unhealthy',
+          `${kind[0]!.toUpperCase()}${kind.slice(1)} probe failed: ${why}`,
+          name,
+        ),
     );
     this.probers.set(name, prober);
   }
@@ -502,7 +533,8 @@ export class PodWorker {
 
   private stopAll(): void {
     const { deletionGracePeriodSeconds } = this.pod.metadata;
-    const grace = deletionGracePeriodSeconds ?? this.pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S;
+    const grace =
+      deletionGracePeriodSeconds ?? this.pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S;
     const killAt = Date.now() + grace * 1000;
     this.stopping = { killAt };
     for (const run of this.runs) if (isRunning(run)) void this.terminate(run.name, grace * 1000);
@@ -522,7 +554,8 @@ export class PodWorker {
   /** The preStop hook, then SIGTERM; who outlives the grace period is killed by the plan. */
   private async terminate(name: string, graceMs: number): Promise<void> {
     const hook = this.containerOf(name)?.lifecycle?.preStop;
-    if (this.pod.metadata.deletionTimestamp) this.event('Normal', 'Killing', `Stopping container ${name}`, name);
+    if (this.pod.metadata.deletionTimestamp)
+      this.event('Normal', 'Killing', `Stopping container ${name}`, name);
     if (hook?.exec?.command && graceMs > 0) {
       const { exitCode, output } = await this.run(name, hook.exec.command, graceMs).catch((error) => ({
         exitCode: -1,

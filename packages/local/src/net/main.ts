@@ -10,13 +10,13 @@ import { Client, createCache, kinds } from '@pgherd/kube';
 import { loadKubeconfig } from '@pgherd/kube/kubeconfig';
 import { decode, encode, streamDecode, streamEncode } from 'dns-packet';
 import { componentLog } from '../log.ts';
-import { stateLayout } from '../state.ts';
 import { pkiPaths } from '../pki.ts';
+import { stateLayout } from '../state.ts';
 import { API_ADDRESS, DNS_ADDRESS } from './addresses.ts';
 import { answer, type DnsSource, sliceKey } from './dns.ts';
 import { applyProgram, changes, fullProgram, type Programmed } from './nft.ts';
-import { RelaySockets } from './relay-sockets.ts';
 import { join } from './pipe.ts';
+import { RelaySockets } from './relay-sockets.ts';
 import { serviceTable } from './services.ts';
 
 const { values } = parseArgs({ options: { state: { type: 'string' } } });

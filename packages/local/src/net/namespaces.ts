@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { LocalError } from '../errors.ts';
-import { isAlive, markedEnv, type ProcessRef, processRef, signal } from './processes.ts';
+import { isAlive, markedEnv, type ProcessRef, processRef, SYSTEM_PATH, signal } from './processes.ts';
 
 /** A process that does nothing but keep a namespace: the router's, or a node's. */
 export type Holder = ProcessRef;
@@ -56,7 +56,7 @@ function forbidden(what: string, why: string, cause?: unknown): LocalError {
     isRoot()
       ? 'in a container, run it with --privileged or CAP_SYS_ADMIN and CAP_NET_ADMIN'
       : 'allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0, ' +
-        'kernel.apparmor_restrict_unprivileged_userns=0), or run as root',
+          'kernel.apparmor_restrict_unprivileged_userns=0), or run as root',
     { cause },
   );
 }
@@ -91,7 +91,10 @@ export async function runInside(
 /** Runs a program to its end. @throws LocalError NetworkFailed with what it said */
 export function run(program: string, args: string[], input = ''): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
+    const child = spawn(program, args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { PATH: SYSTEM_PATH, LC_ALL: 'C' },
+    });
     let output = '';
     let errors = '';
     child.stdout.on('data', (chunk) => {
@@ -103,7 +106,9 @@ export function run(program: string, args: string[], input = ''): Promise<string
     // A program that ends without reading its input says why on stderr.
     child.stdin.on('error', () => {});
     child.stdin.end(input);
-    child.once('error', (cause) => reject(new LocalError('NetworkFailed', `running ${program}`, '', { cause })));
+    child.once('error', (cause) =>
+      reject(new LocalError('NetworkFailed', `running ${program}`, '', { cause })),
+    );
     child.once('close', (code) => {
       if (code === 0) resolve(output);
       else reject(new LocalError('NetworkFailed', `${program} ${args.join(' ')}: ${errors.trim() || code}`));

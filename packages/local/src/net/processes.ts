@@ -3,6 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** Set in the environment of every process of a local cluster, so that none of them can be overlooked. */
 export const MARK = 'PGHERD_PART_OF';
 
+/** A normal user's PATH often lacks the folders where network tools are. */
+export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
 /** A process, safe against the reuse of its number. */
 export interface ProcessRef {
   pid: number;
@@ -131,7 +134,7 @@ export function markedEnv(
   more: Record<string, string> = {},
 ): Record<string, string> {
   const env: Record<string, string> = {
-    PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    PATH: SYSTEM_PATH,
     LANG: 'C.UTF-8',
     HOME: '/',
     [MARK]: state,
@@ -139,6 +142,6 @@ export function markedEnv(
     ...more,
   };
   // Compiled code is kept beside the state: a shim must start in tens of milliseconds.
-  if (!env['NODE_COMPILE_CACHE']) env['NODE_COMPILE_CACHE'] = `${state}/run/compiled`;
+  if (!env.NODE_COMPILE_CACHE) env.NODE_COMPILE_CACHE = `${state}/run/compiled`;
   return env;
 }

@@ -34,7 +34,10 @@ const cases: [string, Service[], EndpointSlice[], string[]][] = [
   [
     'the target port is the slice of that name',
     [service('web', { clusterIP: '10.96.0.21', ports: [{ name: 'http', port: 80, targetPort: 8080 }] })],
-    [slice('web', { name: 'http', port: 8080 }, ['10.244.1.2']), slice('web', { name: 'x', port: 1 }, ['10.244.1.2'])],
+    [
+      slice('web', { name: 'http', port: 8080 }, ['10.244.1.2']),
+      slice('web', { name: 'x', port: 1 }, ['10.244.1.2']),
+    ],
     ['a/web tcp 10.96.0.21:80 -> 10.244.1.2:8080'],
   ],
   [

@@ -1,4 +1,12 @@
-import { API_ADDRESS, DNS_ADDRESS, GATEWAY, GATEWAY_MAC, linkAddresses, macOf, podCidr } from './addresses.ts';
+import {
+  API_ADDRESS,
+  DNS_ADDRESS,
+  GATEWAY,
+  GATEWAY_MAC,
+  linkAddresses,
+  macOf,
+  podCidr,
+} from './addresses.ts';
 import { type Holder, runInside } from './namespaces.ts';
 
 // The kernel forwards here, and must neither advise shortcuts past the router nor drop what took one side only.

@@ -117,7 +117,7 @@ function mount(stage: Stage): void {
       'sh',
       [
         '-ec',
-        'if [ -d "$1" ]; then mkdir -p "$2"; else mkdir -p "${2%/*}"; : >"$2"; fi; mount --rbind "$1" "$2"',
+        'if [ -d "$1" ]; then mkdir -p "$2"; else mkdir -p "$(dirname "$2")"; : >"$2"; fi; mount --rbind "$1" "$2"',
         'sh',
         stage.source,
         stage.target,
