@@ -10,6 +10,8 @@ select r.recovery,
   pg_last_wal_receive_lsn()::text as received_lsn,
   pg_last_wal_replay_lsn()::text as replayed_lsn,
   w.status as receiver, w.received_tli,
+  w.last_msg_send_time is distinct from w.last_msg_receipt_time
+    or exists (select from pg_stat_activity a where a.pid = w.pid and a.wait_event = 'WalReceiverMain') as receives,
   (select timeline_id from pg_control_checkpoint()) as control_timeline,
   (select min_recovery_end_timeline from pg_control_recovery()) as recovery_timeline,
   case when r.recovery then
@@ -29,6 +31,8 @@ interface Answer extends Record<string, unknown> {
   replayed_lsn: string | null;
   receiver: string | null;
   received_tli: number | null;
+  /** The receiver is past its introduction: it has had a message, or sleeps in the loop where it gets them. */
+  receives: boolean;
   control_timeline: number;
   recovery_timeline: number | null;
   startup_wait: string | null;
@@ -58,12 +62,12 @@ export async function observeSql(session: Session, pgdata: string, timeoutMs: nu
 }
 
 /**
- * A standby whose history has parted from its upstream's is sent the old timeline up to the fork, again and
- * again, and PostgreSQL calls that streaming. The receiver fetches the histories of newer timelines before it
- * streams: who still receives an older one does not follow.
+ * What PostgreSQL calls streaming begins before the receiver has been introduced to its upstream, and a standby
+ * whose history has parted is sent the old timeline up to the fork, again and again. The receiver fetches the
+ * histories of newer timelines during its introduction: who receives an older one after that does not follow.
  */
 function follows(row: Answer, newest: number): boolean {
-  return row.receiver === 'streaming' && (row.received_tli ?? 0) >= newest;
+  return row.receiver === 'streaming' && row.receives && (row.received_tli ?? 0) >= newest;
 }
 
 function toView(row: Answer, newest: number): SqlView {

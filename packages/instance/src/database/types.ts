@@ -50,7 +50,7 @@ export interface DatabaseView {
   replayedLsn?: string;
   /** In recovery: all WAL that lies in pg_wal has been replayed (what `replayedLsn` says is all there is). */
   replayedAll?: boolean;
-  /** In recovery: the WAL receiver is in state `streaming`. */
+  /** In recovery: WAL comes in, on the newest timeline that is known here. A standby whose history has parted never streams. */
   streaming: boolean;
   /** Instance this one is configured to follow, if any. */
   upstream?: string;
