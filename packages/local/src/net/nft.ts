@@ -15,15 +15,13 @@ const FRAME = `table ip pgherd {
   set hairpin { type ipv4_addr . ipv4_addr; }
   chain translate { ip daddr . meta l4proto . th dport vmap @services; }
   chain prerouting { type nat hook prerouting priority dstnat; policy accept; jump translate; }
-  chain output { type nat hook output priority dstnat; policy accept; jump translate; }
   chain postrouting { type nat hook postrouting priority srcnat; policy accept; ip saddr . ip daddr @hairpin masquerade; }
   chain untranslated {
     ip daddr { ${OWN} } accept
     ip daddr ${SERVICE_CIDR} meta l4proto tcp reject with tcp reset
     ip daddr ${SERVICE_CIDR} reject
   }
-  chain refuse_in { type filter hook prerouting priority dstnat + 10; policy accept; jump untranslated; }
-  chain refuse_out { type filter hook output priority dstnat + 10; policy accept; jump untranslated; }
+  chain refuse_in { type filter hook prerouting priority -90; policy accept; jump untranslated; }
 }
 `;
 

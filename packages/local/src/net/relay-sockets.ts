@@ -17,12 +17,16 @@ export function relayList(layout: StateLayout): string {
   return joinPath(layout.net, 'services.json');
 }
 
-/** The host's way in: one Unix socket a TCP service port, each connection led to the service's address. */
+/**
+ * The host's way in: one Unix socket a TCP service port. Each connection goes to one of the addresses that answer
+ * for the service then, picked at random as the router's rules do for pods.
+ */
 export class RelaySockets {
-  private readonly servers = new Map<string, { server: Server; target: string }>();
+  private readonly servers = new Map<string, Server>();
+  private readonly backends = new Map<string, string[]>();
   private readonly layout: StateLayout;
   private readonly log: Log;
-  private written = '';
+  private written: string | undefined;
 
   constructor(layout: StateLayout, log: Log) {
     this.layout = layout;
@@ -35,31 +39,39 @@ export class RelaySockets {
   }
 
   update(table: ServicePortTable[]): void {
-    const wanted = new Map(
-      table
-        .filter(({ protocol }) => protocol === 'tcp')
-        .map((row) => [relayKey(row.service, row.port), `${row.clusterIP}:${row.port}`]),
-    );
-    for (const [key, { server, target }] of this.servers) {
-      if (wanted.get(key) === target) continue;
+    this.backends.clear();
+    for (const row of table) {
+      if (row.protocol === 'tcp') this.backends.set(relayKey(row.service, row.port), row.backends);
+    }
+    for (const [key, server] of this.servers) {
+      if (this.backends.has(key)) continue;
       server.close();
       this.servers.delete(key);
     }
-    for (const [key, target] of wanted) if (!this.servers.has(key)) this.open(key, target);
-    const keys = [...wanted.keys()];
+    for (const key of this.backends.keys()) if (!this.servers.has(key)) this.open(key);
+    const keys = [...this.backends.keys()];
     const text = keys.join('\n');
     if (text === this.written) return;
     this.written = text;
     writeJson(relayList(this.layout), keys);
   }
 
-  private open(key: string, target: string): void {
-    const [host, port] = target.split(':');
-    const server = createServer({ allowHalfOpen: true }, (socket) =>
-      join(socket, connect({ host, port: Number(port), allowHalfOpen: true })),
-    );
+  private open(key: string): void {
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      const target = pick(this.backends.get(key) ?? []);
+      if (!target) {
+        socket.destroy();
+        return;
+      }
+      const [host, port] = target.split(':');
+      join(socket, connect({ host, port: Number(port), allowHalfOpen: true }));
+    });
     server.on('error', (error) => this.log.error({ key, error: String(error) }, 'relay socket'));
     server.listen(relaySocket(this.layout, key));
-    this.servers.set(key, { server, target });
+    this.servers.set(key, server);
   }
+}
+
+function pick(backends: string[]): string | undefined {
+  return backends[Math.floor(Math.random() * backends.length)];
 }
