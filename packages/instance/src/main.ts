@@ -9,7 +9,7 @@ import { openGuardLink } from './guard-link.ts';
 import { openLog } from './log.ts';
 import { LoginSecrets } from './login-secrets.ts';
 import { Loop } from './loop/index.ts';
-import { serveLocal, serveManager } from './server/manager-server.ts';
+import { type ManagerServer, serveLocal, serveManager } from './server/manager-server.ts';
 import { createMetrics } from './server/metrics.ts';
 import { serveMetrics } from './server/metrics-server.ts';
 import { keepTls, type TlsMaterial } from './tls.ts';
@@ -64,6 +64,7 @@ async function main(): Promise<void> {
   };
 
   let material: TlsMaterial | undefined;
+  let server: ManagerServer | undefined;
   const loop = new Loop({
     client,
     namespace,
@@ -88,7 +89,7 @@ async function main(): Promise<void> {
   });
   const logins = new LoginSecrets({ client, namespace, log: manager, changed: () => loop.secretsChanged() });
 
-  material = await keepTls(
+  const first = await keepTls(
     {
       client,
       namespace,
@@ -104,7 +105,10 @@ async function main(): Promise<void> {
     },
     end.signal,
   );
-  const server = await serveManager({ port: MANAGER_PORT, material, answers: loop });
+  // They may have been renewed since.
+  material ??= first;
+  server = await serveManager({ port: MANAGER_PORT, material, answers: loop });
+  server.renew(material);
   await serveLocal(join(layout.run, 'manager.sock'), loop);
   const scrape = createMetrics({
     cluster,
