@@ -55,7 +55,8 @@ export class Stage {
   }
 
   cli(args: string[], options: { input?: string; timeoutMs?: number } = {}): Promise<CommandResult> {
-    return runCli(this.world, [...args, '-n', this.namespace], options);
+    const end = args.includes('--') ? args.indexOf('--') : args.length;
+    return runCli(this.world, [...args.slice(0, end), '-n', this.namespace, ...args.slice(end)], options);
   }
 
   kubectl(args: string[], options: { input?: string; timeoutMs?: number } = {}): Promise<CommandResult> {

@@ -27,7 +27,7 @@ export function makeProgram(): Command {
     .showHelpAfterError('Add --help for what this command understands.')
     .helpCommand(false)
     .exitOverride()
-    .enablePositionalOptions()
+
     .addHelpText(
       'after',
       `

@@ -25,8 +25,7 @@ export function addPsql(program: Command): void {
     .argument('[args...]', 'arguments for psql, after --')
     .addOption(new Option('--replica', 'on a ready replica').conflicts('instance'))
     .option('--instance <name>', 'on this instance')
-    .option('--no-stdin', 'do not pass standard input on')
-    .passThroughOptions();
+    .option('--no-stdin', 'do not pass standard input on');
   withConnection(command).action(runPsql);
   example(command, 'pgherd psql demo', "pgherd psql demo --replica -- -c 'SELECT pg_is_in_recovery()'");
 }
