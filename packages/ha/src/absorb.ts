@@ -85,8 +85,7 @@ const ABSORB: Absorb = {
     delete s.retries[job.kind];
     delete s.error;
     jobDone(c, job, event);
-    if (event.seen) see(s, event.seen);
-    else s.observeDue = true;
+    seenAfterJob(s, event.seen);
   },
 
   jobFailed(c, { id, code, message, seen }) {
@@ -94,8 +93,7 @@ const ABSORB: Absorb = {
     if (s.job?.id !== id) return;
     const { job } = s.job;
     delete s.job;
-    if (seen) see(s, seen);
-    else s.observeDue = true;
+    seenAfterJob(s, seen);
     s.error = { code, message };
     backOff(s, job.kind, now, job.kind === 'setSync' || job.kind === 'promote' ? 500 : 10_000);
     jobFailed(c, job, message);
@@ -201,6 +199,17 @@ function see(s: State, seen: Seen): void {
   if (timeline) s.timelineSeen = { incarnation, timeline: highest };
   s.viewAt = seen.startedAt;
   noteMark(s);
+}
+
+/** What was seen after a job makes an observation that is still under way, or was due, worthless. */
+function seenAfterJob(s: State, seen: Seen | undefined): void {
+  if (!seen) {
+    s.observeDue = true;
+    return;
+  }
+  delete s.observing;
+  s.observeDue = false;
+  see(s, seen);
 }
 
 /** The first LSN seen after the rule came into force: older rules end where enough standbys have passed it. */

@@ -29,6 +29,7 @@ export function settings(changed: Partial<Settings> = {}): Settings {
     fastStopMs: 15_000,
     epochFloor: 0,
     fenced: [],
+    sync: { method: 'any', number: 1, required: true },
     ...changed,
   };
 }
