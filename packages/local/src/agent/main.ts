@@ -18,6 +18,9 @@ import { hasManyIds } from './sandbox-args.ts';
 import { serveAgent } from './server.ts';
 import { type NodeContext, PodWorker } from './worker.ts';
 
+/** A pod that cannot be told about must not keep its node away. */
+const TOLD_MS = 2000;
+
 const { values } = parseArgs({ options: { state: { type: 'string' }, node: { type: 'string' } } });
 const layout = stateLayout(values.state!);
 const node = values.node!;
@@ -75,6 +78,9 @@ for (const [uid, worker] of workers) {
   const { metadata } = worker.current.pod;
   if (pods.get(metadata.namespace, metadata.name)?.metadata.uid !== uid) worker.deleted();
 }
+// A node that says that it is ready has told how its pods are.
+const told = Promise.all([...workers.values()].map((worker) => worker.told()));
+await Promise.race([told, new Promise((resolve) => setTimeout(resolve, TOLD_MS))]);
 await registration.start();
 log.info({ node }, 'ready');
 

@@ -116,6 +116,13 @@ export class PodWorker {
     this.wake();
   }
 
+  /** Resolves when the API has heard of the pod's state once. */
+  async told(): Promise<void> {
+    await this.ready;
+    this.tell(this.facts());
+    await this.writer.flush();
+  }
+
   get name(): string {
     return `${this.pod.metadata.namespace}/${this.pod.metadata.name}`;
   }

@@ -66,10 +66,24 @@ END
   );
 }
 
-/** Takes a node's link down (nothing gets in or out), or up again. */
-export async function setLink(router: Holder, index: number, up: boolean): Promise<void> {
-  const { device } = linkAddresses(index);
-  await runInside(router, ['ip', '-batch', '-'], up ? routerLinkUp(index) : `link set ${device} down\n`);
+/** Nobody's: what is sent there is lost without a word. */
+const NOWHERE_MAC = '02:00:00:00:00:00';
+
+/**
+ * Cuts a node's link, or mends it. Cut as a cable is cut at the far end: each side sends into nothing and hears
+ * nothing, no error comes back. (A link that is down would answer every packet with "no route" at once, which no
+ * real partition does.)
+ */
+export async function setLink(router: Holder, node: Holder, index: number, up: boolean): Promise<void> {
+  const link = linkAddresses(index);
+  const far = up ? macOf(link.node) : NOWHERE_MAC;
+  const near = up ? macOf(link.router) : NOWHERE_MAC;
+  const neighbour = (ip: string, mac: string, device: string): string[] =>
+    `ip neighbour replace ${ip} lladdr ${mac} dev ${device} nud permanent`.split(' ');
+  await Promise.all([
+    runInside(router, neighbour(link.node, far, link.device)),
+    runInside(node, neighbour(link.router, near, 'up0')),
+  ]);
 }
 
 /** Removes a node's link, with the node's namespace or before it. */
@@ -77,7 +91,6 @@ export async function removeLink(router: Holder, index: number): Promise<void> {
   await runInside(router, ['ip', 'link', 'delete', linkAddresses(index).device]).catch(() => {});
 }
 
-// Routes and neighbours go away when a link goes down, so that they come with its going up.
 function routerLinkUp(index: number): string {
   const link = linkAddresses(index);
   return `address replace ${link.router}/30 dev ${link.device}

@@ -25,6 +25,7 @@ export async function down(options: DownOptions): Promise<boolean> {
   );
   if (answered !== undefined) {
     await released(layout);
+    await gone(layout);
     return true;
   }
   if (markedProcesses(layout.dir).length === 0) return false;
@@ -46,6 +47,13 @@ async function released(layout: StateLayout): Promise<void> {
       throw new LocalError('Timeout', `process ${lockOwner(layout)} does not let go of ${layout.dir}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** The supervisor lets go of its lock a moment before it is gone. */
+async function gone(layout: StateLayout): Promise<void> {
+  const end = Date.now() + 2000;
+  while (markedProcesses(layout.dir).length > 0 && Date.now() < end)
+    await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 /** See index.ts. */

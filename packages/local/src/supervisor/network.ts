@@ -43,7 +43,7 @@ export class Network {
   }
 
   async setLink(node: NodeConfig, up: boolean): Promise<void> {
-    await setLink(this.router, node.index, up);
+    await setLink(this.router, this.node(node.name), node.index, up);
   }
 
   private async startNode(node: NodeConfig): Promise<void> {

@@ -46,6 +46,7 @@ export class Supervisor {
   private config!: LocalConfig;
   private client: Client | undefined;
   private stopped: Promise<void> | undefined;
+  private readonly startedAt = Date.now();
 
   constructor(layout: StateLayout, log: Log) {
     this.layout = layout;
@@ -239,13 +240,13 @@ export class Supervisor {
   private async nodesReady(): Promise<void> {
     const wanted = this.config.nodes.filter((node) => !node.stopped && !node.isolated);
     const [first] = wanted;
+    // A Lease renewed since our start: what a node's status says may be of its former life.
     await this.until('the nodes', `agent-${first?.name}`, async () => {
-      const { items } = await this.client!.list(kinds.Node);
-      return wanted.every(({ name }) =>
-        items
-          .find(({ metadata }) => metadata.name === name)
-          ?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True'),
-      );
+      const { items } = await this.client!.list(kinds.Lease, { namespace: 'kube-node-lease' });
+      return wanted.every(({ name }) => {
+        const lease = items.find(({ metadata }) => metadata.name === name);
+        return Date.parse(lease?.spec.renewTime ?? '') >= this.startedAt;
+      });
     });
   }
 
