@@ -58,7 +58,8 @@ export function signal(ref: ProcessRef | undefined, name: NodeJS.Signals): boole
   return signalPid(ref.pid, name);
 }
 
-function signalPid(pid: number, name: NodeJS.Signals): boolean {
+/** Sends a signal; false when there is no such process. */
+export function signalPid(pid: number, name: NodeJS.Signals): boolean {
   try {
     process.kill(pid, name);
     return true;

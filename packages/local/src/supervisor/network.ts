@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Holder, holderAlive, startNode, startRouter, stopHolder } from '../net/namespaces.ts';
-import { markedProcesses, signalTree } from '../net/processes.ts';
+import { markedProcesses, signalPid } from '../net/processes.ts';
 import { removeLink, setLink, setUpNode, setUpRouter } from '../net/topology.ts';
 import { type NodeConfig, type StateLayout, writeJson } from '../state.ts';
 
@@ -75,10 +75,13 @@ export class Network {
   }
 }
 
-/** Kills processes of a state folder by their role, and all that descends from them. */
+/**
+ * Kills processes of a state folder by their role: not what descends from them, since a shim descends from the
+ * agent that started it and must outlive it. Containers die with their shim.
+ */
 export function endMarked(state: string, wanted: (role: string) => boolean): number {
   const pids = markedProcesses(state).filter((pid) => wanted(roleOf(pid)));
-  return pids.length === 0 ? 0 : signalTree(pids, 'SIGKILL');
+  return pids.filter((pid) => signalPid(pid, 'SIGKILL')).length;
 }
 
 /** What a marked process is for. */
