@@ -80,20 +80,20 @@ function npmPackagesAreCurrent() {
   );
 }
 
-/** Installs the Debian packages that are missing. Throws SetupError where it cannot. */
-export function ensureDebianPackages() {
-  const missing = findMissing();
+/** Installs those of the Debian packages that are missing. Throws SetupError where it cannot. */
+export function ensureDebianPackages(packages = DEBIAN_PACKAGES) {
+  const missing = findMissing(packages);
   if (missing.length === 0) return;
-  withLock('apt', () => installDebian(findMissing()));
+  withLock('apt', () => installDebian(findMissing(packages), packages));
 }
 
-function findMissing() {
-  return DEBIAN_PACKAGES.filter((p) => !existsSync(p.proof) && !(p.orProof && existsSync(p.orProof))).map(
-    (p) => p.name,
-  );
+function findMissing(packages) {
+  return packages
+    .filter((p) => !existsSync(p.proof) && !(p.orProof && existsSync(p.orProof)))
+    .map((p) => p.name);
 }
 
-function installDebian(missing) {
+function installDebian(missing, packages) {
   if (missing.length === 0) return;
   const remedy = `Install by hand: ${missing.join(' ')}, then run the same command again.`;
   if (!existsSync('/usr/bin/apt-get'))
@@ -112,7 +112,7 @@ function installDebian(missing) {
   }
   apt(privilege, ['update', '-q'], 'apt could not read its package lists.');
   apt(privilege, ['install', '-y', '-q', '--no-install-recommends', ...missing], remedy);
-  const still = findMissing();
+  const still = findMissing(packages);
   if (still.length > 0)
     throw new SetupError(`After the installation these are still missing: ${still.join(', ')}.`, remedy);
 }
