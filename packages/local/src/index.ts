@@ -58,7 +58,7 @@ export async function status(options: { state?: string } = {}): Promise<LocalSta
 }
 
 /**
- * The loopback port (127.0.0.1) that leads to a service's port (by number or name); waits up to `timeoutMs`
+ * The loopback port (127.0.0.1) that leads to a service's port; waits up to `timeoutMs`
  * (default 5000) for a service that is just being made.
  * @throws LocalError NotRunning, Timeout
  */
@@ -66,7 +66,7 @@ export async function hostPort(
   state: string | undefined,
   namespace: string,
   service: string,
-  port: number | string,
+  port: number,
   timeoutMs = 5000,
 ): Promise<number> {
   return (await import('./supervisor/status.ts')).hostPort(state, namespace, service, port, timeoutMs);

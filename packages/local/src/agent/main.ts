@@ -90,6 +90,8 @@ function changed(pod: Pod | undefined, old: Pod | undefined): void {
   if (!pod) return;
   const uid = pod.metadata.uid!;
   const worker = workers.get(uid);
+  // Ended here already; somebody's finalizer keeps the object.
+  if (!worker && pod.metadata.deletionGracePeriodSeconds === 0 && !existsSync(layout.pod(uid).dir)) return;
   if (worker) worker.update(pod);
   else workers.set(uid, new PodWorker(context, pod));
 }

@@ -216,6 +216,9 @@ export class PodWorker {
   private tell(facts: PodFacts): void {
     if (this.context.pods.get(this.pod.metadata.namespace, this.pod.metadata.name)?.metadata.uid !== this.uid)
       return;
+    // A pod that ended in an agent's former life: what is known of it is what the API has.
+    const { phase } = this.pod.status ?? {};
+    if (this.runs.length === 0 && (phase === 'Succeeded' || phase === 'Failed')) return;
     this.writer.push(this.pod, podStatus(facts));
   }
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readlinkSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { signalTree } from '../net/processes.ts';
+import { signalTree, withDescendants } from '../net/processes.ts';
 import type { RunningContainer } from './container.ts';
 import { CHANNEL, type ExecRequest, FrameReader, frame } from './protocol.ts';
 
@@ -25,7 +26,42 @@ export function exec(
     cwd: '/',
   });
   forward(socket, child);
-  receive(socket, child, first);
+  const inside = [...enter.before, String(pid), ...enter.after, '--'];
+  receive(socket, child, first, (data) => {
+    if (request.tty) void resizeTerminal(child, inside, data);
+  });
+}
+
+/** How often and how long apart a terminal is looked for that `script` is still making. */
+const TERMINAL_TRIES = 40;
+const TERMINAL_WAIT_MS = 25;
+
+/** Tells the terminal of an exec how large the user's is. */
+async function resizeTerminal(child: ChildProcess, inside: string[], data: Buffer): Promise<void> {
+  const { Width, Height } = JSON.parse(data.toString()) as { Width: number; Height: number };
+  if (!Width || !Height) return;
+  for (let tries = 0; tries < TERMINAL_TRIES && child.exitCode === null; tries++) {
+    const terminal = terminalOf(child.pid);
+    if (terminal) {
+      const [program, ...args] = [...inside, 'stty', '-F', terminal, 'cols', `${Width}`, 'rows', `${Height}`];
+      spawn(program!, args, { stdio: 'ignore', cwd: '/' }).on('error', () => {});
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, TERMINAL_WAIT_MS));
+  }
+}
+
+function terminalOf(pid: number | undefined): string | undefined {
+  if (pid === undefined) return undefined;
+  for (const each of withDescendants([pid])) {
+    try {
+      const target = readlinkSync(`/proc/${each}/fd/0`);
+      if (target.startsWith('/dev/pts/')) return target;
+    } catch {
+      // It has just ended.
+    }
+  }
+  return undefined;
 }
 
 function forward(socket: Socket, child: ChildProcess): void {
@@ -53,7 +89,7 @@ function forward(socket: Socket, child: ChildProcess): void {
   });
 }
 
-function receive(socket: Socket, child: ChildProcess, first: Buffer): void {
+function receive(socket: Socket, child: ChildProcess, first: Buffer, resize: (data: Buffer) => void): void {
   const frames = new FrameReader();
   const { stdin } = child;
   stdin?.on('error', () => {});
@@ -63,6 +99,7 @@ function receive(socket: Socket, child: ChildProcess, first: Buffer): void {
         socket.pause();
         stdin.once('drain', () => socket.resume());
       } else if (channel === CHANNEL.endStdin) stdin?.end();
+      else if (channel === CHANNEL.resize) resize(data);
     }
   };
   if (first.length > 0) take(first);

@@ -57,7 +57,7 @@ export async function hostPort(
   state: string | undefined,
   namespace: string,
   service: string,
-  port: number | string,
+  port: number,
   timeoutMs: number,
 ): Promise<number> {
   const layout = stateLayout(state);
