@@ -189,9 +189,10 @@ export class Stage {
       ...where,
       '--no-stdin',
       '--',
+      '-d',
+      this.database,
       '-XAtqc',
       query,
-      this.database,
     ]);
     assert.equal(result.code, 0, `SQL: ${query}\n${result.stderr}`);
     return result.stdout.trim();
