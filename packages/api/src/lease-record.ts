@@ -42,6 +42,15 @@ export interface Handover {
   at: string;
 }
 
+/** What the leader of an epoch says of its history once it runs as primary. */
+export interface SettledHistory {
+  /** The epoch whose leader says so: an older word proves nothing about the present leader. */
+  epoch: number;
+  /** The timeline that the leader's branched off from, and the LSN where it did; absent on the first timeline. */
+  parent?: number;
+  start?: string;
+}
+
 export interface LeaseRecord {
   /** `podUID/managerStart`, or null when released or never held. */
   holder: string | null;
@@ -56,6 +65,8 @@ export interface LeaseRecord {
   /** The holder; after a release, the last holder. */
   leader?: LeaseLeader;
   timeline?: number;
+  /** A standby may count in the commit rule only once its history is proven to be this one. */
+  settled?: SettledHistory;
   /** The leader's last known LSN: candidates measure their lag against it. */
   position?: string;
   members: LeaseMember[];

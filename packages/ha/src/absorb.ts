@@ -53,6 +53,8 @@ const ABSORB: Absorb = {
       return;
     }
     delete s.retries.write;
+    // What we gave up ourselves is not lost.
+    if (purpose === 'release') delete s.held;
     know(c, outcome.version, outcome.record);
     if (purpose === 'take') taken(c, outcome.record, sentAt);
     else if (purpose === 'renew' && s.held) s.held = { ...s.held, t0: sentAt };
@@ -262,12 +264,14 @@ function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
       if (s.handover?.stage === 'checkpoint') s.handover.stage = 'stopping';
       return;
     case 'rewind':
+      delete s.proven;
       delete s.timelineSeen;
       if (s.rejoin) s.rejoin = { ...s.rejoin, rung: 'follow', rewinds: s.rejoin.rewinds + 1 };
       delete s.rejoin?.stuckSince;
       note(c, 'Warning', 'Rewound', rewoundText(s.self.name, result.discarded));
       return;
     case 'copy':
+      delete s.proven;
       delete s.timelineSeen;
       if (s.rejoin) s.rejoin = { ...s.rejoin, rung: 'follow' };
       delete s.rejoin?.stuckSince;

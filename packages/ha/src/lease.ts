@@ -70,7 +70,10 @@ function leaderRecord(c: Context, record: LeaseRecord): LeaseRecord {
   const next: LeaseRecord = { ...record, ...nextMembership(c, record), leader: selfAsLeader(c) };
   delete next.handover;
   if (runsAsPrimary(c)) {
-    if (s.view!.timeline) next.timeline = s.view!.timeline;
+    if (s.view!.timeline) {
+      next.timeline = s.view!.timeline;
+      next.settled = { epoch: record.epoch, ...s.view!.branch };
+    }
     if (s.view!.currentLsn) next.position = s.view!.currentLsn;
   }
   return next;
@@ -78,13 +81,14 @@ function leaderRecord(c: Context, record: LeaseRecord): LeaseRecord {
 
 /** What cannot wait for the next renewal: everything but the position. */
 function substance(record: LeaseRecord): unknown {
-  const { leader, timeline, members, rules, systemID, handover } = record;
+  const { leader, timeline, settled, members, rules, systemID, handover } = record;
   return [
     leader?.name,
     leader?.podUID,
     leader?.address,
     leader?.containerID,
     timeline,
+    settled,
     members,
     rules,
     systemID,

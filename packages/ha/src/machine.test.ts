@@ -459,6 +459,7 @@ describe('everyone else', () => {
   test('a standby that cannot stream from a proven leader is rewound, then copied', () => {
     const stuck = state(2, {
       view: standbyView(2, { streaming: false }),
+      following: { name: 'demo-1', address: '10.0.0.1', applicationName: 'demo-2.joining' },
       peers: answers(10_000, leaderReport(1)),
       lastAsked: at(10_000),
       sight: { version: '7', since: at(9_000), last: at(10_000) },

@@ -37,11 +37,18 @@ export function step(state: State, event: Event, now: Now, rules: Rules = RULES)
   };
   absorb(c, event);
   endLeadership(c);
+  proveHistory(c);
   const situation = c.s.settings || c.s.deathNeeded ? tendDatabase(c) : undefined;
   tendLease(c);
   poll(c);
   beat(c);
   return { state: c.s, actions: c.actions, wakeAt: c.wakeAt, ...(situation ? { situation } : {}) };
+}
+
+/** Once proven for an epoch, our history stays a part of its leader's: all further WAL comes from there. */
+function proveHistory({ s, rules }: Context): void {
+  const record = s.lease?.record;
+  if (record && !s.held && rules.historyIsTheLeaders(record, s)) s.proven = record.epoch;
 }
 
 /** Leadership that is not renewed ends by our own clocks, whatever the Lease still says (ELECTION 1). */

@@ -1,13 +1,15 @@
 /** What is asked of the world, and how often: the Lease, the database, the peers, the routing of -rw. */
 import { elapsed, type Now } from './clock.ts';
 import { beginAside, type Context, mayRetry, recordOf, wakeIn } from './context.ts';
-import { runsAsPrimary, someoneJoins } from './membership.ts';
+import { someoneJoins } from './membership.ts';
 
 /** Short, so that a leader finds an API that is back in time to renew. */
 const READ_TIMEOUT_MS = 700;
 const ASK_TIMEOUT_MS = 400;
 /** A quick look while something is changing. */
 const BRISK_MS = 200;
+/** Of a database that does not run, a look takes no time at all: without a pause it would be the only thing we do. */
+const LOOK_AGAIN_MS = 10;
 const ASK_MS = 10_000;
 const ROUTE_RETRY_MS = 300;
 const ROUTE_CHECK_MS = 10_000;
@@ -56,12 +58,19 @@ function readLease(c: Context): void {
 function observe(c: Context): void {
   const { s, now } = c;
   if (underWay(c, s.observing)) return;
+  if (s.observeDue && !due(c, s.viewAt, LOOK_AGAIN_MS)) return;
   const steady = s.settings?.renewMs ?? 1_000;
-  const brisk = s.held ? someoneIsExpected(c) : s.view?.process === 'running' && !s.view.streaming;
+  const brisk = s.held ? someoneIsExpected(c) : s.view?.process === 'running' && hasToProve(c);
   if (!s.observeDue && !due(c, s.viewAt, brisk ? BRISK_MS : steady)) return;
   s.observeDue = false;
   s.observing = now;
   c.actions.push({ type: 'observe' });
+}
+
+/** A standby that does not stream, or whose history is not proven to be its leader's: commits may be waiting for it. */
+function hasToProve({ s }: Context): boolean {
+  const record = s.lease?.record;
+  return s.view?.streaming !== true || (record?.holder != null && s.proven !== record.epoch);
 }
 
 /** A rule is about to change, or an instance that has a pod is not a member yet: the leader looks out for it. */
@@ -102,7 +111,8 @@ function route(c: Context): void {
 
 function asides(c: Context): void {
   const { s } = c;
-  if (!s.held || s.job || !runsAsPrimary(c)) return;
+  if (s.job || s.view?.process !== 'running' || !s.view.sqlReachable) return;
+  // On a standby too: after its promotion the others find their slots at once.
   const wanted = slotsWanted(c);
   if (!s.asides.slots && mayRetry(c, 'slots') && JSON.stringify(wanted) !== JSON.stringify(s.slotsFor)) {
     s.slotsFor = wanted;

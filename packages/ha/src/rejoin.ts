@@ -20,10 +20,11 @@ export function standby(c: Context): { upstream: Upstream | null; applicationNam
   const { s } = c;
   const leader = leaderToFollow(c);
   const record = recordOf(s);
-  const recorded = record !== undefined && isRecorded(record, s.self.name, s.view?.incarnation);
+  const counts =
+    record !== undefined && isRecorded(record, s.self.name, s.view?.incarnation) && s.proven === record.epoch;
   return {
     upstream: leader ? { name: leader.name, address: leader.address } : null,
-    applicationName: recorded ? s.self.name : joiningName(s.self.name),
+    applicationName: counts ? s.self.name : joiningName(s.self.name),
   };
 }
 

@@ -20,7 +20,7 @@ import {
   standbyView,
   state,
 } from './testing.ts';
-import type { CommitRule, LeaseRecord, PeerReport, Settings, Verdict } from './types.ts';
+import type { CommitRule, LeaseRecord, PeerReport, Settings, Verdict, View } from './types.ts';
 
 /** The text of a refusal, or undefined for yes. */
 const refusal = (verdict: Verdict) => (verdict.ok ? undefined : verdict.why);
@@ -406,6 +406,47 @@ describe('5, 6: members and commit rules', () => {
         ...changed,
       });
       assert.equal(RULES.mayBecomeMember(own, 'demo-2', report(2)), expected);
+    });
+
+  const before: Partial<LeaseRecord> = { timeline: 2, settled: { epoch: 3, parent: 1, start: '0/1000' } };
+  const down: Partial<View> = { process: 'stopped', inRecovery: undefined, streaming: false };
+  const histories: [string, Partial<LeaseRecord>, Partial<View>, boolean][] = [
+    ["streams on the leader's timeline", {}, {}, true],
+    ["is on the leader's timeline, but does not stream", {}, { streaming: false }, false],
+    ['the leader has not said yet where it writes', { settled: { epoch: 2 } }, {}, false],
+    ['nobody leads', { holder: null }, {}, false],
+    ['ends where the new timeline began', before, { receivedLsn: '0/1000', replayedLsn: '0/1000' }, true],
+    ['went beyond the fork', before, { receivedLsn: '0/1008', replayedLsn: '0/1000' }, false],
+    ['does not know how far it is', before, { receivedLsn: undefined, replayedAll: false }, false],
+    [
+      'missed a timeline between',
+      { ...before, timeline: 3, settled: { epoch: 3, parent: 2, start: '0/9000' } },
+      {},
+      false,
+    ],
+    [
+      'stopped in order before the fork',
+      before,
+      { ...down, controlState: 'shut down', checkpointLsn: '0/FF0' },
+      true,
+    ],
+    [
+      'stopped in order after the fork',
+      before,
+      { ...down, controlState: 'shut down', checkpointLsn: '0/1000' },
+      false,
+    ],
+    ['crashed', before, { ...down, controlState: 'in production', checkpointLsn: '0/FF0' }, false],
+  ];
+  for (const [name, changed, view, expected] of histories)
+    test(`historyIsTheLeaders: ${name}: ${expected}`, () => {
+      assert.equal(
+        RULES.historyIsTheLeaders(
+          record(changed),
+          state(2, { view: standbyView(2, { timeline: 1, ...view }) }),
+        ),
+        expected,
+      );
     });
 
   const without3 = settings({ instanceNames: ['demo-1', 'demo-2'] });

@@ -8,7 +8,7 @@
 import { elapsed, elapsedForHolder, elapsedForTaker, type Now } from './clock.ts';
 import { fulfilledAt, quorumOf, sameRule } from './commit-rule.ts';
 import { comparePositions, type Position, parseLsn } from './lsn.ts';
-import { answersSince, couldLead, isRecorded, peerPosition } from './positions.ts';
+import { answersSince, couldLead, isRecorded, ownPosition, peerPosition } from './positions.ts';
 import type { KnownLease, State } from './state.ts';
 import {
   type CommitRule,
@@ -254,8 +254,30 @@ export const RULES = {
     if (!joining || joining.incarnation !== report.incarnation) return false;
     const rows = s.view?.replication ?? [];
     if (rows.some((row) => row.name === name)) return false;
+    // A standby whose history has parted reports positions of its own, not of ours.
+    if (!report.streaming) return false;
     const row = rows.find((each) => each.name === joiningName(name) && each.state === 'streaming');
     return row !== undefined && (parseLsn(row.flushLsn) ?? -1n) >= parseLsn(joining.mark)!;
+  },
+
+  /**
+   * 5.8. A standby bears its member name, and so counts in the commit rule, only once its history is proven to be
+   * part of the leader's: it streams on the leader's timeline, or its WAL ends where that timeline began, or before.
+   * One that has parted is streamed the old timeline up to the fork, yet confirms positions beyond it, and commits
+   * that nobody has would be acknowledged.
+   */
+  historyIsTheLeaders(record: LeaseRecord, s: State): boolean {
+    const { settled } = record;
+    const view = s.view;
+    if (!record.holder || settled?.epoch !== record.epoch || view?.data !== 'present') return false;
+    if (view.timeline === record.timeline) return view.inRecovery === true && view.streaming;
+    const start = parseLsn(settled.start);
+    if (view.timeline !== settled.parent || start === undefined) return false;
+    // The last record of a primary that was shut down in order begins here, and nothing follows it.
+    if (view.process === 'stopped')
+      return view.controlState === 'shut down' && (parseLsn(view.checkpointLsn) ?? start) < start;
+    const mine = ownPosition(view);
+    return view.inRecovery === true && mine !== undefined && mine.lsn <= start;
   },
 
   /**

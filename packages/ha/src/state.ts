@@ -116,6 +116,8 @@ export interface State {
   /** Not to stand again before this, after having given up leadership. */
   standAfter?: Now;
   rejoin?: Rejoin;
+  /** The epoch whose leader's history ours is proven to be a part of. */
+  proven?: number;
   /** Whom the standby was last told to follow; null: nobody. */
   following?: { name: string; address: string; applicationName: string } | null;
   /** The data the standby was started on were a primary's before. */

@@ -43,6 +43,7 @@ export function record(changed: Partial<LeaseRecord> = {}): LeaseRecord {
     systemID: 'sys',
     leader: { name: 'demo-1', podUID: 'uid-1', address: '10.0.0.1', containerID: 'c-1' },
     timeline: 1,
+    settled: { epoch: 3 },
     position: '0/1000',
     members: [1, 2, 3].map((n) => ({ name: `demo-${n}`, incarnation: `inc-${n}` })),
     rules: [ANY_1],

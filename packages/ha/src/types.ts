@@ -21,6 +21,15 @@ export interface LeaseLeader {
   containerID?: string;
 }
 
+/** What the leader of an epoch says of its history once it runs as primary. */
+export interface SettledHistory {
+  /** The epoch whose leader says so: an older word proves nothing about the present leader. */
+  epoch: number;
+  /** The timeline that the leader's branched off from, and the LSN where it did; absent on the first timeline. */
+  parent?: number;
+  start?: string;
+}
+
 export interface LeaseRecord {
   holder: string | null;
   epoch: number;
@@ -30,6 +39,7 @@ export interface LeaseRecord {
   systemID?: string;
   leader?: LeaseLeader;
   timeline?: number;
+  settled?: SettledHistory;
   position?: string;
   members: LeaseMember[];
   rules: CommitRule[];
@@ -86,6 +96,8 @@ export interface View {
   controlState?: string;
   checkpointLsn?: string;
   cleanShutdown?: boolean;
+  /** As a primary: the timeline that ours branched off from, and where; absent on the first timeline. */
+  branch?: { parent: number; start: string };
   process: 'stopped' | 'starting' | 'running' | 'stopping';
   sqlReachable: boolean;
   inRecovery?: boolean;

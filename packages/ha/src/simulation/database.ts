@@ -26,6 +26,10 @@ export class SimDatabase {
   upstream: { name: string; address: string } | undefined;
   applicationName = '';
   connected = false;
+  /** A walsender serves it, although its history may have parted: then it confirms what nobody sent it. */
+  attached = false;
+  /** Where this timeline began. */
+  branch: View['branch'];
   /** The WAL receiver has run since the start. */
   received = false;
   syncNames = '';
@@ -67,6 +71,7 @@ export class SimDatabase {
     this.incarnation = `i${++incarnations}`;
     this.systemID = source.systemID;
     this.timeline = source.timeline;
+    this.branch = source.branch;
     this.wal = [...source.wal];
     this.wasPrimary = false;
     this.clean = false;
@@ -77,6 +82,7 @@ export class SimDatabase {
     const discarded = this.wal.length - common;
     this.wal = [...source.wal];
     this.timeline = source.timeline;
+    this.branch = source.branch;
     this.wasPrimary = false;
     return discarded;
   }
@@ -96,15 +102,18 @@ export class SimDatabase {
     this.clean = false;
     this.received = false;
     this.connected = false;
+    this.attached = false;
     this.#waiting = [];
   }
 
   promote(): void {
     this.inRecovery = false;
     this.wasPrimary = true;
+    this.branch = { parent: this.timeline, start: this.#lsn() };
     this.timeline += 1;
     this.wal.push(this.#world.newRecord());
     this.connected = false;
+    this.attached = false;
   }
 
   /** A clean stop writes the shutdown checkpoint and sends it to those that are connected. */
@@ -122,6 +131,7 @@ export class SimDatabase {
     this.process = 'stopped';
     this.clean = clean;
     this.connected = false;
+    this.attached = false;
     this.#waiting = [];
   }
 
@@ -155,7 +165,7 @@ export class SimDatabase {
   #standbys(): SimDatabase[] {
     return [...this.#world.instances.values()]
       .map((each) => each.database)
-      .filter((each) => each.connected && each.upstream?.name === this.#owner.name);
+      .filter((each) => each.attached && each.upstream?.name === this.#owner.name);
   }
 
   /** Every few milliseconds: connect, receive, acknowledge. */
@@ -170,6 +180,7 @@ export class SimDatabase {
   #follow(): void {
     if (!this.upstream) {
       this.connected = false;
+      this.attached = false;
       return;
     }
     this.received = true;
@@ -182,8 +193,9 @@ export class SimDatabase {
       source.address === this.upstream.address;
     // Our WAL must be a part of the source's history, on a timeline not above its own.
     const fits = there && commonLength(this.wal, source.database.wal) === this.wal.length;
+    this.attached = there;
     this.connected = fits;
-    if (!fits) return;
+    if (!there) return;
     this.#receive(source.database);
     source.database.acknowledge();
   }
@@ -192,6 +204,7 @@ export class SimDatabase {
     if (commonLength(this.wal, source.wal) !== this.wal.length) return;
     this.wal = [...source.wal];
     this.timeline = source.timeline;
+    this.branch = source.branch;
   }
 
   #lsn(): string {
@@ -216,7 +229,9 @@ export class SimDatabase {
       process: this.process,
       sqlReachable: running,
       ...(running ? { inRecovery: this.inRecovery } : {}),
-      ...(running && !this.inRecovery ? { currentLsn: this.#lsn() } : {}),
+      ...(running && !this.inRecovery
+        ? { currentLsn: this.#lsn(), ...(this.branch ? { branch: this.branch } : {}) }
+        : {}),
       ...(standby && this.received ? { receivedLsn: this.#lsn() } : {}),
       ...(standby ? { replayedLsn: this.#lsn(), replayedAll: true } : {}),
       streaming: standby && this.connected,

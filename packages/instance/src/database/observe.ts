@@ -1,5 +1,5 @@
 import type { InstanceReport } from '@pgherd/api';
-import { highestHistory, type Session } from '@pgherd/postgres';
+import { highestHistory, readHistory, type Session } from '@pgherd/postgres';
 import type { DatabaseView } from './types.ts';
 
 /** One query, for it runs every second or two. `.copy` is what a copying instance calls its connections. */
@@ -52,13 +52,21 @@ export type SqlView = Pick<
   | 'replication'
   | 'syncNames'
   | 'timeline'
+  | 'branch'
 >;
 
 /** What the running server says of itself; throws PostgresError when it does not answer in time. */
 export async function observeSql(session: Session, pgdata: string, timeoutMs: number): Promise<SqlView> {
   const [row] = await session.query<Answer>(QUERY, [], timeoutMs);
   const newest = row!.receiver === 'streaming' ? await highestHistory(pgdata) : 0;
-  return toView(row!, newest);
+  return { ...toView(row!, newest), ...(await branchOf(row!, pgdata)) };
+}
+
+/** Where a primary's timeline began, by its own history file. */
+async function branchOf(row: Answer, pgdata: string): Promise<Pick<SqlView, 'branch'>> {
+  if (row.wal_file === null) return {};
+  const parent = (await readHistory(pgdata, timelineOf(row))).at(-1);
+  return parent ? { branch: { parent: parent.timeline, start: parent.end } } : {};
 }
 
 /**

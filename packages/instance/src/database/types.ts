@@ -34,6 +34,8 @@ export interface DatabaseView {
   incarnation?: string;
   systemID?: string;
   timeline?: number;
+  /** As a primary: the timeline that ours branched off from, and where; absent on the first timeline. */
+  branch?: { parent: number; start: string };
   /** `Database cluster state` of the control file, as pg_controldata says it (read while stopped). */
   controlState?: string;
   /** Latest checkpoint of the control file while stopped; the last byte written if shut down cleanly. */
