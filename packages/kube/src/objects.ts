@@ -613,7 +613,12 @@ export interface Job extends KubeObject {
 export interface CronJob extends KubeObject {
   spec: {
     schedule: string;
+    timeZone?: string;
+    startingDeadlineSeconds?: number;
+    concurrencyPolicy?: string;
     suspend?: boolean;
+    successfulJobsHistoryLimit?: number;
+    failedJobsHistoryLimit?: number;
     jobTemplate: { metadata?: Partial<ObjectMeta>; spec: Job['spec'] };
   };
   status?: { active?: ObjectReference[]; lastScheduleTime?: string; lastSuccessfulTime?: string };

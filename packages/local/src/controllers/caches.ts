@@ -119,6 +119,9 @@ export class Caches {
   get jobs() {
     return this.of(kinds.Job);
   }
+  get cronJobs() {
+    return this.of(kinds.CronJob);
+  }
   get budgets() {
     return this.of(kinds.PodDisruptionBudget);
   }

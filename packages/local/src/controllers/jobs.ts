@@ -27,7 +27,8 @@ export interface JobPlan {
   expired?: boolean;
 }
 
-function isDone(job: Job): Condition | undefined {
+/** The condition with which a job has ended. */
+export function isDone(job: Job): Condition | undefined {
   return job.status?.conditions?.find(
     ({ type, status }) => (type === 'Complete' || type === 'Failed') && status === 'True',
   );

@@ -1,6 +1,7 @@
 import type { Client, EventRecorder, Log } from '@pgherd/kube';
 import { Caches } from './caches.ts';
 import type { Context } from './context.ts';
+import { startCronJobs } from './cronjobs.ts';
 import { startDeployments } from './deployments.ts';
 import { Discovery } from './discovery.ts';
 import { startDisruption } from './disruption.ts';
@@ -32,6 +33,7 @@ const CONTROLLERS = [
   startReplicaSets,
   startDeployments,
   startJobs,
+  startCronJobs,
   startDisruption,
   startNodes,
   startNamespaces,
