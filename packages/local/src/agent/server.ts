@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { StateLayout } from '../state.ts';
 import { serveExec } from './exec-bridge.ts';
+import { serveForward } from './forward/forward.ts';
 import { logFile, logOptions, sendLog } from './logs.ts';
 import { isRunning } from './plan.ts';
 import type { PodWorker } from './worker.ts';
@@ -31,11 +32,11 @@ export function serveAgent(
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => {});
     const target = targetOf(request, find);
-    if (target?.verb !== 'exec') {
-      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-      return;
-    }
-    void serveExec(request, socket, head, target.worker, target.container, target.query);
+    if (target?.verb === 'exec')
+      void serveExec(request, socket, head, target.worker, target.container, target.query);
+    else if (target?.verb === 'portforward')
+      void serveForward(request, socket, head, target.worker, target.query);
+    else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
   });
   server.listen(path);
 }

@@ -10,10 +10,11 @@ import {
   type Pod,
 } from '@pgherd/kube';
 import { LocalError } from '../errors.ts';
-import { isAlive } from '../net/processes.ts';
+import { containerProcesses, isAlive, signalPid } from '../net/processes.ts';
 import {
   connectShim,
   openExec,
+  openPort,
   readShimState,
   type ShimClient,
   startSandbox,
@@ -135,6 +136,12 @@ export class PodWorker {
   exec(container: string, command: string[], options: { tty?: boolean; stdin?: boolean } = {}) {
     if (!this.shim) throw new LocalError('BadRequest', `pod ${this.name} has no sandbox`);
     return openExec(this.paths.socket, { op: 'exec', container, command, ...options });
+  }
+
+  /** Opens a connection to a port as seen from inside the pod. @throws LocalError BadRequest, SandboxFailed */
+  async connectTo(port: number) {
+    if (!this.shim) throw new LocalError('BadRequest', `pod ${this.name} is not running`);
+    return openPort(this.paths.socket, port);
   }
 
   private get paths() {
@@ -644,6 +651,8 @@ export class PodWorker {
 async function ended(state: ShimState): Promise<ContainerRecord[]> {
   const alive = (): boolean =>
     isAlive(state.shim) || state.containers.some((run) => isRunning(run) && isAlive(run.init));
+  await goneWithin(() => isAlive(state.shim), 10_000);
+  for (const pid of containerProcesses(state.pod.uid)) signalPid(pid, 'SIGKILL');
   await goneWithin(alive, 10_000);
   return state.containers.map(withEnd);
 }

@@ -8,6 +8,7 @@ import { markedEnv } from '../net/processes.ts';
 import { podLinkInside, podLinkOutside } from '../net/topology.ts';
 import type { StateLayout } from '../state.ts';
 import {
+  type ConnectRequest,
   type ContainerRecord,
   type ExecRequest,
   LineReader,
@@ -67,8 +68,14 @@ exec "$@"`;
   closeSync(log);
   await new Promise<void>((resolve, reject) => {
     child.once('error', (cause) => reject(new LocalError('SandboxFailed', String(cause), '', { cause })));
-    child.once('exit', (code) => reject(new LocalError('SandboxFailed', failure(paths.dir, code))));
-    child.stdout!.once('data', () => resolve());
+    const exited = (code: number | null): void =>
+      reject(new LocalError('SandboxFailed', failure(paths.dir, code)));
+    child.once('exit', exited);
+    child.stdout!.once('data', () => {
+      // When it ends later, its folder may be gone already.
+      child.off('exit', exited);
+      resolve();
+    });
   });
   child.stdout!.destroy();
   child.unref();
@@ -169,9 +176,37 @@ export async function openExec(path: string, request: ExecRequest): Promise<Sock
   return socket;
 }
 
-function open(path: string): Promise<Socket> {
+/**
+ * Opens a connection to a port inside the pod.
+ * @throws LocalError BadRequest when nobody answers there
+ */
+export async function openPort(path: string, port: number): Promise<Socket> {
+  const socket = await open(path, true);
+  socket.write(`${JSON.stringify({ op: 'connect', port } satisfies ConnectRequest)}\n`);
+  const answer = await new Promise<Buffer>((resolve, reject) => {
+    const parts: Buffer[] = [];
+    const ended = (): void => reject(new LocalError('SandboxFailed', 'the shim closed the connection'));
+    const take = (chunk: Buffer): void => {
+      parts.push(chunk);
+      if (!chunk.includes(10)) return;
+      socket.off('data', take).off('close', ended).pause();
+      resolve(Buffer.concat(parts));
+    };
+    socket.on('data', take).once('close', ended);
+  });
+  const end = answer.indexOf(10);
+  const { error } = JSON.parse(answer.subarray(0, end).toString()) as { error?: string };
+  if (error !== undefined) {
+    socket.destroy();
+    throw new LocalError('BadRequest', error);
+  }
+  if (end + 1 < answer.length) socket.unshift(answer.subarray(end + 1));
+  return socket;
+}
+
+function open(path: string, allowHalfOpen = false): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect(path, () => {
+    const socket = connect({ path, allowHalfOpen }, () => {
       socket.off('error', reject);
       socket.on('error', () => {});
       resolve(socket);

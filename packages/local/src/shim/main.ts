@@ -4,13 +4,15 @@
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, unlinkSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import { join } from '../net/pipe.ts';
 import { processRef } from '../net/processes.ts';
 import { writeJson } from '../state.ts';
 import { RunningContainer } from './container.ts';
 import { exec } from './exec.ts';
 import {
+  type ConnectRequest,
   type ContainerRecord,
   type ExecRequest,
   LineReader,
@@ -41,7 +43,9 @@ process.on('SIGTERM', () => end());
 
 if (existsSync(options.socket)) unlinkSync(options.socket);
 save();
-createServer((socket) => serve(socket)).listen(options.socket, () => process.stdout.write('ready\n'));
+createServer({ allowHalfOpen: true }, (socket) => serve(socket)).listen(options.socket, () =>
+  process.stdout.write('ready\n'),
+);
 
 function save(): void {
   writeJson(options.file, state);
@@ -49,12 +53,20 @@ function save(): void {
 
 function serve(socket: Socket): void {
   const lines = new LineReader();
+  const endToo = (): void => void socket.end();
+  socket.once('end', endToo);
   const take = (chunk: Buffer): void => {
     for (const line of lines.push(chunk)) {
-      const request = JSON.parse(line) as (ShimRequest & { no: number }) | ExecRequest;
+      const request = JSON.parse(line) as (ShimRequest & { no: number }) | ExecRequest | ConnectRequest;
       if (request.op === 'exec') {
         socket.off('data', take);
         exec(socket, request, running.get(request.container), lines.rest);
+        return;
+      }
+      if (request.op === 'connect') {
+        socket.off('data', take);
+        socket.off('end', endToo);
+        forward(socket, request.port);
         return;
       }
       handle(socket, request);
@@ -63,6 +75,19 @@ function serve(socket: Socket): void {
   socket.on('data', take);
   socket.on('error', () => {});
   socket.once('close', () => watchers.delete(socket));
+}
+
+/** Leads a connection to a port of the pod, as seen from inside it. */
+function forward(socket: Socket, port: number): void {
+  socket.pause();
+  const inside = connect({ host: 'localhost', port, allowHalfOpen: true });
+  const refuse = (error: Error): void => void socket.end(`${JSON.stringify({ error: error.message })}\n`);
+  inside.once('error', refuse);
+  inside.once('connect', () => {
+    inside.off('error', refuse);
+    socket.write('{}\n');
+    join(socket, inside);
+  });
 }
 
 function handle(socket: Socket, request: ShimRequest & { no: number }): void {

@@ -52,6 +52,8 @@ export interface StartRequest {
   env: Record<string, string>;
   cwd: string;
   log: string;
+  /** The machine's id of the container's user, when it is another than the shim's. */
+  owner?: number;
 }
 
 export type ShimRequest =
@@ -68,6 +70,12 @@ export interface ExecRequest {
   command: string[];
   tty?: boolean;
   stdin?: boolean;
+}
+
+/** Opens a connection to a port inside the pod; after the answer's line the connection carries its bytes. */
+export interface ConnectRequest {
+  op: 'connect';
+  port: number;
 }
 
 /** Pushed to those who watch. */
