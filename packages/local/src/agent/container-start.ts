@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import type { Container, Pod } from '@pgherd/kube';
 import { LocalError } from '../errors.ts';
 import { CLUSTER_DOMAIN, DNS_ADDRESS } from '../net/addresses.ts';
+import { POD_MARK } from '../net/processes.ts';
 import { STAGE } from '../shim/client.ts';
 import type { Stage, StartRequest } from '../shim/protocol.ts';
 import type { ImageConfig, StateLayout } from '../state.ts';
 import { environmentOf, expand, type PodPlace } from './env.ts';
 import {
   enterCommand,
+  ROOT_UID_BASE,
   type SandboxMount,
   type SandboxSpec,
   sandboxArguments,
@@ -40,6 +42,7 @@ export async function startRequest(
   const imageEnv = { ...image.env };
   if (image.bin?.length) imageEnv.PATH = [...image.bin, imageEnv.PATH ?? DEFAULT_PATH].join(':');
   const env = await environmentOf(pod, container, place, imageEnv, context.reader);
+  env[POD_MARK] = pod.metadata.uid!;
   const ids = idsOf(pod, container);
   const stages: Stage[] = [];
   const mounts = [
@@ -67,6 +70,7 @@ export async function startRequest(
     enter: enterCommand(spec, root),
     env,
     cwd: spec.cwd,
+    ...(root ? { owner: ROOT_UID_BASE + spec.uid } : {}),
     log: join(layout.pod(pod.metadata.uid!).logs, container.name, `${attempt}.log`),
   };
 }

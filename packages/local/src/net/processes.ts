@@ -109,14 +109,26 @@ export function signalTree(roots: number[], name: NodeJS.Signals): number {
 
 /** Processes that bear the mark of a state folder, except this one. What they are to be is up to `role`. */
 export function markedProcesses(state: string, role?: string): number[] {
-  const mark = Buffer.from(`${MARK}=${state}\0`);
-  const roleMark = role === undefined ? undefined : Buffer.from(`PGHERD_ROLE=${role}\0`);
+  const mark = Buffer.from(`\0${MARK}=${state}\0`);
+  const roleMark = role === undefined ? undefined : Buffer.from(`\0PGHERD_ROLE=${role}\0`);
   return allPids().filter((pid) => {
     if (pid === process.pid) return false;
     const environment = environmentOf(pid);
     if (!environment?.includes(mark)) return false;
     return roleMark === undefined || environment.includes(roleMark);
   });
+}
+
+/** In the environment of every process of a container: its pod's uid. */
+export const POD_MARK = 'PGHERD_POD';
+
+/**
+ * Processes of a pod's containers whose shim is dead. They die with it, except in the instant in which a sandbox
+ * is being made: then nobody has told the kernel yet to kill it along.
+ */
+export function containerProcesses(uid: string): number[] {
+  const mark = Buffer.from(`\0${POD_MARK}=${uid}\0`);
+  return allPids().filter((pid) => environmentOf(pid)?.includes(mark));
 }
 
 function environmentOf(pid: number): Buffer | undefined {

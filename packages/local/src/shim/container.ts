@@ -1,7 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { constants } from 'node:os';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { chownSync, closeSync, constants, openSync, unlinkSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { constants as os } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
-import { processRef, signal, signalTree } from '../net/processes.ts';
+import { POD_MARK, processRef, SYSTEM_PATH, signal, signalTree } from '../net/processes.ts';
 import { LogWriter } from './log-writer.ts';
 import type { ContainerRecord, StartRequest } from './protocol.ts';
 
@@ -23,14 +25,18 @@ export class RunningContainer {
     this.record = { id, name, attempt, log, startedAt: new Date().toISOString() };
     const [program, ...args] = request.command;
     const own = ['--args', String(ARGS_FD), '--info-fd', String(INFO_FD), '--', ...request.argv];
+    const out = openOutput(`${log}.out`, request.owner);
+    const err = openOutput(`${log}.err`, request.owner);
     this.child = spawn(program!, [...args, ...own], {
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+      stdio: ['ignore', out.write, err.write, 'pipe', 'pipe'],
+      env: { PATH: SYSTEM_PATH, [POD_MARK]: request.env[POD_MARK] ?? '' },
       cwd: '/',
     });
+    closeSync(out.write);
+    closeSync(err.write);
     const writer = new LogWriter(log);
-    writer.attach(this.child.stdout!, 'stdout');
-    writer.attach(this.child.stderr!, 'stderr');
+    writer.attach(out.read, 'stdout');
+    writer.attach(err.read, 'stderr');
     const options = this.child.stdio[ARGS_FD] as Writable;
     options.on('error', () => {});
     options.end(request.sandbox.map((argument) => `${argument}\0`).join(''));
@@ -45,7 +51,13 @@ export class RunningContainer {
     });
     // Every process of the container is gone by now: its PID space ends before its first process is reaped.
     this.child.once('exit', (code, by) => this.finish(code ?? 128 + signalNumber(by), onChange));
-    this.child.once('close', () => writer.end());
+    let open = 2;
+    for (const stream of [out.read, err.read]) {
+      stream.once('close', () => {
+        open--;
+        if (open === 0) writer.end();
+      });
+    }
   }
 
   get running(): boolean {
@@ -69,8 +81,24 @@ export class RunningContainer {
   }
 }
 
+/**
+ * A named pipe for what a container says, its name gone again at once. Unlike the socket pair that `spawn` would
+ * make, it can be opened again as /dev/stdout; so it belongs to the container's user.
+ */
+function openOutput(path: string, owner: number | undefined): { read: Socket; write: number } {
+  execFileSync('mkfifo', ['-m', '0600', path]);
+  try {
+    if (owner !== undefined) chownSync(path, owner, owner);
+    const reading = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const write = openSync(path, constants.O_WRONLY);
+    return { read: new Socket({ fd: reading, readable: true, writable: false }), write };
+  } finally {
+    unlinkSync(path);
+  }
+}
+
 function signalNumber(name: NodeJS.Signals | null): number {
-  return name === null ? 0 : constants.signals[name];
+  return name === null ? 0 : os.signals[name];
 }
 
 function readInfo(stream: Readable, found: (pid: number) => void): void {

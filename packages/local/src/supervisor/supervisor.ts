@@ -4,7 +4,14 @@ import { Client, isKubeError, kinds, type Log } from '@pgherd/kube';
 import { loadKubeconfig } from '@pgherd/kube/kubeconfig';
 import { LocalError } from '../errors.ts';
 import { enter } from '../net/namespaces.ts';
-import { allPids, markedProcesses, signalTree } from '../net/processes.ts';
+import {
+  allPids,
+  containerProcesses,
+  isAlive,
+  markedProcesses,
+  signalPid,
+  signalTree,
+} from '../net/processes.ts';
 import { ensurePki } from '../pki.ts';
 import { readShimState, STAGE } from '../shim/client.ts';
 import {
@@ -183,6 +190,7 @@ export class Supervisor {
     // A frozen one must run to be ended or taken over.
     signalTree(markedProcesses(this.layout.dir), 'SIGCONT');
     const ended = endMarked(this.layout.dir, (role) => role !== 'supervisor' && !keep(role));
+    endStrays(this.layout);
     if (ended > 0) this.log.warn({ ended }, 'ended what a former supervisor left');
   }
 
@@ -289,6 +297,14 @@ export class Supervisor {
   }
 }
 
+/** Kills containers whose shim is dead; see containerProcesses. */
+function endStrays(layout: StateLayout): void {
+  for (const uid of existsSync(layout.pods) ? readdirSync(layout.pods) : []) {
+    if (isAlive(readShimState(layout.pod(uid).shim)?.shim)) continue;
+    for (const pid of containerProcesses(uid)) signalPid(pid, 'SIGKILL');
+  }
+}
+
 /** Stops what is left of a local cluster without its supervisor: pods, then every marked process. */
 export async function stopRest(
   layout: StateLayout,
@@ -305,6 +321,7 @@ export async function stopRest(
   const end = Date.now() + 5000;
   const left = (): boolean => markedProcesses(dir).some((pid) => roleOf(pid) !== 'supervisor');
   while (left() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
+  endStrays(layout);
   for (const name of existsSync(layout.run) ? readdirSync(layout.run) : []) {
     if (name.endsWith('.pid') || name === 'network.json') rmSync(`${layout.run}/${name}`, { force: true });
   }
