@@ -1,6 +1,6 @@
 /** What a scenario acts on: a namespace of its own, and a user's means. */
 import assert from 'node:assert/strict';
-import { names, readLease } from '@pgherd/api';
+import { type LeaseRecord, names, readLease } from '@pgherd/api';
 import { ClusterKind, type ClusterObject, waitFor, waitUntilReady } from '@pgherd/cli';
 import { accessFromHost, accessInside } from '@pgherd/cli/access';
 import { captureInPod } from '@pgherd/cli/pod-exec';
@@ -105,13 +105,22 @@ export class Stage {
     });
   }
 
+  /** How often leadership has changed hands. */
+  async epoch(): Promise<number> {
+    return (await this.lease()).epoch;
+  }
+
   async leader(): Promise<string | undefined> {
+    const record = await this.lease();
+    return record.holder ? record.leader?.name : undefined;
+  }
+
+  private async lease(): Promise<LeaseRecord> {
     const lease = await this.client.get(kinds.Lease, {
       namespace: this.namespace,
       name: names(this.cluster).lease,
     });
-    const record = readLease(lease as Parameters<typeof readLease>[0]);
-    return record.holder ? record.leader?.name : undefined;
+    return readLease(lease as Parameters<typeof readLease>[0]);
   }
 
   async instances(): Promise<Pod[]> {
