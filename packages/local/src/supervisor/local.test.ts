@@ -26,7 +26,7 @@ import {
 let local: TestLocal;
 
 before(async () => {
-  assert.deepEqual(await preflight({ state: mkdtempSync(join(tmpdir(), 'pgherd-pre-')) }), []);
+  assert.deepEqual(await preflight({ state: join(tmpdir(), 'pgherd-not-made') }), []);
   local = await startTestLocal(2);
 });
 after(() => local?.end());
