@@ -105,7 +105,12 @@ function postgresqlLayers(scratch: string, mirrors: string[]): Layer[] {
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-function labels(title: string, description: string, version: string, licences: string): Record<string, string> {
+function labels(
+  title: string,
+  description: string,
+  version: string,
+  licences: string,
+): Record<string, string> {
   return {
     'org.opencontainers.image.title': title,
     'org.opencontainers.image.description': description,

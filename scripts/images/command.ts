@@ -18,3 +18,8 @@ export function run(command: string, args: string[], options: SpawnSyncOptions =
   }
   return result.stdout as string;
 }
+
+/** One line of progress for the person who waits. */
+export function say(text: string): void {
+  process.stdout.write(`» ${text}\n`);
+}

@@ -15,7 +15,9 @@ export function carriedPackages(
   lock: Record<string, LockEntry>,
 ): { path: string; name: string; about: string }[] {
   return Object.entries(lock)
-    .filter(([path, entry]) => path.startsWith('node_modules/') && !entry.dev && !entry.optional && !entry.link)
+    .filter(
+      ([path, entry]) => path.startsWith('node_modules/') && !entry.dev && !entry.optional && !entry.link,
+    )
     .map(([path, entry]) => ({
       path,
       name: path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),

@@ -9,8 +9,8 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { say } from '../lib/setup.mjs';
 import { type Built, buildImage } from './build.ts';
+import { say } from './command.ts';
 import { entriesOf, megabytes, partsOf } from './contents.ts';
 import { debianMirrors } from './debian.ts';
 import { ImageError } from './errors.ts';
@@ -60,7 +60,8 @@ async function main(): Promise<void> {
   mkdirSync(out, { recursive: true });
   if (!options['no-build']) {
     const mirrors = options.mirror ?? debianMirrors();
-    for (const name of names) await buildAndTell(name, { registry: options.registry, out, mirrors }, options.twice);
+    for (const name of names)
+      await buildAndTell(name, { registry: options.registry, out, mirrors }, options.twice);
   }
   if (options.check) {
     const { checkImages } = await import('./check/main.ts');
@@ -110,7 +111,10 @@ function tell(image: Built, ms: number): void {
     `  ${megabytes(image.compressed)} to download, ${megabytes(image.unpacked)} unpacked, ${(ms / 1000).toFixed(0)} s`,
   );
   console.log(`  ${image.digest}  (all times in it are ${isoTime(EPOCH)} or older)`);
-  for (const part of partsOf(image.layers.flatMap((layer) => entriesOf(layer.tar)), LISTED))
+  for (const part of partsOf(
+    image.layers.flatMap((layer) => entriesOf(layer.tar)),
+    LISTED,
+  ))
     console.log(`    ${megabytes(part.size).padStart(9)}  ${part.path}`);
   writeFileSync(
     `${image.file}.json`,

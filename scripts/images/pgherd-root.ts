@@ -38,7 +38,18 @@ const CLI = `#!/bin/sh\nexec ${PAYLOAD}/bin/node ${PAYLOAD}/pgherd.mjs "$@"\n`;
  * former download only the latter. `debian` is an unpacked Debian with PGHERD_PACKAGES.
  */
 export async function fillPgherd(base: string, programs: string, debian: string): Promise<void> {
-  for (const folder of ['bin', 'etc', 'proc', 'dev', 'sys', 'run', 'usr/bin', 'usr/local/bin', 'usr/share/doc'])
+  for (const folder of [
+    'bin',
+    'etc',
+    'proc',
+    'dev',
+    'sys',
+    'run',
+    'shared',
+    'usr/bin',
+    'usr/local/bin',
+    'usr/share/doc',
+  ])
     mkdirSync(join(base, folder), { recursive: true });
   mkdirSync(join(base, 'tmp'));
   chmodSync(join(base, 'tmp'), 0o1777);
