@@ -413,9 +413,15 @@ describe('everyone else', () => {
     assert.deepEqual(writes(step(state(2, { lease: known }), TICK, at(10)).actions), []);
   });
 
+  test('a database that is looked at at once is not looked at in a circle', () => {
+    const impatient = state(2, { viewAt: at(5), observeDue: true });
+    assert.equal(of(step(impatient, TICK, at(10)).actions, 'observe').length, 0);
+    assert.equal(of(step(impatient, TICK, at(25)).actions, 'observe').length, 1);
+  });
+
   test('a candidate asks, looks, and only then takes', () => {
     const dead = [pod(1, { terminated: ['c-1'] }), pod(2), pod(3)];
-    const first = step(state(2, { pods: dead }), TICK, at(10));
+    const first = step(state(2, { pods: dead, viewAt: at(-100) }), TICK, at(10));
     assert.deepEqual(writes(first.actions), []);
     assert.deepEqual(
       of(first.actions, 'askPeers').map((action) => (action as { names: string[] }).names),

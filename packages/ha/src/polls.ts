@@ -10,6 +10,8 @@ const ASK_TIMEOUT_MS = 400;
 const BRISK_MS = 200;
 /** Of a database that does not run, a look takes no time at all: without a pause it would be the only thing we do. */
 const LOOK_AGAIN_MS = 10;
+/** Between two looks at the database, however urgent: a look that costs nothing must not become an endless circle. */
+const CLOSEST_MS = 20;
 const ASK_MS = 10_000;
 const ROUTE_RETRY_MS = 300;
 const ROUTE_CHECK_MS = 10_000;
@@ -61,7 +63,7 @@ function observe(c: Context): void {
   if (s.observeDue && !due(c, s.viewAt, LOOK_AGAIN_MS)) return;
   const steady = s.settings?.renewMs ?? 1_000;
   const brisk = s.held ? someoneIsExpected(c) : s.view?.process === 'running' && hasToProve(c);
-  if (!s.observeDue && !due(c, s.viewAt, brisk ? BRISK_MS : steady)) return;
+  if (!due(c, s.viewAt, s.observeDue ? CLOSEST_MS : brisk ? BRISK_MS : steady)) return;
   s.observeDue = false;
   s.observing = now;
   c.actions.push({ type: 'observe' });

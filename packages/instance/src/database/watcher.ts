@@ -116,7 +116,6 @@ export class Watcher {
 
   async #look(): Promise<DatabaseView> {
     // The beginning counts: what is acknowledged while we look may not be in what we see.
-    const _observedAt = performance.now();
     const observedAt = performance.now();
     const process = this.#hidden ? 'stopped' : this.#pg.state;
     const facts = await this.#data(process !== 'stopped');
