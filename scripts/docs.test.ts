@@ -18,7 +18,7 @@ const fields = new Set([...read('docs/reference/cluster.md').matchAll(/^\| `([^`
 
 /** Fragments leave out what has nothing to do with their point. */
 function asCluster(value: unknown): unknown {
-  const fragment = value as Partial<Cluster>;
+  const fragment = value as { kind?: string; spec?: Partial<Cluster['spec']> };
   if (fragment.kind !== undefined || fragment.spec === undefined) return value;
   const spec = { storage: { size: '1Gi' }, ...fragment.spec };
   return { apiVersion: 'pgherd.io/v1', kind: 'Cluster', metadata: { name: 'demo' }, spec };
