@@ -85,6 +85,24 @@ function serveObject(call: Call): Promise<void> | void {
   }
 }
 
+/** Kinds that have no controller here. */
+const STORED_ONLY = new Set([
+  'replicationcontrollers',
+  'resourcequotas',
+  'limitranges',
+  'statefulsets.apps',
+  'daemonsets.apps',
+  'horizontalpodautoscalers.autoscaling',
+  'ingresses.networking.k8s.io',
+  'networkpolicies.networking.k8s.io',
+  'validatingwebhookconfigurations.admissionregistration.k8s.io',
+  'mutatingwebhookconfigurations.admissionregistration.k8s.io',
+]);
+
+function storedOnly({ kind }: Resource): string {
+  return `nothing in local mode acts on a ${kind}: it is only stored`;
+}
+
 /** The context of a write; checks the common query parameters. */
 export function contextOf(call: Call): WriteContext {
   const { info, target, resource, request, user } = call;
@@ -107,7 +125,7 @@ export function contextOf(call: Call): WriteContext {
       'unknown',
     dryRun: dryRun.includes('All'),
     fieldValidation: validation,
-    warnings: [],
+    warnings: [...(STORED_ONLY.has(resource.storage) ? [storedOnly(resource)] : [])],
   };
 }
 

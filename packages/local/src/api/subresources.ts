@@ -38,8 +38,13 @@ export function serveSubresource(call: Call): Promise<void> {
       return token(call);
     case 'namespaces/finalize':
       return finalize(call);
-    case 'pods/resize':
     case 'pods/ephemeralcontainers':
+      if (call.info.verb !== 'get')
+        throw badRequest(
+          'local mode has no ephemeral containers: use "kubectl exec", every container here sees the tools of this machine',
+        );
+      return viaMain(call);
+    case 'pods/resize':
       return viaMain(call);
     case 'pods/exec':
     case 'pods/attach':

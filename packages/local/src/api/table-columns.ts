@@ -324,7 +324,7 @@ const EVENT: Column[] = [
   text('Message', (event) => String(event.message ?? '').trim()),
   text('First Seen', (event, nowMs) => since(event.firstTimestamp ?? event.eventTime, nowMs), true),
   { name: 'Count', type: 'integer', priority: 1, cell: (event) => Number(event.count ?? 1) },
-  text('Name', (event) => event.metadata.name, true),
+  { name: 'Name', type: 'string', format: 'name', priority: 1, cell: (event) => event.metadata.name },
 ];
 
 function subjects(kind: string): Cell {

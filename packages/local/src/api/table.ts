@@ -32,17 +32,10 @@ const AGE: Column = {
 export function columnsOf(resource: Resource): Column[] {
   if (resource.custom) return [NAME, ...resource.custom.columns.map(customColumn)];
   const own = BUILTIN_COLUMNS[resource.storage];
-  return own
-    ? [
-        NAME,
-        ...own,
-        ...(own.some(
-          (column) => column.name === 'Age' || column.name === 'Created At' || column.name === 'Last Seen',
-        )
-          ? []
-          : [AGE]),
-      ]
-    : [NAME, AGE];
+  if (!own) return [NAME, AGE];
+  const has = (...names: string[]) => own.some(({ name }) => names.includes(name));
+  // Events tell their names last, and only when asked for everything.
+  return [...(has('Name') ? [] : [NAME]), ...own, ...(has('Age', 'Created At', 'Last Seen') ? [] : [AGE])];
 }
 
 function customColumn(column: PrinterColumn): Column {
