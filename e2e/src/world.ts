@@ -24,26 +24,36 @@ export interface World {
   stop(): Promise<void>;
 }
 
+interface Stoppable {
+  stop(): Promise<void>;
+}
+
 /** Worlds that this process has started and not yet ended, so that an interrupt can end them. */
-const running = new Set<World>();
+const running = new Set<Stoppable>();
 
 /** Starts a local mode with three nodes in a temporary folder. */
 export async function startLocalWorld(label: string): Promise<World> {
   const state = mkdtempSync(join(tmpdir(), `pgherd-${label}-`));
-  const { info, client } = await bringUp({ state, nodes: 3 });
-  const world: World = {
-    kubeconfig: info.kubeconfig,
-    client,
-    state,
+  const starting: Stoppable = {
     async stop() {
-      running.delete(world);
-      client.close();
+      running.delete(starting);
       await reset({ state });
       rmSync(state, { recursive: true, force: true });
     },
   };
-  running.add(world);
-  return world;
+  // From the first moment: an interrupt may come while it starts.
+  running.add(starting);
+  try {
+    const { info, client } = await bringUp({ state, nodes: 3 });
+    const stop = async (): Promise<void> => {
+      client.close();
+      await starting.stop();
+    };
+    return { kubeconfig: info.kubeconfig, client, state, stop };
+  } catch (error) {
+    await starting.stop().catch(() => {});
+    throw error;
+  }
 }
 
 /** Uses a cluster that is there, with the operator in it. */
