@@ -257,6 +257,10 @@ function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
       inForce(c, job.names, result.seen);
       return;
     case 'startStandby':
+      // Slots that were used while this was a primary would hold WAL here for ever: they are seen to anew.
+      delete s.slotsFor;
+      s.following = job.upstream && { ...job.upstream, applicationName: job.applicationName };
+      return;
     case 'follow':
       s.following = job.upstream && { ...job.upstream, applicationName: job.applicationName };
       return;

@@ -35,6 +35,7 @@ export function wantsHandover(c: Context): boolean {
   const { s } = c;
   if (s.terminating) return true;
   const wish = settingsOf(s).switchover;
+  if (wish?.to === s.self.name) return false;
   return wish !== undefined && wish.from === s.self.name && wish.id !== s.switchoverDone && runsAsPrimary(c);
 }
 

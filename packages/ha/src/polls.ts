@@ -8,8 +8,6 @@ const READ_TIMEOUT_MS = 700;
 const ASK_TIMEOUT_MS = 400;
 /** A quick look while something is changing. */
 const BRISK_MS = 200;
-/** Of a database that does not run, a look takes no time at all: without a pause it would be the only thing we do. */
-const LOOK_AGAIN_MS = 10;
 /** Between two looks at the database, however urgent: a look that costs nothing must not become an endless circle. */
 const CLOSEST_MS = 20;
 const ASK_MS = 10_000;
@@ -60,7 +58,6 @@ function readLease(c: Context): void {
 function observe(c: Context): void {
   const { s, now } = c;
   if (underWay(c, s.observing)) return;
-  if (s.observeDue && !due(c, s.viewAt, LOOK_AGAIN_MS)) return;
   const steady = s.settings?.renewMs ?? 1_000;
   const brisk = s.held ? someoneIsExpected(c) : s.view?.process === 'running' && hasToProve(c);
   if (!due(c, s.viewAt, s.observeDue ? CLOSEST_MS : brisk ? BRISK_MS : steady)) return;

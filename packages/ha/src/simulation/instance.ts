@@ -45,6 +45,8 @@ export class SimInstance {
   #wake = 0;
   #guardAt: number | undefined;
   #jobs = 0;
+  /** What would have happened while the manager was frozen. */
+  #missed: (() => void)[] = [];
 
   constructor(world: World, name: string) {
     this.world = world;
@@ -70,6 +72,9 @@ export class SimInstance {
   startManager(): void {
     const life = ++this.#life;
     this.alive = true;
+    // A new process is not frozen, and hears nothing of what an earlier one missed.
+    this.frozen = false;
+    this.#missed = [];
     this.exited = undefined;
     this.#guardAt = undefined;
     this.state = initialState({
@@ -117,6 +122,24 @@ export class SimInstance {
     this.world.podsChanged();
   }
 
+  /** A frozen manager goes on, a long time later for it: what was due is due now. */
+  thaw(): void {
+    if (!this.frozen) return;
+    this.frozen = false;
+    for (const run of this.#missed.splice(0)) run();
+    this.feed({ type: 'tick' });
+  }
+
+  /** The pod is gone; another takes its name and its volume. */
+  newPod(): void {
+    this.podUID = `uid-${++uids}`;
+    this.podDeleting = false;
+    this.containers = 0;
+    this.terminated = [];
+    this.startContainer();
+    this.world.podsChanged();
+  }
+
   emptyVolume(): void {
     this.database.data = 'empty';
   }
@@ -129,6 +152,8 @@ export class SimInstance {
 
   #die(): void {
     this.#life++;
+    this.#missed = [];
+    this.frozen = false;
     this.alive = false;
     this.#guardAt = undefined;
     this.database.kill();
@@ -154,7 +179,9 @@ export class SimInstance {
   later(ms: number, run: () => void): void {
     const life = this.#life;
     this.world.after(ms, () => {
-      if (life === this.#life) run();
+      if (life !== this.#life) return;
+      if (this.frozen) this.#missed.push(run);
+      else run();
     });
   }
 
