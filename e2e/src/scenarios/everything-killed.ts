@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
 import { bringUp } from '@pgherd/cli';
 import { podProcesses } from '@pgherd/cli/pod-processes';
 import { kinds } from '@pgherd/kube';
+import { markedProcesses } from '@pgherd/local/net/processes';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 
@@ -25,16 +25,11 @@ export const everythingKilled: Scenario = {
   },
 };
 
-/** Kills every process that belongs to this local mode: what names its folder, and what runs in its pods. */
+/** Kills every process that belongs to this local mode: what bears its mark, and what runs in its pods. */
 async function killAll(stage: Stage): Promise<number> {
-  const state = stage.world.state ?? '';
   const { items } = await stage.client.list(kinds.Pod);
   const inPods = items.flatMap((pod) => podProcesses(pod.metadata.uid ?? ''));
-  const ours = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .filter((pid) => commandLine(pid).includes(state))
-    .map(Number);
-  const all = new Set([...ours, ...inPods]);
+  const all = new Set([...markedProcesses(stage.world.state ?? ''), ...inPods]);
   // The supervisor starts again what it misses, so all of them go in one go.
   for (const pid of all) {
     try {
@@ -44,12 +39,4 @@ async function killAll(stage: Stage): Promise<number> {
     }
   }
   return all.size;
-}
-
-function commandLine(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch {
-    return '';
-  }
 }
