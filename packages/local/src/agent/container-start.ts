@@ -5,7 +5,7 @@ import type { Container, Pod } from '@pgherd/kube';
 import { LocalError } from '../errors.ts';
 import { CLUSTER_DOMAIN, DNS_ADDRESS } from '../net/addresses.ts';
 import { POD_MARK } from '../net/processes.ts';
-import { STAGE } from '../shim/client.ts';
+import { stageFolder } from '../shim/client.ts';
 import type { Stage, StartRequest } from '../shim/protocol.ts';
 import type { ImageConfig, StateLayout } from '../state.ts';
 import { environmentOf, expand, type PodPlace } from './env.ts';
@@ -128,7 +128,7 @@ function etcMounts(
     'resolv.conf': `search ${namespace}.svc.${CLUSTER_DOMAIN} svc.${CLUSTER_DOMAIN} ${CLUSTER_DOMAIN}\nnameserver ${DNS_ADDRESS}\noptions ndots:5\n`,
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text, { mode: 0o644 });
-  const source = root ? join(STAGE, 'etc', `${uid}-${gid}`) : dir;
+  const source = root ? join(stageFolder(layout.dir), 'etc', `${uid}-${gid}`) : dir;
   if (root) stages.push({ type: 'bind', source: dir, target: source });
   return Object.keys(files).map((name) => ({
     source: join(source, name),
@@ -137,13 +137,13 @@ function etcMounts(
   }));
 }
 
-function imageMounts({ root }: StartContext, image: ImageConfig, stages: Stage[]): SandboxMount[] {
+function imageMounts({ layout, root }: StartContext, image: ImageConfig, stages: Stage[]): SandboxMount[] {
   // Programs under /usr are there already.
   const bins = (image.bin ?? []).filter((folder) => !folder.startsWith('/usr/'));
   const wanted = [...bins.map((folder) => [folder, folder] as const), ...Object.entries(image.mounts ?? {})];
   return wanted.map(([target, folder]) => {
     if (!root) return { source: folder, target, readOnly: true };
-    const source = join(STAGE, 'i', Buffer.from(folder).toString('base64url'));
+    const source = join(stageFolder(layout.dir), 'i', Buffer.from(folder).toString('base64url'));
     stages.push({ type: 'bind', source: folder, target: source });
     return { source, target, readOnly: true };
   });

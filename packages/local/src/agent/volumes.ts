@@ -15,7 +15,6 @@ import {
 import { dirname, join } from 'node:path';
 import type { KeyToPath, PersistentVolume, PersistentVolumeClaim, Pod, Volume } from '@pgherd/kube';
 import { LocalError } from '../errors.ts';
-import { STAGE } from '../shim/client.ts';
 import type { Stage } from '../shim/protocol.ts';
 import { amount, fieldOf, type ObjectReader, type PodPlace } from './env.ts';
 import { ROOT_UID_BASE } from './sandbox-args.ts';
@@ -45,6 +44,8 @@ export interface VolumeContext {
   /** `pods/UID/volumes` */
   dir: string;
   root: boolean;
+  /** Where the shim binds sources, as root. */
+  stage: string;
   reader: VolumeReader;
   now: number;
 }
@@ -66,9 +67,9 @@ export async function prepareVolume(context: VolumeContext, volume: Volume): Pro
 }
 
 /** As root, a pod's user cannot pass the folders above; the shim binds the source to a place it can. */
-function staged({ root }: VolumeContext, name: string, source: string): PreparedVolume {
+function staged({ root, stage }: VolumeContext, name: string, source: string): PreparedVolume {
   if (!root) return { source };
-  const target = join(STAGE, 'v', name);
+  const target = join(stage, 'v', name);
   return { source: target, stage: { type: 'bind', source, target } };
 }
 
@@ -80,8 +81,7 @@ function emptyDir(context: VolumeContext, volume: Volume, path: string): Prepare
   if (medium !== 'Memory') return staged(context, volume.name, path);
   const gid = context.root ? ROOT_UID_BASE + (context.pod.spec.securityContext?.fsGroup ?? 0) : 0;
   const size = sizeLimit ? `,size=${Math.ceil(amount(sizeLimit))}` : '';
-  const target = context.root ? join(STAGE, 'v', volume.name) : path;
-  // Under STAGE the mount point is still to be made: an empty folder bound there serves.
+  const target = context.root ? join(context.stage, 'v', volume.name) : path;
   return { source: target, stage: { type: 'tmpfs', target, options: `mode=2777,gid=${gid}${size}` } };
 }
 

@@ -17,6 +17,7 @@ import {
   openPort,
   readShimState,
   type ShimClient,
+  stageFolder,
   startSandbox,
   withEnd,
 } from '../shim/client.ts';
@@ -362,6 +363,7 @@ export class PodWorker {
       place: { podIP: this.shimState?.ip ?? '', hostIP: this.context.nodeIP },
       dir: this.paths.volumes,
       root: this.context.root,
+      stage: stageFolder(this.context.layout.dir),
       reader: this.reader,
       now: Date.now(),
     };

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
@@ -21,7 +22,12 @@ import {
 const SHIM = fileURLToPath(new URL('./main.ts', import.meta.url));
 
 /** Where root's pods see their volumes: a pod's user may not enter the folders above the state folder. */
-export const STAGE = '/run/pgherd';
+/**
+ * Each state folder has its own mount point: removing one that others mount on takes their mounts away.
+ */
+export function stageFolder(state: string): string {
+  return `/run/pgherd-${createHash('sha256').update(state).digest('hex').slice(0, 12)}`;
+}
 
 export interface SandboxOptions {
   layout: StateLayout;
@@ -30,7 +36,7 @@ export interface SandboxOptions {
   ip: string;
   /** A process in the node's network namespace. */
   nodePid: number;
-  /** As root, volumes are staged under STAGE. */
+  /** As root, volumes are staged under stageFolder(). */
   root: boolean;
 }
 
@@ -43,6 +49,7 @@ export async function startSandbox(options: SandboxOptions): Promise<void> {
   const paths = layout.pod(pod.uid);
   mkdirSync(paths.logs, { recursive: true, mode: 0o700 });
   const device = podDevice(ip);
+  const stage = stageFolder(layout.dir);
   const argument = JSON.stringify({
     socket: paths.socket,
     file: paths.shim,
@@ -52,7 +59,7 @@ export async function startSandbox(options: SandboxOptions): Promise<void> {
 ${podLinkInside(ip, device, nodePid)}END
 nsenter -t ${nodePid} -n ip -batch - <<END
 ${podLinkOutside(ip, device)}END
-${options.root ? `mkdir -p ${STAGE}; mount -t tmpfs -o mode=0755 pgherd ${STAGE}` : ''}
+${options.root ? `mkdir -p ${stage}; mount -t tmpfs -o mode=0755 pgherd ${stage}` : ''}
 exec "$@"`;
   const log = openSync(`${paths.dir}/shim.log`, 'a', 0o600);
   const child = spawn(

@@ -13,7 +13,7 @@ import {
   signalTree,
 } from '../net/processes.ts';
 import { ensurePki } from '../pki.ts';
-import { readShimState, STAGE } from '../shim/client.ts';
+import { readShimState, stageFolder } from '../shim/client.ts';
 import {
   type ImageConfig,
   type LocalConfig,
@@ -326,9 +326,9 @@ export async function stopRest(
     if (name.endsWith('.pid') || name === 'network.json') rmSync(`${layout.run}/${name}`, { force: true });
   }
   try {
-    rmdirSync(STAGE);
+    rmdirSync(stageFolder(dir));
   } catch {
-    // Not there, or another local cluster's pods use it.
+    // Not there: a normal user's pods need none.
   }
 }
 
