@@ -102,6 +102,11 @@ export class Supervisor {
     for (const name of removed) await this.forgetNode(name);
     say({ step: 'nodes', message: `Starting ${this.config.nodes.length} nodes` });
     await this.nodesReady();
+    // Without it the API refuses pods: whoever waits for `up` may make one at once.
+    await this.until('the controllers', 'controllers', async () => {
+      const account = { namespace: 'default', name: 'default' };
+      return (await this.client!.find(kinds.ServiceAccount, account)) !== undefined;
+    });
     this.phase = 'ready';
   }
 
