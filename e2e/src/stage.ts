@@ -59,7 +59,10 @@ export class Stage {
     return runCli(this.world, [...args.slice(0, end), '-n', this.namespace, ...args.slice(end)], options);
   }
 
-  kubectl(args: string[], options: { input?: string; timeoutMs?: number } = {}): Promise<CommandResult> {
+  kubectl(
+    args: string[],
+    options: { input?: string; timeoutMs?: number; env?: Record<string, string> } = {},
+  ): Promise<CommandResult> {
     return kubectl(this.world, ['-n', this.namespace, ...args], options);
   }
 

@@ -83,9 +83,10 @@ export function runCli(
 export function kubectl(
   world: World,
   args: string[],
-  options: { input?: string; timeoutMs?: number } = {},
+  options: { input?: string; timeoutMs?: number; env?: Record<string, string> } = {},
 ): Promise<CommandResult> {
-  return run('kubectl', args, { ...options, env: { ...process.env, KUBECONFIG: world.kubeconfig } });
+  const env = { ...process.env, ...options.env, KUBECONFIG: world.kubeconfig };
+  return run('kubectl', args, { ...options, env });
 }
 
 function run(

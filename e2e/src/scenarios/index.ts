@@ -1,9 +1,11 @@
 import type { Scenario } from '../scenario.ts';
 import { apiKilled } from './api-killed.ts';
 import { badInput } from './bad-input.ts';
+import { clientLibraries } from './client-libraries.ts';
 import { dataEmptied } from './data-emptied.ts';
 import { everythingKilled } from './everything-killed.ts';
 import { frontDoor } from './front-door.ts';
+import { kubectlVerbs } from './kubectl-verbs.ts';
 import { managerFrozen } from './manager-frozen.ts';
 import { operatorDown } from './operator-down.ts';
 import { podDeleted, replicaDeleted } from './pod-deleted.ts';
@@ -15,6 +17,8 @@ import { scaled } from './scaled.ts';
 export const scenarios: Scenario[] = [
   frontDoor,
   badInput,
+  kubectlVerbs,
+  clientLibraries,
   postmasterKilled,
   postmasterKilledPipelining,
   podKilled,
