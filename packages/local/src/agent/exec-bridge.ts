@@ -59,7 +59,11 @@ async function bridge(
   socket.on('data', (chunk: Buffer) => {
     for (const { channel, data } of frames.push(chunk)) {
       if (channel === CHANNEL.result) finish(webSocket, statusOf(data));
-      else send(webSocket, channel === CHANNEL.stderr ? KUBE.stderr : KUBE.stdout, data);
+      else {
+        const to = channel === CHANNEL.stderr ? 'stderr' : 'stdout';
+        // What was not asked for, clients do not understand.
+        if (flag(to)) send(webSocket, KUBE[to], data);
+      }
     }
     // A slow reader must not fill our memory.
     if (webSocket.bufferedAmount > 1_000_000) {

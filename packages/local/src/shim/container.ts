@@ -1,7 +1,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chownSync, closeSync, constants, openSync, unlinkSync } from 'node:fs';
+import { chownSync, closeSync, constants, openSync, readlinkSync, unlinkSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { constants as os } from 'node:os';
+import { basename } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { POD_MARK, processRef, SYSTEM_PATH, signal, signalTree } from '../net/processes.ts';
 import { LogWriter } from './log-writer.ts';
@@ -10,6 +11,8 @@ import type { ContainerRecord, StartRequest } from './protocol.ts';
 /** Descriptors of the sandbox: its options come in, the number of its first process goes out. */
 const ARGS_FD = 3;
 const INFO_FD = 4;
+/** How long the building of a sandbox may take before somebody who wants to enter it is let try. */
+const ENTER_MS = 5000;
 
 /** One run of a container. */
 export class RunningContainer {
@@ -64,6 +67,17 @@ export class RunningContainer {
     return this.record.finishedAt === undefined;
   }
 
+  /** Its first process, once that has left the sandbox's builder behind; undefined when it does not run. */
+  async entered(): Promise<number | undefined> {
+    const end = Date.now() + ENTER_MS;
+    while (this.running && Date.now() < end) {
+      const pid = this.record.init?.pid;
+      if (pid !== undefined && !isBuilder(pid)) break;
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    return this.running ? this.record.init?.pid : undefined;
+  }
+
   signal(name: NodeJS.Signals): boolean {
     if (!this.running) return false;
     if (this.record.init) return signal(this.record.init, name);
@@ -94,6 +108,15 @@ function openOutput(path: string, owner: number | undefined): { read: Socket; wr
     return { read: new Socket({ fd: reading, readable: true, writable: false }), write };
   } finally {
     unlinkSync(path);
+  }
+}
+
+/** Whether a process is still bwrap, which has not made all mounts before it becomes the container's program. */
+function isBuilder(pid: number): boolean {
+  try {
+    return basename(readlinkSync(`/proc/${pid}/exe`)) === 'bwrap';
+  } catch {
+    return false;
   }
 }
 

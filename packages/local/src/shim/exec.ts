@@ -6,13 +6,15 @@ import type { RunningContainer } from './container.ts';
 import { CHANNEL, type ExecRequest, FrameReader, frame } from './protocol.ts';
 
 /** Runs a command inside a container over a connection, until it ends or the connection does. */
-export function exec(
+export async function exec(
   socket: Socket,
   request: ExecRequest,
   container: RunningContainer | undefined,
   first: Buffer,
-): void {
-  const pid = container?.running ? container.record.init?.pid : undefined;
+): Promise<void> {
+  socket.pause();
+  const pid = await container?.entered();
+  socket.resume();
   if (!container || pid === undefined) {
     finish(socket, { error: `container ${request.container} is not running` });
     return;

@@ -60,7 +60,7 @@ function serve(socket: Socket): void {
       const request = JSON.parse(line) as (ShimRequest & { no: number }) | ExecRequest | ConnectRequest;
       if (request.op === 'exec') {
         socket.off('data', take);
-        exec(socket, request, running.get(request.container), lines.rest);
+        void exec(socket, request, running.get(request.container), lines.rest);
         return;
       }
       if (request.op === 'connect') {
