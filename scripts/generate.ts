@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { generatedFiles as fromSchemas } from '../packages/api/src/generated-files.ts';
 import { generatedFiles as fromCommands } from '../packages/cli/src/reference.ts';
+import { generatedFiles as forChart } from './chart/generated-files.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const checkOnly = process.argv.includes('--check');
@@ -16,7 +17,7 @@ function current(path: string): string | undefined {
   }
 }
 
-const stale = [...fromSchemas(), ...fromCommands()].filter(
+const stale = [...fromSchemas(), ...fromCommands(), ...forChart()].filter(
   ({ path, content }) => current(join(ROOT, path)) !== content,
 );
 for (const { path, content } of stale) {

@@ -5,6 +5,7 @@ import { addCreate } from './commands/create.ts';
 import { addDelete } from './commands/delete.ts';
 import { addDf } from './commands/df.ts';
 import { addGet } from './commands/get.ts';
+import { addInstall } from './commands/install.ts';
 import { addLabel } from './commands/label.ts';
 import { addLocal } from './commands/local.ts';
 import { addLogs } from './commands/logs.ts';
@@ -47,6 +48,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused,
     addLabel,
     addReport,
     addDelete,
+    addInstall,
     addLocal,
     addCompletion,
     addVersion,
