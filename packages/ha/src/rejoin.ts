@@ -1,16 +1,24 @@
 /** The way back into replication: follow, else rewind, else a fresh copy; each a bounded number of times (ELECTION 8). */
 import { elapsed } from './clock.ts';
-import { begin, type Context, mayRetry, note, recordOf, settingsOf, waitFor, wakeIn } from './context.ts';
+import {
+  begin,
+  type Context,
+  mayRetry,
+  note,
+  recordOf,
+  settingsOf,
+  waitFor,
+  wakeIn,
+  within,
+} from './context.ts';
 import type { Upstream } from './events.ts';
 import { leaderToFollow } from './lease.ts';
 import { isRecorded } from './positions.ts';
-import { joiningName, PRIMARY_STATES } from './rules.ts';
+import { joiningName } from './rules.ts';
 import type { Rejoin, Rung } from './state.ts';
 
 /** How long a standby may run without streaming from a proven leader before the next rung. */
 const FOLLOW_MS = 10_000;
-/** The same for an instance whose data were a primary's: it has likely diverged. */
-const FOLLOW_AS_FORMER_PRIMARY_MS = 2_000;
 const MAX_REWINDS = 2;
 const MANY_COPIES = 3;
 const ASK_AGAIN_MS = 150;
@@ -71,7 +79,6 @@ function startStandby(c: Context): void {
     if ((s.retries.startStandby?.count ?? 0) >= 3 && leaderToFollow(c)) climb(c, 'it does not start');
     return;
   }
-  s.formerPrimary = PRIMARY_STATES.includes(s.view!.controlState ?? '');
   begin(c, { kind: 'startStandby', ...standby(c) });
 }
 
@@ -159,12 +166,12 @@ export function rejoinRunning(c: Context): void {
   const proven = rules.isProvenLeader(recordOf(s)!, s, settingsOf(s), now);
   askLeader(c, `WAL from ${leader.name}`);
   if (!proven.ok) return;
-  const patience = s.formerPrimary ? FOLLOW_AS_FORMER_PRIMARY_MS : FOLLOW_MS;
-  if (elapsed(rejoin.stuckSince, now) < patience) {
-    wakeIn(c, patience - elapsed(rejoin.stuckSince, now));
+  if (rules.hasParted(recordOf(s)!, s)) {
+    climb(c, `its history goes beyond the point where ${leader.name} left it`);
     return;
   }
-  climb(c, `it did not stream from ${leader.name} within ${patience / 1000} s`);
+  if (within(c, rejoin.stuckSince, FOLLOW_MS)) return;
+  climb(c, `it did not stream from ${leader.name} within ${FOLLOW_MS / 1000} s`);
 }
 
 /** Takes the next rung. A running standby is stopped for it. */

@@ -449,6 +449,18 @@ describe('5, 6: members and commit rules', () => {
       );
     });
 
+  const parted: [string, Partial<LeaseRecord>, Partial<View>, boolean][] = [
+    ['beyond the fork', before, { receivedLsn: '0/1008' }, true],
+    ['up to the fork', before, {}, false],
+    ["on the leader's timeline", { ...before, timeline: 1 }, { timeline: 2, receivedLsn: '0/2000' }, false],
+    ['the leader has not said yet where it began', { ...before, settled: { epoch: 2 } }, {}, false],
+    ['it does not know how far it is', before, { receivedLsn: undefined, replayedAll: false }, false],
+  ];
+  for (const [name, changed, view, expected] of parted)
+    test(`hasParted: ${name}: ${expected}`, () => {
+      assert.equal(RULES.hasParted(record(changed), state(2, { view: standbyView(2, view) })), expected);
+    });
+
   const without3 = settings({ instanceNames: ['demo-1', 'demo-2'] });
   const alone = primaryView(1, { replication: [row('demo-2')] });
   const leave: [string, Partial<State>, Settings, string, boolean][] = [

@@ -33,7 +33,7 @@ export const PROOF_MS = 3_000;
 export type Opening = 'mine' | 'handover' | 'released' | 'dead' | 'silent';
 
 /** What the control file says of data that were a primary's. */
-export const PRIMARY_STATES: readonly string[] = [
+const PRIMARY_STATES: readonly string[] = [
   'in production',
   'shut down',
   'shutting down',
@@ -278,6 +278,18 @@ export const RULES = {
       return view.controlState === 'shut down' && (parseLsn(view.checkpointLsn) ?? start) < start;
     const mine = ownPosition(view);
     return view.inRecovery === true && mine !== undefined && mine.lsn <= start;
+  },
+
+  /**
+   * 8. Certainly not a part of the leader's history: on the timeline that the leader's began from, but beyond the
+   * point where it began. Waiting would not help: only a rewind or a copy does.
+   */
+  hasParted(record: LeaseRecord, s: State): boolean {
+    const { settled } = record;
+    const mine = ownPosition(s.view);
+    const start = parseLsn(settled?.start);
+    if (!record.holder || settled?.epoch !== record.epoch || !mine || start === undefined) return false;
+    return mine.timeline === settled.parent && mine.lsn > start;
   },
 
   /**

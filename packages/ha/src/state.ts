@@ -120,8 +120,6 @@ export interface State {
   proven?: number;
   /** Whom the standby was last told to follow; null: nobody. */
   following?: { name: string; address: string; applicationName: string } | null;
-  /** The data the standby was started on were a primary's before. */
-  formerPrimary?: boolean;
   retries: Record<string, { count: number; notBefore: Now }>;
   routed?: { epoch: number; at: Now };
   routing: boolean;

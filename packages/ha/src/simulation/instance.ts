@@ -83,8 +83,7 @@ export class SimInstance {
       identity: `${this.podUID}/${this.world.time}-${life}`,
       address: this.address,
     });
-    this.world.after(this.world.between(50, 150), () => {
-      if (life !== this.#life) return;
+    this.later(this.world.between(50, 150), () => {
       this.feed({ type: 'settings', settings: { ...this.world.settings } });
       this.feed({ type: 'pods', pods: this.world.pods() });
       this.feed({ type: 'self', containerID: this.containerID });
@@ -105,7 +104,12 @@ export class SimInstance {
       this.terminated.push(ended);
       this.world.podsChanged();
     });
-    if (restartMs !== undefined) this.world.after(restartMs, () => this.startContainer());
+    const { podUID } = this;
+    if (restartMs === undefined) return;
+    this.world.after(restartMs, () => {
+      // Meanwhile another pod may have taken the name.
+      if (this.podUID === podUID) this.startContainer();
+    });
   }
 
   /** The node stops without a word: nobody says anything about its containers. */
