@@ -25,7 +25,7 @@ export function renderChart(namespace: string, values: Values = {}): KubeObject[
   const files = readdirSync(folder).sort((a, b) => Number(b.endsWith('.tpl')) - Number(a.endsWith('.tpl')));
   const parsed = files.map((name) => parseTemplate(readFileSync(join(folder, name), 'utf8'), definitions));
   const root = {
-    Values: merged(defaultValues(), values),
+    Values: valuesWith(values),
     Release: { Namespace: namespace, Name: 'pgherd' },
     Chart: { AppVersion: chartYaml().appVersion },
   };
@@ -39,6 +39,11 @@ export function renderChart(namespace: string, values: Values = {}): KubeObject[
       return object ? [object] : [];
     });
   });
+}
+
+/** The defaults with `values` over them. */
+export function valuesWith(values: Values): Values {
+  return merged(defaultValues(), values);
 }
 
 /** As Helm merges: maps by key, anything else as a whole. */
