@@ -1,6 +1,6 @@
 /** Which cluster and namespace a command is about, and a client for it. */
 import { existsSync } from 'node:fs';
-import { homedir, userInfo } from 'node:os';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { ClientConfig } from '@pgherd/kube';
 import { Client } from '@pgherd/kube';
@@ -27,7 +27,7 @@ export interface Connection {
 export function stateFolder(given?: string): string {
   if (given) return given;
   if (process.env.PGHERD_STATE) return process.env.PGHERD_STATE;
-  return userInfo().uid === 0 ? '/var/lib/pgherd' : join(homedir(), '.local', 'share', 'pgherd');
+  return process.getuid?.() === 0 ? '/var/lib/pgherd' : join(homedir(), '.local', 'share', 'pgherd');
 }
 
 /**

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { homedir, userInfo } from 'node:os';
+import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 /** What a virtual node is; its index decides its addresses (10.243.N.2, pods 10.244.N.0/24). */
@@ -68,7 +68,7 @@ export interface StateLayout {
 /** The state folder when none is given: PGHERD_STATE, else by user. */
 export function defaultStateDir(): string {
   if (process.env.PGHERD_STATE) return resolve(process.env.PGHERD_STATE);
-  return userInfo().uid === 0 ? '/var/lib/pgherd' : join(homedir(), '.local/share/pgherd');
+  return process.getuid?.() === 0 ? '/var/lib/pgherd' : join(homedir(), '.local/share/pgherd');
 }
 
 /** Names every file and folder of a state folder. Touches nothing. */
