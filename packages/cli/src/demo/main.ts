@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '@pgherd/kube';
+import type { LocalInfo } from '@pgherd/local';
 import { parse } from 'yaml';
 import { type Access, accessFromHost } from '../access.ts';
 import { CliError } from '../errors.ts';
@@ -12,6 +13,7 @@ import { waitUntilReady } from '../ready.ts';
 import { type FailoverResult, showFailover } from './failover.ts';
 import { connectionString, writeClientFiles } from './files.ts';
 import { loadPgbench } from './load.ts';
+import { lockDemo } from './lock.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..', '..');
 const MANIFEST = join(ROOT, 'examples', 'cluster.yaml');
@@ -31,6 +33,15 @@ export async function runDemo(state: string): Promise<void> {
       said: `Local mode ${found}: ${world.info.nodes.length} nodes, API at ${world.info.server}`,
     };
   });
+  const lock = lockDemo(state);
+  try {
+    await showAll(state, client, info);
+  } finally {
+    lock.release();
+  }
+}
+
+async function showAll(state: string, client: Client, info: LocalInfo): Promise<void> {
   const cluster = await step('Applying examples/cluster.yaml', (progress) => makeCluster(client, progress));
   const namespace = cluster.metadata.namespace ?? 'default';
   const name = cluster.metadata.name;
