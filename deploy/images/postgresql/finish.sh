@@ -44,8 +44,11 @@ rm -rf /var/lib/apt /var/cache/apt /etc/apt /var/cache/debconf /var/cache/ldconf
 sed -i 's/^postgres:[^:]*:/postgres:*:/' /etc/shadow
 
 # No key, no history, no log, no home of root's, no file that gives rights.
-rm -rf /etc/ssl/private /root/.bash* /root/.profile /etc/skel /var/lib/postgresql/.??* /var/log/* /tmp/* /run/*
-rm -f /etc/hostname /etc/resolv.conf /etc/machine-id /var/lib/dbus/machine-id /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow-
+rm -rf /etc/ssl/private /root/.bash* /root/.profile /etc/skel /var/lib/postgresql/.??* /var/log/* /tmp/*
+rm -rf /run/* 2>/dev/null || true
+rm -f /etc/machine-id /var/lib/dbus/machine-id /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow-
+# Of the machine that builds; under Docker they are mounts, and not part of the image.
+rm -f /etc/hostname /etc/resolv.conf 2>/dev/null || true
 find / -xdev -type f -perm /6000 -exec chmod u-s,g-s {} +
 
 # Debian keeps these off everybody's PATH, for its wrapper.
