@@ -14,6 +14,7 @@ import { type FailoverResult, showFailover } from './failover.ts';
 import { connectionString, writeClientFiles } from './files.ts';
 import { loadPgbench } from './load.ts';
 import { lockDemo } from './lock.ts';
+import { onlyOne } from './one-at-a-time.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..', '..');
 const MANIFEST = join(ROOT, 'examples', 'cluster.yaml');
@@ -22,6 +23,8 @@ const READY_MS = 180_000;
 
 /** Runs the demo in a state folder; the cluster goes on running afterwards. */
 export async function runDemo(state: string): Promise<void> {
+  // Two writers on one table, each with its own kill, would measure nothing.
+  await onlyOne(state);
   print(
     paint('bold', 'pgherd: three PostgreSQL instances on three virtual nodes, and the death of a primary'),
   );

@@ -1,5 +1,4 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { LocalError } from '../errors.ts';
@@ -30,7 +29,7 @@ export function checkStateFolder(layout: StateLayout): void {
   if (owner !== me)
     throw new LocalError(
       'NotYours',
-      `the state folder ${layout.dir} belongs to the user with id ${owner}, and you are ${userInfo().username} (${me})`,
+      `the state folder ${layout.dir} belongs to the user with id ${owner}, and you are user ${me}`,
       'run as its owner, or choose another folder with --state DIR or PGHERD_STATE',
     );
 }
