@@ -37,6 +37,8 @@ export class SimInstance {
   terminated: string[] = [];
   alive = false;
   frozen = false;
+  /** Its peers hear it, the API does not. */
+  isolatedFromApi = false;
   exited: number | undefined;
   state!: State;
   situation = '';
@@ -167,7 +169,7 @@ export class SimInstance {
 
   feed(event: Event): void {
     if (!this.alive || this.frozen || this.exited !== undefined) return;
-    const result = step(this.state, event, this.world.clocks());
+    const result = step(this.state, event, this.world.clocks(), this.world.rules);
     this.state = result.state;
     if (result.situation && result.situation !== this.situation) {
       this.situation = result.situation;

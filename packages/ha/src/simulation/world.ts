@@ -1,6 +1,7 @@
 /** A world in which whole clusters of the machine live: its time, its network, its Kubernetes API. All from one seed. */
 import type { Now } from '../clock.ts';
 import type { LeaseReadOutcome, LeaseWriteOutcome } from '../events.ts';
+import { RULES, type Rules } from '../rules.ts';
 import type { LeaseRecord, PodFact, Settings } from '../types.ts';
 import { SimInstance } from './instance.ts';
 
@@ -14,12 +15,15 @@ export interface WorldOptions {
   seed?: number;
   instances?: number;
   settings?: Partial<Settings>;
+  /** For tests that take a rule away and look for the harm. */
+  rules?: Partial<Rules>;
 }
 
 export class World {
   /** Milliseconds. */
   time = 0;
   readonly settings: Settings;
+  readonly rules: Rules;
   readonly instances = new Map<string, SimInstance>();
   apiUp = true;
   lease: { version: number; record: LeaseRecord } | null;
@@ -37,6 +41,7 @@ export class World {
 
   constructor(options: WorldOptions = {}) {
     this.#random = options.seed ?? 1;
+    this.rules = { ...RULES, ...options.rules };
     const count = options.instances ?? 3;
     const names = Array.from({ length: count }, (_, i) => `demo-${i + 1}`);
     this.settings = {
@@ -140,7 +145,7 @@ export class World {
   }
 
   apiReachable(name: string): boolean {
-    return this.apiUp && !this.#cut.has(name);
+    return this.apiUp && !this.#cut.has(name) && !this.get(name).isolatedFromApi;
   }
 
   // --- the API ------------------------------------------------------------------------------------------------
