@@ -189,6 +189,7 @@ export interface Container {
   terminationMessagePolicy?: string;
   tty?: boolean;
   stdin?: boolean;
+  stdinOnce?: boolean;
 }
 
 export interface KeyToPath {

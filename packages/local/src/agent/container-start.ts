@@ -70,6 +70,9 @@ export async function startRequest(
     enter: enterCommand(spec, root),
     env,
     cwd: spec.cwd,
+    stdin: container.stdin,
+    stdinOnce: container.stdinOnce,
+    tty: container.tty,
     ...(root ? { owner: ROOT_UID_BASE + spec.uid } : {}),
     log: join(layout.pod(pod.metadata.uid!).logs, container.name, `${attempt}.log`),
   };

@@ -1,21 +1,26 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import { isTrue } from '../query.ts';
 import { CHANNEL, FrameReader, frame } from '../shim/protocol.ts';
-import type { PodWorker } from './worker.ts';
 
 /** Channels of `v5.channel.k8s.io`; 255 ends the channel named in the next byte. */
 const KUBE = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
+/**
+ * Between the last output, the status and the close: Python's client waits for its descriptor to become readable,
+ * and then reads one message only, even if the same TLS record brought more.
+ */
+const APART_MS = 10;
 const PROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io'];
 
-/** Accepts a WebSocket and runs the command that the query names in a container. */
-export async function serveExec(
+/** Accepts a WebSocket and leads it to the shim's connection that `open` makes: that of a command, or of what runs. */
+export async function serveStreams(
   request: IncomingMessage,
   socket: Duplex,
   head: Buffer,
-  worker: PodWorker,
-  container: string,
   query: URLSearchParams,
+  open: () => Promise<Socket>,
 ): Promise<void> {
   const { WebSocketServer } = await import('ws');
   const server = new WebSocketServer({
@@ -23,7 +28,7 @@ export async function serveExec(
     handleProtocols: (offered) => PROTOCOLS.find((protocol) => offered.has(protocol)) ?? false,
   });
   server.handleUpgrade(request, socket, head, (webSocket) => {
-    bridge(webSocket, worker, container, query).catch((error) => {
+    bridge(webSocket, query, open).catch((error) => {
       finish(webSocket, failure(error instanceof Error ? error.message : String(error)));
     });
   });
@@ -31,20 +36,16 @@ export async function serveExec(
 
 async function bridge(
   webSocket: WebSocket,
-  worker: PodWorker,
-  container: string,
   query: URLSearchParams,
+  open: () => Promise<Socket>,
 ): Promise<void> {
-  const flag = (name: string): boolean => ['true', '1'].includes(query.get(name) ?? '');
+  const flag = (name: string): boolean => isTrue(query.get(name));
   const early: Buffer[] = [];
   let deliver = (message: Buffer): void => {
     early.push(message);
   };
   webSocket.on('message', (message) => deliver(message as Buffer));
-  const socket = await worker.exec(container, query.getAll('command'), {
-    tty: flag('tty'),
-    stdin: flag('stdin'),
-  });
+  const socket = await open();
   deliver = (message) => {
     const channel = message[0];
     if (channel === KUBE.stdin) socket.write(frame(CHANNEL.stdin, message.subarray(1)));
@@ -56,9 +57,14 @@ async function bridge(
   webSocket.once('close', () => socket.destroy());
   webSocket.on('error', () => socket.destroy());
   const frames = new FrameReader();
+  let over = false;
+  const end = (status: object): void => {
+    if (!over) finish(webSocket, status);
+    over = true;
+  };
   socket.on('data', (chunk: Buffer) => {
     for (const { channel, data } of frames.push(chunk)) {
-      if (channel === CHANNEL.result) finish(webSocket, statusOf(data));
+      if (channel === CHANNEL.result) end(statusOf(data));
       else {
         const to = channel === CHANNEL.stderr ? 'stderr' : 'stdout';
         // What was not asked for, clients do not understand.
@@ -75,7 +81,7 @@ async function bridge(
       }, 10);
     }
   });
-  socket.once('close', () => finish(webSocket, failure('the container ended')));
+  socket.once('close', () => end(failure('the container ended')));
 }
 
 function send(webSocket: WebSocket, channel: number, data: Buffer): void {
@@ -83,9 +89,10 @@ function send(webSocket: WebSocket, channel: number, data: Buffer): void {
 }
 
 function finish(webSocket: WebSocket, status: object): void {
-  if (webSocket.readyState !== webSocket.OPEN) return;
-  send(webSocket, KUBE.error, Buffer.from(JSON.stringify(status)));
-  webSocket.close(1000);
+  setTimeout(() => {
+    send(webSocket, KUBE.error, Buffer.from(JSON.stringify(status)));
+    setTimeout(() => webSocket.close(1000), APART_MS);
+  }, APART_MS);
 }
 
 function statusOf(data: Buffer): object {

@@ -1,6 +1,7 @@
 import { createReadStream, existsSync, readdirSync, statSync, watch } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { isTrue } from '../query.ts';
 import { LineReader } from '../shim/protocol.ts';
 
 export interface LogOptions {
@@ -16,7 +17,7 @@ export interface LogOptions {
 export function logOptions(query: URLSearchParams, now: number): LogOptions {
   const number = (name: string): number | undefined =>
     query.has(name) ? Number(query.get(name)) : undefined;
-  const flag = (name: string): boolean => query.get(name) === 'true' || query.get(name) === '1';
+  const flag = (name: string): boolean => isTrue(query.get(name));
   const sinceSeconds = number('sinceSeconds');
   const sinceTime = query.get('sinceTime');
   return {

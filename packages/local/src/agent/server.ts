@@ -1,9 +1,11 @@
 import { existsSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { isTrue } from '../query.ts';
 import type { StateLayout } from '../state.ts';
-import { serveExec } from './exec-bridge.ts';
+import { serveStreams } from './exec-bridge.ts';
 import { serveForward } from './forward/forward.ts';
 import { logFile, logOptions, sendLog } from './logs.ts';
 import { isRunning } from './plan.ts';
@@ -32,13 +34,21 @@ export function serveAgent(
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => {});
     const target = targetOf(request, find);
-    if (target?.verb === 'exec')
-      void serveExec(request, socket, head, target.worker, target.container, target.query);
+    const open = target && connection(target);
+    if (target && open) void serveStreams(request, socket, head, target.query, open);
     else if (target?.verb === 'portforward')
       void serveForward(request, socket, head, target.worker, target.query);
     else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
   });
   server.listen(path);
+}
+
+/** How the streams of an exec or an attach are opened; undefined for other verbs. */
+function connection({ verb, worker, container, query }: Target): (() => Promise<Socket>) | undefined {
+  if (verb === 'attach') return () => worker.attach(container);
+  if (verb !== 'exec') return undefined;
+  const options = { tty: isTrue(query.get('tty')), stdin: isTrue(query.get('stdin')) };
+  return () => worker.exec(container, query.getAll('command'), options);
 }
 
 function targetOf(

@@ -134,9 +134,15 @@ export class PodWorker {
   }
 
   /** Opens an exec connection (see shim/protocol CHANNEL). @throws LocalError BadRequest */
-  exec(container: string, command: string[], options: { tty?: boolean; stdin?: boolean } = {}) {
+  async exec(container: string, command: string[], options: { tty?: boolean; stdin?: boolean } = {}) {
     if (!this.shim) throw new LocalError('BadRequest', `pod ${this.name} has no sandbox`);
     return openExec(this.paths.socket, { op: 'exec', container, command, ...options });
+  }
+
+  /** Opens a connection to the streams of a container (see shim/protocol CHANNEL). @throws LocalError BadRequest */
+  async attach(container: string) {
+    if (!this.shim) throw new LocalError('BadRequest', `pod ${this.name} has no sandbox`);
+    return openExec(this.paths.socket, { op: 'attach', container });
   }
 
   /** Opens a connection to a port as seen from inside the pod. @throws LocalError BadRequest, SandboxFailed */

@@ -1,5 +1,6 @@
 /** What each verb does to a resource. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isTrue } from '../query.ts';
 import { formOf } from './accept.ts';
 import { renderList, renderObject, sendJson, sendText } from './answer.ts';
 import { apply } from './apply.ts';
@@ -7,7 +8,7 @@ import { decodeBody, mediaType, readBody } from './body.ts';
 import type { WriteContext } from './context.ts';
 import { listObjects } from './list.ts';
 import { jsonPatch, mergePatch } from './patch.ts';
-import { isTrue, isWatch, type RequestInfo, type Target } from './request.ts';
+import { isWatch, type RequestInfo, type Target } from './request.ts';
 import { answerReview } from './reviews.ts';
 import { scaleOf, withScale } from './scale.ts';
 import { parseSelector } from './selectors.ts';
@@ -259,7 +260,7 @@ export function deleteOptions(body: unknown, query: URLSearchParams): DeleteOpti
   const policy =
     query.get('propagationPolicy') ??
     options.propagationPolicy ??
-    (orphan === true || orphan === 'true' ? 'Orphan' : undefined);
+    (orphan === true || (typeof orphan === 'string' && isTrue(orphan)) ? 'Orphan' : undefined);
   const preconditions = objectAt(options, 'preconditions');
   return {
     gracePeriodSeconds: grace === undefined || grace === null ? undefined : Number(grace),

@@ -1,4 +1,5 @@
 /** What a URL asks for. */
+import { isTrue } from '../query.ts';
 import type { User } from './types.ts';
 
 /** A parsed request to a resource, or to a plain path. */
@@ -85,11 +86,6 @@ function verbOf(method: string, query: URLSearchParams, target: Target | undefin
 /** Whether a query asks for a watch. */
 export function isWatch(query: URLSearchParams): boolean {
   return isTrue(query.get('watch'));
-}
-
-/** A boolean query parameter as Kubernetes reads it. */
-export function isTrue(value: string | null): boolean {
-  return value === 'true' || value === '1' || value === '';
 }
 
 /** What an authorizer needs to know. */

@@ -9,6 +9,7 @@ import { markedEnv } from '../net/processes.ts';
 import { podLinkInside, podLinkOutside } from '../net/topology.ts';
 import type { StateLayout } from '../state.ts';
 import {
+  type AttachRequest,
   type ConnectRequest,
   type ContainerRecord,
   type ExecRequest,
@@ -176,8 +177,8 @@ export async function connectShim(
   return new ShimClient(socket, onEvent, onClose);
 }
 
-/** Opens a connection that runs one command in a container (see CHANNEL). */
-export async function openExec(path: string, request: ExecRequest): Promise<Socket> {
+/** Opens a connection that runs one command in a container, or joins what runs there (see CHANNEL). */
+export async function openExec(path: string, request: ExecRequest | AttachRequest): Promise<Socket> {
   const socket = await open(path);
   socket.write(`${JSON.stringify(request)}\n`);
   return socket;

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chownSync, closeSync, constants, openSync, readlinkSync, unlinkSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { constants as os } from 'node:os';
@@ -7,18 +8,29 @@ import type { Readable, Writable } from 'node:stream';
 import { POD_MARK, processRef, SYSTEM_PATH, signal, signalTree } from '../net/processes.ts';
 import { LogWriter } from './log-writer.ts';
 import type { ContainerRecord, StartRequest } from './protocol.ts';
+import { inTerminal } from './terminal.ts';
 
 /** Descriptors of the sandbox: its options come in, the number of its first process goes out. */
 const ARGS_FD = 3;
 const INFO_FD = 4;
 /** How long the building of a sandbox may take before somebody who wants to enter it is let try. */
 const ENTER_MS = 5000;
+const BEGINNING_MS = 10_000;
+const BEGINNING_BYTES = 64 * 1024;
 
 /** One run of a container. */
 export class RunningContainer {
   readonly record: ContainerRecord;
   readonly request: StartRequest;
-  private readonly child: ChildProcess;
+  readonly child: ChildProcess;
+  readonly stdin: Writable | null;
+  /** What it says, by the channels of CHANNEL. */
+  readonly streams: { 1: Readable; 2: Readable };
+  /** What it said in its first seconds, for those who attach to what they have just started. */
+  beginning: { channel: 1 | 2; data: Buffer }[] = [];
+  /** Resolves when it has ended and all that it said has been read. */
+  readonly ended: Promise<void>;
+  private readonly exited = Promise.withResolvers<void>();
   private wanted: NodeJS.Signals | undefined;
 
   /** Starts it. `onChange` is told when its first process is known, and when it has ended. */
@@ -27,16 +39,21 @@ export class RunningContainer {
     const { id, name, attempt, log } = request;
     this.record = { id, name, attempt, log, startedAt: new Date().toISOString() };
     const [program, ...args] = request.command;
-    const own = ['--args', String(ARGS_FD), '--info-fd', String(INFO_FD), '--', ...request.argv];
+    const argv = request.tty ? inTerminal(request.argv) : request.argv;
+    const own = ['--args', String(ARGS_FD), '--info-fd', String(INFO_FD), '--', ...argv];
     const out = openOutput(`${log}.out`, request.owner);
     const err = openOutput(`${log}.err`, request.owner);
     this.child = spawn(program!, [...args, ...own], {
-      stdio: ['ignore', out.write, err.write, 'pipe', 'pipe'],
+      stdio: [request.stdin ? 'pipe' : 'ignore', out.write, err.write, 'pipe', 'pipe'],
       env: { PATH: SYSTEM_PATH, [POD_MARK]: request.env[POD_MARK] ?? '' },
       cwd: '/',
     });
     closeSync(out.write);
     closeSync(err.write);
+    this.stdin = this.child.stdin;
+    this.stdin?.on('error', () => {});
+    this.streams = { 1: out.read, 2: err.read };
+    this.keepBeginning();
     const writer = new LogWriter(log);
     writer.attach(out.read, 'stdout');
     writer.attach(err.read, 'stderr');
@@ -54,13 +71,9 @@ export class RunningContainer {
     });
     // Every process of the container is gone by now: its PID space ends before its first process is reaped.
     this.child.once('exit', (code, by) => this.finish(code ?? 128 + signalNumber(by), onChange));
-    let open = 2;
-    for (const stream of [out.read, err.read]) {
-      stream.once('close', () => {
-        open--;
-        if (open === 0) writer.end();
-      });
-    }
+    const closed = Promise.all([out.read, err.read].map((stream) => once(stream, 'close')));
+    closed.then(() => writer.end()).catch(() => {});
+    this.ended = Promise.all([closed, this.exited.promise]).then(() => {});
   }
 
   get running(): boolean {
@@ -87,10 +100,28 @@ export class RunningContainer {
     return true;
   }
 
+  private keepBeginning(): void {
+    let size = 0;
+    const keep = ([1, 2] as const).map((channel) => {
+      const take = (data: Buffer): void => {
+        size += data.length;
+        if (size <= BEGINNING_BYTES) this.beginning.push({ channel, data });
+      };
+      this.streams[channel].on('data', take);
+      return () => this.streams[channel].off('data', take);
+    });
+    const timer = setTimeout(() => {
+      for (const end of keep) end();
+      this.beginning = [];
+    }, BEGINNING_MS);
+    timer.unref();
+  }
+
   private finish(exitCode: number, onChange: (record: ContainerRecord) => void): void {
     if (!this.running) return;
     this.record.finishedAt = new Date().toISOString();
     this.record.exitCode = exitCode;
+    this.exited.resolve();
     onChange(this.record);
   }
 }

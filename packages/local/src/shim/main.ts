@@ -9,9 +9,11 @@ import { dirname } from 'node:path';
 import { join } from '../net/pipe.ts';
 import { processRef } from '../net/processes.ts';
 import { writeJson } from '../state.ts';
+import { attach } from './attach.ts';
 import { RunningContainer } from './container.ts';
 import { exec } from './exec.ts';
 import {
+  type AttachRequest,
   type ConnectRequest,
   type ContainerRecord,
   type ExecRequest,
@@ -57,10 +59,19 @@ function serve(socket: Socket): void {
   socket.once('end', endToo);
   const take = (chunk: Buffer): void => {
     for (const line of lines.push(chunk)) {
-      const request = JSON.parse(line) as (ShimRequest & { no: number }) | ExecRequest | ConnectRequest;
+      const request = JSON.parse(line) as
+        | (ShimRequest & { no: number })
+        | ExecRequest
+        | AttachRequest
+        | ConnectRequest;
       if (request.op === 'exec') {
         socket.off('data', take);
         void exec(socket, request, running.get(request.container), lines.rest);
+        return;
+      }
+      if (request.op === 'attach') {
+        socket.off('data', take);
+        void attach(socket, request, running.get(request.container), lines.rest);
         return;
       }
       if (request.op === 'connect') {

@@ -52,6 +52,11 @@ export interface StartRequest {
   env: Record<string, string>;
   cwd: string;
   log: string;
+  /** Its standard input stays open, for those who attach. */
+  stdin?: boolean;
+  /** It ends with the first who attached. */
+  stdinOnce?: boolean;
+  tty?: boolean;
   /** The machine's id of the container's user, when it is another than the shim's. */
   owner?: number;
 }
@@ -70,6 +75,12 @@ export interface ExecRequest {
   command: string[];
   tty?: boolean;
   stdin?: boolean;
+}
+
+/** Joins the streams of what runs already; the connection is as that of an exec. */
+export interface AttachRequest {
+  op: 'attach';
+  container: string;
 }
 
 /** Opens a connection to a port inside the pod; after the answer's line the connection carries its bytes. */

@@ -130,6 +130,7 @@ function overChannels(webSocket: WebSocket, worker: PodWorker, ports: number[]):
     });
     socket.once('end', () => webSocket.close(1000));
     socket.once('close', () => webSocket.close(1000));
+    socket.resume();
     return socket;
   });
   for (const [index, opening] of inside.entries())

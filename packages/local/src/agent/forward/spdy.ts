@@ -88,12 +88,7 @@ export class SpdySession {
   push(chunk: Buffer): void {
     this.buffer = this.buffer.length === 0 ? chunk : Buffer.concat([this.buffer, chunk]);
     if (this.working || this.closed) return;
-    this.working = true;
-    this.work()
-      .catch(() => this.close())
-      .finally(() => {
-        this.working = false;
-      });
+    this.work().catch(() => this.close());
   }
 
   /** The connection has ended, or is to end. */
@@ -123,17 +118,22 @@ export class SpdySession {
   }
 
   private async work(): Promise<void> {
-    while (!this.closed && this.buffer.length >= 8) {
-      const second = this.buffer.readUInt32BE(4);
-      const length = second & 0xffffff;
-      if (length > MAX_FRAME) throw new Error('a frame is too long');
-      if (this.buffer.length < 8 + length) return;
-      const first = this.buffer.readUInt32BE(0);
-      const body = this.buffer.subarray(8, 8 + length);
-      this.buffer = this.buffer.subarray(8 + length);
-      const flags = second >>> 24;
-      if (first >>> 31) await this.control(first & 0xffff, flags, body);
-      else this.data(first, flags, body);
+    this.working = true;
+    try {
+      while (!this.closed && this.buffer.length >= 8) {
+        const first = this.buffer.readUInt32BE(0);
+        const second = this.buffer.readUInt32BE(4);
+        const end = 8 + (second & 0xffffff);
+        if (end > MAX_FRAME) throw new Error('a frame is too long');
+        if (this.buffer.length < end) return;
+        const body = this.buffer.subarray(8, end);
+        this.buffer = this.buffer.subarray(end);
+        if (first >>> 31) await this.control(first & 0xffff, second >>> 24, body);
+        else this.data(first, second >>> 24, body);
+      }
+    } finally {
+      // In the same step as the last look at the buffer: what is pushed next must find nobody at work.
+      this.working = false;
     }
   }
 
