@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { names } from '@pgherd/api';
+import { portForward } from '@pgherd/kube/streams';
 import pg from 'pg';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
@@ -111,6 +113,7 @@ export const kubectlVerbs: Scenario = {
       await workloads(kubectl);
       await cluster;
       await forward(stage, kubectl);
+      await forwardByChannels(stage);
       await deletes(kubectl);
     } finally {
       rmSync(folder, { recursive: true, force: true });
@@ -159,6 +162,10 @@ async function streams(kubectl: Kubectl, folder: string): Promise<void> {
     says: /out\n(.*\n)*err/,
   });
   assert.equal(await kubectl.run('exec -i box -- cat', [], { input: 'through' }), 'through');
+  await kubectl.run('run ask -i --rm --restart=Never', [`--image=${IMAGE}`, '--', 'cat'], {
+    input: 'typed',
+    says: /typed/,
+  });
   const words = join(folder, 'words');
   writeFileSync(words, 'copied\n');
   await kubectl.run('cp', [words, 'box:/data/words']);
@@ -228,6 +235,7 @@ async function forward(stage: Stage, kubectl: Kubectl): Promise<void> {
       const ssl = { rejectUnauthorized: false };
       const client = new pg.Client({ host: '127.0.0.1', port, user: 'app', database: 'app', password, ssl });
       await client.connect();
+      client.on('error', () => {});
       const { rows } = await client.query("SELECT repeat('x', 3000000) AS large");
       assert.equal(rows[0].large.length, 3_000_000, `through ${target}`);
       await client.end();
@@ -235,6 +243,16 @@ async function forward(stage: Stage, kubectl: Kubectl): Promise<void> {
       child.kill();
     }
   }
+}
+
+/** The older form of port-forward, which client libraries use: asks PostgreSQL whether it speaks TLS. */
+async function forwardByChannels(stage: Stage): Promise<void> {
+  const pod = { namespace: stage.namespace, name: `${stage.cluster}-1` };
+  const connection = await portForward(stage.client, pod, 5432);
+  connection.write(Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]));
+  const [answer] = (await once(connection, 'data', { signal: AbortSignal.timeout(10_000) })) as [Buffer];
+  connection.destroy();
+  assert.equal(answer.toString(), 'S');
 }
 
 async function deletes(kubectl: Kubectl): Promise<void> {
