@@ -19,6 +19,8 @@ import type { Rejoin, Rung } from './state.ts';
 
 /** How long a standby may run without streaming from a proven leader before the next rung. */
 const FOLLOW_MS = 10_000;
+/** The same when it is known that the histories have parted; a receiver that is only restarting streams by then. */
+const PARTED_MS = 2_000;
 const MAX_REWINDS = 2;
 const MANY_COPIES = 3;
 const ASK_AGAIN_MS = 150;
@@ -108,6 +110,7 @@ function copy(c: Context, rejoin: Rejoin): void {
     return;
   }
   const nothingToLose = s.view!.data === 'empty';
+  rejoin.since ??= now;
   const rule = nothingToLose ? rules.isProvenLeader : rules.mayOverwrite;
   const verdict = rule.call(rules, record, s, settingsOf(s), now);
   if (!verdict.ok) {
@@ -166,12 +169,11 @@ export function rejoinRunning(c: Context): void {
   const proven = rules.isProvenLeader(recordOf(s)!, s, settingsOf(s), now);
   askLeader(c, `WAL from ${leader.name}`);
   if (!proven.ok) return;
-  if (rules.hasParted(recordOf(s)!, s)) {
-    climb(c, `its history goes beyond the point where ${leader.name} left it`);
-    return;
-  }
-  if (within(c, rejoin.stuckSince, FOLLOW_MS)) return;
-  climb(c, `it did not stream from ${leader.name} within ${FOLLOW_MS / 1000} s`);
+  const parted = rules.hasParted(recordOf(s)!, s);
+  const patience = parted ? PARTED_MS : FOLLOW_MS;
+  if (within(c, rejoin.stuckSince, patience)) return;
+  const why = parted ? `its history goes beyond the point where ${leader.name}'s began` : 'it did not stream';
+  climb(c, `${why}, for ${patience / 1000} s`);
 }
 
 /** Takes the next rung. A running standby is stopped for it. */
@@ -181,7 +183,7 @@ function climb(c: Context, why: string): void {
   const next: Rung = rejoin.rung === 'follow' && rejoin.rewinds < MAX_REWINDS ? 'rewind' : 'copy';
   if (rejoin.rung === next) return;
   note(c, 'Warning', 'Rejoining', `${s.self.name} cannot follow by itself (${why}): next try is a ${next}`);
-  s.rejoin = { ...rejoin, rung: next };
+  s.rejoin = { ...rejoin, rung: next, since: rejoin.since ?? c.now };
   delete s.rejoin.stuckSince;
   delete s.retries.startStandby;
   if (s.view!.process !== 'stopped')

@@ -452,13 +452,16 @@ describe('5, 6: members and commit rules', () => {
   const parted: [string, Partial<LeaseRecord>, Partial<View>, boolean][] = [
     ['beyond the fork', before, { receivedLsn: '0/1008' }, true],
     ['up to the fork', before, {}, false],
+    ['beyond it, but proven before', before, { receivedLsn: '0/1008', incarnation: 'proven' }, false],
     ["on the leader's timeline", { ...before, timeline: 1 }, { timeline: 2, receivedLsn: '0/2000' }, false],
     ['the leader has not said yet where it began', { ...before, settled: { epoch: 2 } }, {}, false],
     ['it does not know how far it is', before, { receivedLsn: undefined, replayedAll: false }, false],
   ];
   for (const [name, changed, view, expected] of parted)
     test(`hasParted: ${name}: ${expected}`, () => {
-      assert.equal(RULES.hasParted(record(changed), state(2, { view: standbyView(2, view) })), expected);
+      const proven = view.incarnation === 'proven' ? { proven: 3 } : {};
+      const own = state(2, { view: standbyView(2, view), ...proven });
+      assert.equal(RULES.hasParted(record(changed), own), expected);
     });
 
   const without3 = settings({ instanceNames: ['demo-1', 'demo-2'] });
@@ -548,12 +551,26 @@ describe('8: what destroys data', () => {
   });
 
   test('mayOverwrite: one at a time', () => {
-    const overwrite = (...peers: PeerReport[]) =>
-      RULES.mayOverwrite(record(), state(2, { peers: answers(0, ...peers) }), settings(), at(100)).ok;
+    const overwrite = (...peers: PeerReport[]) => overwriteBy(2, 100, ...peers);
+    const overwriteBy = (n: number, now: number, ...peers: PeerReport[]) => {
+      const rejoin = {
+        epoch: 3,
+        rung: 'rewind' as const,
+        since: at(now > 3_000 ? 0 : now),
+        rewinds: 0,
+        copies: 0,
+      };
+      const own = state(n, { peers: answers(now - 10, ...peers), rejoin });
+      return RULES.mayOverwrite(record(), own, settings(), at(now)).ok;
+    };
     assert.equal(overwrite(leaderReport(1), report(3)), true);
     assert.equal(overwrite(leaderReport(1), report(3, { state: 'copying' })), false);
     assert.equal(overwrite(leaderReport(1), report(3, { state: 'rewinding' })), false);
     assert.equal(overwrite(report(3)), false);
+    const idle = { streaming: false };
+    assert.equal(overwrite(leaderReport(1), report(3, idle)), true, 'we go first');
+    assert.equal(overwriteBy(3, 100, leaderReport(1), report(2, idle)), false, 'it goes first');
+    assert.equal(overwriteBy(3, 30_000, leaderReport(1), report(2, idle)), true, 'but not for ever');
   });
 
   test('isForeign: data of another database, as long as one is known', () => {

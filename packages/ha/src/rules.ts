@@ -6,7 +6,7 @@
  * and show the harm.
  */
 import { elapsed, elapsedForHolder, elapsedForTaker, type Now } from './clock.ts';
-import { fulfilledAt, quorumOf, sameRule } from './commit-rule.ts';
+import { compareNames, fulfilledAt, quorumOf, sameRule } from './commit-rule.ts';
 import { comparePositions, type Position, parseLsn } from './lsn.ts';
 import { answersSince, couldLead, isRecorded, ownPosition, peerPosition } from './positions.ts';
 import type { KnownLease, State } from './state.ts';
@@ -28,6 +28,9 @@ export const TIE_MS = 1_000;
 export const UNKNOWN_MS = 5_000;
 /** Age up to which a leader's answer proves that it leads now. */
 export const PROOF_MS = 3_000;
+
+/** How long data are kept to let another instance be made anew first. */
+export const FIRST_MS = 30_000;
 
 /** Why the Lease is open to us. */
 export type Opening = 'mine' | 'handover' | 'released' | 'dead' | 'silent';
@@ -164,7 +167,7 @@ export const RULES = {
       }
       const order = comparePositions(theirs, mine);
       if (order > 0) return no(`${report.name} is ahead`);
-      if (order === 0 && report.name < s.self.name && elapsed(since, now) < TIE_MS)
+      if (order === 0 && compareNames(report.name, s.self.name) < 0 && elapsed(since, now) < TIE_MS)
         return no(`${report.name} is as far and goes first`);
     }
     return yes;
@@ -281,14 +284,16 @@ export const RULES = {
   },
 
   /**
-   * 8. Certainly not a part of the leader's history: on the timeline that the leader's began from, but beyond the
-   * point where it began. Waiting would not help: only a rewind or a copy does.
+   * 8. By all that can be seen not a part of the leader's history: on the timeline that the leader's began from, but beyond the
+   * point where it began. Only a rewind or a copy helps.
    */
   hasParted(record: LeaseRecord, s: State): boolean {
     const { settled } = record;
     const mine = ownPosition(s.view);
     const start = parseLsn(settled?.start);
-    if (!record.holder || settled?.epoch !== record.epoch || !mine || start === undefined) return false;
+    // The timeline that is seen lags behind while nothing is received: what was proven once stays so.
+    if (!record.holder || s.proven === record.epoch || settled?.epoch !== record.epoch) return false;
+    if (!mine || start === undefined) return false;
     return mine.timeline === settled.parent && mine.lsn > start;
   },
 
@@ -339,15 +344,22 @@ export const RULES = {
     return yes;
   },
 
-  /** 8. Data that are there are given up only for a proven leader's, and by one instance at a time. */
+  /**
+   * 8. Data that are there are given up only for a proven leader's, and by one instance at a time: nobody goes ahead
+   * while another is being made anew, nor, for a bounded time, before one of a better name that does not stream
+   * either. Else one fault, or one mistake of ours, would leave the leader's copy as the last.
+   */
   mayOverwrite(record: LeaseRecord, s: State, settings: Settings, now: Now): Verdict {
     const proven = this.isProvenLeader(record, s, settings, now);
     if (!proven.ok) return proven;
-    const other = Object.values(s.peers).find(
-      (peer) =>
-        elapsed(peer.askedAt, now) <= PROOF_MS && ['copying', 'rewinding'].includes(peer.report?.state ?? ''),
-    );
-    return other ? no(`${other.report!.name} is being made anew`) : yes;
+    const patient = s.rejoin?.since === undefined || elapsed(s.rejoin.since, now) < FIRST_MS;
+    for (const { report, askedAt } of Object.values(s.peers)) {
+      if (!report || report.leader || elapsed(askedAt, now) > PROOF_MS) continue;
+      if (['copying', 'rewinding'].includes(report.state)) return no(`${report.name} is being made anew`);
+      const goesFirst = compareNames(report.name, s.self.name) < 0 && !report.streaming;
+      if (goesFirst && patient) return no(`${report.name} does not stream either, and goes first`);
+    }
+    return yes;
   },
 
   /** 8. Data of another database are never overwritten. */

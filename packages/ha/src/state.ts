@@ -42,6 +42,8 @@ export type Rung = 'follow' | 'rewind' | 'copy';
 export interface Rejoin {
   epoch: number;
   rung: Rung;
+  /** Since when more than to follow is needed. */
+  since?: Now;
   rewinds: number;
   copies: number;
   /** Since when the standby runs without streaming, while its leader is known. */
