@@ -89,7 +89,7 @@ function restingState(
   }
   // A run that has just ended, in the moment before the next: shown as what it is.
   if (run && facts.sandbox.state === 'alive') return { terminated: terminated(run) };
-  const waitsForInit = !init && (facts.pod.spec.initContainers?.length ?? 0) > 0;
+  const waitsForInit = (facts.pod.spec.initContainers?.length ?? 0) > 0;
   return { waiting: { reason: waitsForInit ? 'PodInitializing' : 'ContainerCreating' } };
 }
 

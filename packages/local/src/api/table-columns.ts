@@ -107,7 +107,7 @@ function initStatus(pod: KubeObject): string | undefined {
 function podRestarts(pod: KubeObject, nowMs: number): string {
   let restarts = 0;
   let last = 0;
-  for (const status of objectsAt(pod, 'status', 'containerStatuses')) {
+  for (const status of lastingStatuses(pod)) {
     restarts += Number(status.restartCount ?? 0);
     const finished = Date.parse(String(objectAt(status, 'lastState', 'terminated').finishedAt ?? ''));
     if (finished > last) last = finished;
@@ -115,11 +115,25 @@ function podRestarts(pod: KubeObject, nowMs: number): string {
   return restarts > 0 && last > 0 ? `${restarts} (${humanDuration(nowMs - last)} ago)` : String(restarts);
 }
 
+/** Names of the init containers that stay. */
+function sidecars(pod: KubeObject): unknown[] {
+  return objectsAt(pod, 'spec', 'initContainers')
+    .filter(({ restartPolicy }) => restartPolicy === 'Always')
+    .map(({ name }) => name);
+}
+
+/** The statuses of what runs as long as the pod does. */
+function lastingStatuses(pod: KubeObject): Obj[] {
+  const stay = sidecars(pod);
+  return [
+    ...objectsAt(pod, 'status', 'initContainerStatuses').filter(({ name }) => stay.includes(name)),
+    ...objectsAt(pod, 'status', 'containerStatuses'),
+  ];
+}
+
 function podReady(pod: KubeObject): string {
-  const ready = objectsAt(pod, 'status', 'containerStatuses').filter(
-    (status) => status.ready === true,
-  ).length;
-  return `${ready}/${objectsAt(pod, 'spec', 'containers').length}`;
+  const ready = lastingStatuses(pod).filter((status) => status.ready === true).length;
+  return `${ready}/${objectsAt(pod, 'spec', 'containers').length + sidecars(pod).length}`;
 }
 
 function gates(pod: KubeObject): string {

@@ -5,6 +5,7 @@ import { startCronJobs } from './cronjobs.ts';
 import { startDeployments } from './deployments.ts';
 import { Discovery } from './discovery.ts';
 import { startDisruption } from './disruption.ts';
+import { startEndpoints } from './endpoints.ts';
 import { startEndpointSlices } from './endpointslices.ts';
 import { startGarbageCollection } from './garbage.ts';
 import { startJobs } from './jobs.ts';
@@ -27,6 +28,7 @@ export interface ControllersOptions {
 
 const CONTROLLERS = [
   startEndpointSlices,
+  startEndpoints,
   startServiceAccounts,
   startScheduler,
   startVolumes,
