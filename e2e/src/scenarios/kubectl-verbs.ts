@@ -218,6 +218,7 @@ async function forward(stage: Stage, kubectl: Kubectl): Promise<void> {
     data: Record<string, string>;
   };
   const password = Buffer.from(secret.data.password ?? '', 'base64').toString();
+  await kubectl.run(`get endpoints ${rw}`, [], { says: /:5432/ });
   for (const target of [`service/${rw}`, `pod/${stage.cluster}-1`]) {
     const child = spawn('kubectl', ['-n', stage.namespace, 'port-forward', target, ':5432'], {
       env: { ...process.env, KUBECONFIG: stage.world.kubeconfig },
