@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { isTrue } from '../query.ts';
 import { CHANNEL, FrameReader, frame } from '../shim/protocol.ts';
+import { serveSpdyStreams } from './forward/spdy-exec.ts';
 
 /** Channels of `v5.channel.k8s.io`; 255 ends the channel named in the next byte. */
 const KUBE = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
@@ -14,7 +15,7 @@ const KUBE = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 }
 const APART_MS = 10;
 const PROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io'];
 
-/** Accepts a WebSocket and leads it to the shim's connection that `open` makes: that of a command, or of what runs. */
+/** Accepts a WebSocket, or SPDY, and leads it to the shim's connection that `open` makes: that of a command, or of what runs. */
 export async function serveStreams(
   request: IncomingMessage,
   socket: Duplex,
@@ -22,6 +23,8 @@ export async function serveStreams(
   query: URLSearchParams,
   open: () => Promise<Socket>,
 ): Promise<void> {
+  if (/^spdy\/3\.1$/i.test(request.headers.upgrade ?? ''))
+    return serveSpdyStreams(request, socket, head, query, open, statusOf);
   const { WebSocketServer } = await import('ws');
   const server = new WebSocketServer({
     noServer: true,
@@ -64,7 +67,7 @@ async function bridge(
   };
   socket.on('data', (chunk: Buffer) => {
     for (const { channel, data } of frames.push(chunk)) {
-      if (channel === CHANNEL.result) end(statusOf(data));
+      if (channel === CHANNEL.result) end(statusOf(JSON.parse(data.toString())));
       else {
         const to = channel === CHANNEL.stderr ? 'stderr' : 'stdout';
         // What was not asked for, clients do not understand.
@@ -95,8 +98,7 @@ function finish(webSocket: WebSocket, status: object): void {
   }, APART_MS);
 }
 
-function statusOf(data: Buffer): object {
-  const { exitCode, error } = JSON.parse(data.toString()) as { exitCode?: number; error?: string };
+function statusOf({ exitCode, error }: { exitCode?: number; error?: string }): object {
   if (error !== undefined) return failure(error);
   if (exitCode === 0) return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success' };
   return {

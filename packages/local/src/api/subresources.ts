@@ -50,7 +50,7 @@ export function serveSubresource(call: Call): Promise<void> {
     case 'pods/attach':
     case 'pods/portforward':
       throw badRequest(
-        `Upgrade request required: ${target.subresource} is served over WebSocket (kubectl 1.30 and later)`,
+        `Upgrade request required: ${target.subresource} is served over WebSocket or SPDY`,
       );
     default:
       return noSubresource(call);
