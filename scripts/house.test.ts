@@ -56,6 +56,8 @@ test('no file names a path of one machine', () => {
     (file) =>
       !file.endsWith('package-lock.json') &&
       file !== 'scripts/house.test.ts' &&
+      // In an image, root's home is the image's.
+      !file.startsWith('deploy/images/') &&
       /(^|[\s'"`(=])\/(work|farm|root)\//m.test(readFileSync(join(ROOT, file), 'utf8')),
   );
   assert.deepEqual(wrong, []);

@@ -88,11 +88,16 @@ export class Stage {
   }
 
   async scale(instances: number): Promise<void> {
-    await this.client.patch(
-      ClusterKind,
-      { namespace: this.namespace, name: this.cluster },
-      { type: 'merge', body: { spec: { instances } } },
-    );
+    await this.changeSpec({ instances });
+  }
+
+  async setParameters(parameters: Record<string, string>): Promise<void> {
+    await this.changeSpec({ postgresql: { parameters } });
+  }
+
+  private async changeSpec(spec: Record<string, unknown>): Promise<void> {
+    const ref = { namespace: this.namespace, name: this.cluster };
+    await this.client.patch(ClusterKind, ref, { type: 'merge', body: { spec } });
   }
 
   async getCluster(): Promise<ClusterObject> {

@@ -12,6 +12,7 @@ import { podDeleted, replicaDeleted } from './pod-deleted.ts';
 import { podKilled } from './pod-killed.ts';
 import { postmasterKilled, postmasterKilledPipelining } from './postmaster-killed.ts';
 import { scaled } from './scaled.ts';
+import { settingsChanged } from './settings-changed.ts';
 
 /** All scenarios, in the order in which they run. */
 export const scenarios: Scenario[] = [
@@ -28,6 +29,7 @@ export const scenarios: Scenario[] = [
   dataEmptied,
   operatorDown,
   scaled,
+  settingsChanged,
   apiKilled,
   everythingKilled,
 ];

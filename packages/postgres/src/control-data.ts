@@ -17,7 +17,24 @@ export interface ControlData {
   checksums: boolean;
   walSegmentBytes: number;
   catalogVersion: number;
+  /** Settings of the primary that a standby must not be below, or it refuses to run: max_connections and its kin. */
+  standbyMinimums: Record<string, number>;
 }
+
+/** Settings that a hot standby needs at least as high as its primary has them, as pg_controldata calls them. */
+const STANDBY_MINIMUMS = [
+  'max_connections',
+  'max_worker_processes',
+  'max_wal_senders',
+  'max_prepared_xacts',
+  'max_locks_per_xact',
+] as const;
+
+/** pg_controldata abbreviates these. */
+const SETTING_NAMES: Record<string, string> = {
+  max_prepared_xacts: 'max_prepared_transactions',
+  max_locks_per_xact: 'max_locks_per_transaction',
+};
 
 /** True when the state says that the server was stopped in order. */
 export function isCleanShutdown(state: string): boolean {
@@ -48,6 +65,12 @@ export function parseControlData(text: string): ControlData {
     checksums: field('Data page checksum version') !== '0',
     walSegmentBytes: Number(field('Bytes per WAL segment')),
     catalogVersion: Number(field('Catalog version number')),
+    standbyMinimums: Object.fromEntries(
+      STANDBY_MINIMUMS.flatMap((name) => {
+        const value = Number(fields.get(`${name} setting`));
+        return Number.isNaN(value) ? [] : [[SETTING_NAMES[name] ?? name, value]];
+      }),
+    ),
   };
 }
 

@@ -13,7 +13,6 @@ import { waitUntilReady } from '../ready.ts';
 import { type FailoverResult, showFailover } from './failover.ts';
 import { connectionString, writeClientFiles } from './files.ts';
 import { loadPgbench } from './load.ts';
-import { lockDemo } from './lock.ts';
 import { onlyOne } from './one-at-a-time.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..', '..');
@@ -36,12 +35,7 @@ export async function runDemo(state: string): Promise<void> {
       said: `Local mode ${found}: ${world.info.nodes.length} nodes, API at ${world.info.server}`,
     };
   });
-  const lock = lockDemo(state);
-  try {
-    await showAll(state, client, info);
-  } finally {
-    lock.release();
-  }
+  await showAll(state, client, info);
 }
 
 async function showAll(state: string, client: Client, info: LocalInfo): Promise<void> {

@@ -5,6 +5,7 @@ import {
   type Postgres,
   type RoleSettings,
   type Session,
+  type Settings,
   writeDurable,
 } from '@pgherd/postgres';
 import { InstanceError } from '../errors.ts';
@@ -48,12 +49,25 @@ export class Config {
       throw new InstanceError('NoSettings', 'writing the settings: applySettings has not been called yet');
     const user = systemUser();
     const { pgdata } = this.#context.layout;
+    const wanted = parameters(eff, this.#context);
     const changes = [
-      await this.#pg.writeSettings(parameters(eff, this.#context)),
+      await this.#pg.writeSettings(this.role.standby ? await this.#aboveMinimums(wanted) : wanted),
       await writeDurable(configPath(pgdata, 'hba'), renderHba(eff, user)),
       await writeDurable(configPath(pgdata, 'ident'), renderIdent(eff, user)),
     ];
     return changes.includes(true);
+  }
+
+  /** A standby below its primary in one of these refuses to run: there a lower wish waits. */
+  async #aboveMinimums(wanted: Settings): Promise<Settings> {
+    const minimums = await this.#pg.controlData().then(
+      (control) => control.standbyMinimums,
+      () => ({}),
+    );
+    const raised = Object.entries(minimums).filter(
+      ([name, minimum]) => wanted[name] !== undefined && Number(wanted[name]) < minimum,
+    );
+    return { ...wanted, ...Object.fromEntries(raised.map(([name, minimum]) => [name, String(minimum)])) };
   }
 
   /** Until the next write, lets in nobody but ourselves. */

@@ -256,6 +256,25 @@ test('a setting that PostgreSQL refuses is named and taken back', async () => {
   assert.equal(one.view().pendingRestart, true);
 });
 
+test('what a standby must not be below is raised there, and a lower wish asks for no restart', async () => {
+  assert.deepEqual(
+    await one.applySettings(testSpec({ parameters: { shared_buffers: '16MB', max_connections: '20' } })),
+    {
+      pendingRestart: false,
+    },
+  );
+  await two.stop(STOP);
+  await two.applySettings(testSpec({ parameters: { shared_buffers: '16MB', max_connections: '20' } }));
+  await two.startStandby(member('demo-2', 'demo-1'));
+  await streams('demo-2');
+  const [row] = await two.read((query) =>
+    query<{ value: string }>("select current_setting('max_connections') as value"),
+  );
+  assert.equal(row?.value, '100');
+  await two.applySettings(spec);
+  await one.applySettings(spec);
+});
+
 test('passwords change, and only when they differ', async () => {
   const position = async () => (await one.observe()).currentLsn;
   await one.ensureApplication(spec, { app: { username: 'app', password: 'other' } });

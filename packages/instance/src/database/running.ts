@@ -2,6 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, type Postgres, PostgresError, type Session } from '@pgherd/postgres';
 import { InstanceError } from '../errors.ts';
 
+/** A hot standby needs these at least as high as its primary has them. */
+const STANDBY_MINIMUMS = [
+  'max_connections',
+  'max_worker_processes',
+  'max_wal_senders',
+  'max_prepared_transactions',
+  'max_locks_per_transaction',
+];
 const LOOK_MS = 3;
 const RECEIVER_MS = 10_000;
 const RELOAD_MS = 2000;
@@ -84,8 +92,12 @@ export async function applyReload(session: Session, pg: Postgres, log: Logger): 
       },
     );
   }
+  // What standbys must not be below is not lowered by a rolling restart: whoever is promoted has it as it was.
   const [row] = await session.query<{ n: string; names: string | null }>(
-    "select count(*) as n, string_agg(name, ', ') as names from pg_settings where pending_restart",
+    `select count(*) as n, string_agg(s.name, ', ') as names
+     from pg_settings s left join pg_file_settings f on f.name = s.name and f.sourcefile like '%/pgherd.conf'
+     where s.pending_restart and not (s.name = any($1) and f.setting::numeric < s.setting::numeric)`,
+    [STANDBY_MINIMUMS],
   );
   if (Number(row!.n) > 0) log.info({ settings: row!.names }, 'settings wait for a restart');
   return Number(row!.n) > 0;

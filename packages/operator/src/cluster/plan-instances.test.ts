@@ -292,6 +292,14 @@ const cases: Case[] = [
     intent: 'rolling',
   },
   {
+    name: 'settings that wait for a restart are rolled out, replicas first',
+    facts: spoiled(healthyFacts(), (facts) => {
+      for (const name of ['demo-1', 'demo-2']) instance(facts, name).report!.pendingRestart = true;
+    }),
+    actions: ['delete Pod demo-2 uid-demo-2'],
+    intent: 'rolling',
+  },
+  {
     name: 'another image that holds /pgherd restarts nothing',
     facts: spoiled(healthyFacts(), (facts) => {
       facts.operatorImage = 'pgherd:next';

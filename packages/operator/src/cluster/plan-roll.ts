@@ -18,11 +18,14 @@ export interface RollPlan {
   intent?: Intent;
 }
 
-/** Instances whose pod was made from another spec than the present one. */
+/** Instances whose pod was made from another spec than the present one, or whose settings wait for a restart. */
 export function outdated(facts: Facts, instances: InstanceFacts[]): InstanceFacts[] {
   const desired = podInputs(facts.cluster.spec);
   return instances.filter(
-    ({ pod }) => pod && !isTerminating(pod) && pod.metadata.annotations?.[ANNOTATION_INPUTS] !== desired,
+    ({ pod, report }) =>
+      pod &&
+      !isTerminating(pod) &&
+      (pod.metadata.annotations?.[ANNOTATION_INPUTS] !== desired || report?.pendingRestart === true),
   );
 }
 
@@ -62,12 +65,12 @@ function replicasFirst(facts: Facts, instances: InstanceFacts[]): InstanceFacts[
 }
 
 /** Deleting the pod is enough: it is made again from the present spec, and a primary hands over first. */
-function replace({ name, pod }: InstanceFacts): Action {
+function replace({ name, pod, report }: InstanceFacts): Action {
   return {
     do: 'delete',
     kind: kinds.Pod,
     name,
     uid: pod?.metadata.uid ?? '',
-    why: 'the spec of its pod changed',
+    why: report?.pendingRestart ? 'changed settings need a restart' : 'the spec of its pod changed',
   };
 }
