@@ -294,7 +294,10 @@ const cases: Case[] = [
   {
     name: 'settings that wait for a restart are rolled out, replicas first',
     facts: spoiled(healthyFacts(), (facts) => {
-      for (const name of ['demo-1', 'demo-2']) instance(facts, name).report!.pendingRestart = true;
+      for (const name of ['demo-1', 'demo-2']) {
+        const one = instance(facts, name);
+        one.report = { ...one.report!, pendingRestart: true };
+      }
     }),
     actions: ['delete Pod demo-2 uid-demo-2'],
     intent: 'rolling',
