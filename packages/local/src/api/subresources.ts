@@ -49,9 +49,7 @@ export function serveSubresource(call: Call): Promise<void> {
     case 'pods/exec':
     case 'pods/attach':
     case 'pods/portforward':
-      throw badRequest(
-        `Upgrade request required: ${target.subresource} is served over WebSocket or SPDY`,
-      );
+      throw badRequest(`Upgrade request required: ${target.subresource} is served over WebSocket or SPDY`);
     default:
       return noSubresource(call);
   }
