@@ -163,6 +163,7 @@ export function rejoinRunning(c: Context): void {
     delete rejoin.stuckSince;
     delete s.waiting;
     delete s.error;
+    delete s.lost;
     return;
   }
   rejoin.stuckSince ??= now;

@@ -1,5 +1,5 @@
 /** The heart of the demo: a writer, a kill, and what can be seen of the failover, with its times. */
-import { names, readLease } from '@pgherd/api';
+import { LABEL_INSTANCE, names, readLease } from '@pgherd/api';
 import { type Client, kinds, type Pod } from '@pgherd/kube';
 import type { Access } from '../access.ts';
 import { getCluster, isReady, leaseRecord, primaryName } from '../clusters.ts';
@@ -71,7 +71,9 @@ export async function showFailover(options: FailoverOptions): Promise<FailoverRe
       everyMs: 100,
       describe: () => `pod ${primary} is not ready again`,
     });
-    tell(paint('green', `${primary} is back, as a replica`));
+    const rw = await client.get(kinds.Service, { namespace, name: `${name}-rw` });
+    const leads = rw.spec?.selector?.[LABEL_INSTANCE] === primary;
+    tell(paint('green', `${primary} is back, as ${leads ? 'the primary' : 'a replica'}`));
     unhook();
     watching.abort();
     await watches;

@@ -51,7 +51,7 @@ async function runAll(session: Session, field: string, statements: string[]): Pr
         'BootstrapSQLFailed',
         `running ${field}[${index}] "${short}": ${said}${state}`,
         {
-          hint: `correct spec.bootstrap.initdb.${field}; nothing was kept of this attempt, the next one starts afresh`,
+          hint: `nothing was kept of this attempt: mend what the SQL needs and the next try succeeds, or delete the cluster and make it again with another spec.bootstrap.initdb.${field}`,
           cause,
         },
       );

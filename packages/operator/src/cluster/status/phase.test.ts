@@ -40,6 +40,18 @@ function synced(facts: Facts, states: string[]): void {
 }
 
 const cases: Case[] = [
+  {
+    name: 'PostgreSQL refuses a setting and goes on with the old one',
+    facts: from(healthyFacts(), (facts) => {
+      const error = {
+        code: 'Configuration',
+        message: 'applying the settings: work_mem = much: invalid value',
+      };
+      instance(facts, 'demo-1').report = testReport('demo-1', 'primary', { error });
+    }),
+    phase: 'Degraded',
+    reason: /demo-1: applying the settings: work_mem/,
+  },
   { name: 'nothing is there yet', facts: () => bareFacts(), phase: 'Creating', reason: /creating/ },
   {
     name: 'the first cannot be scheduled',

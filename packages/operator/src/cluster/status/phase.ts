@@ -40,6 +40,7 @@ const RULES: ((outcome: Outcome) => Verdict | undefined)[] = [
   replicas,
   overdue,
   refused,
+  misconfigured,
 ];
 
 export function phaseOf(outcome: Outcome): Verdict {
@@ -205,6 +206,13 @@ function replicas({ facts }: Outcome): Verdict | undefined {
   );
   if (missing > 0) words.push(`${missing} to be created`);
   return { phase: isBootstrapping(facts) ? 'WaitingForReplicas' : 'Degraded', reason: words.join('; ') };
+}
+
+/** PostgreSQL runs on, but not with what the spec says: a value it refuses, a role that could not be set. */
+function misconfigured({ facts }: Outcome): Verdict | undefined {
+  const one = facts.instances.find(({ report }) => report?.error?.code === 'Configuration');
+  if (!one) return undefined;
+  return { phase: 'Degraded', reason: `${one.name}: ${one.report?.error?.message}` };
 }
 
 /** A wait past its deadline is not health, also where all else looks well. */
