@@ -42,6 +42,8 @@ rm -rf /var/lib/apt /var/cache/apt /etc/apt /var/cache/debconf /var/cache/ldconf
   /usr/lib/*/gconv/EBCDIC* /usr/lib/*/gconv/IBM*
 
 sed -i 's/^postgres:[^:]*:/postgres:*:/' /etc/shadow
+# The group that might read Debian's self-made key, which goes too.
+sed -i '/^ssl-cert:/d' /etc/group /etc/gshadow
 
 # No key, no history, no log, no home of root's, no file that gives rights.
 rm -rf /etc/ssl/private /root/.bash* /root/.profile /etc/skel /var/lib/postgresql/.??* /var/log/* /tmp/*

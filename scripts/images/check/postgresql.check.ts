@@ -35,6 +35,11 @@ test('skopeo reads it both ways', () => {
 test('it runs as postgres, 26:26', () => {
   assert.equal(it.image.config.config.User, '26:26');
   assert.equal(outputOf(pod(), ['id']), 'uid=26(postgres) gid=26(postgres) groups=26(postgres)');
+  const groups = readFileSync(join(it.image.root, 'etc/group'), 'utf8');
+  assert.deepEqual(
+    groups.split('\n').filter((line) => /:.*\bpostgres\b/.test(line)),
+    [],
+  );
 });
 
 const programs: [string[], RegExp][] = [
