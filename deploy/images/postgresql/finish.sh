@@ -46,7 +46,8 @@ sed -i 's/^postgres:[^:]*:/postgres:*:/' /etc/shadow
 sed -i '/^ssl-cert:/d' /etc/group /etc/gshadow
 
 # No key, no history, no log, no home of root's, no file that gives rights.
-rm -rf /etc/ssl/private /root/.bash* /root/.profile /etc/skel /var/lib/postgresql/.??* /var/log/* /tmp/*
+home=$(getent passwd 0 | cut -d: -f6)
+rm -rf "$home"/.??* /etc/ssl/private /etc/skel /var/lib/postgresql/.??* /var/log/* /tmp/*
 rm -rf /run/* 2>/dev/null || true
 rm -f /etc/machine-id /var/lib/dbus/machine-id /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow-
 # Of the machine that builds; under Docker they are mounts, and not part of the image.
