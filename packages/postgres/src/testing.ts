@@ -27,7 +27,16 @@ export function testFolder(): string {
 /** Kills whatever works in these data directories; for after hooks. */
 export function killAllIn(...directories: string[]): void {
   for (const directory of directories) {
-    for (const pid of processesIn(directory)) process.kill(pid, 'SIGKILL');
+    for (const pid of processesIn(directory)) killIfThere(pid);
+  }
+}
+
+/** SIGKILL to a process that may end by itself in the same instant. */
+export function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

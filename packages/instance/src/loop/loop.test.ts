@@ -9,7 +9,7 @@ import { ANNOTATION_EPOCH, instanceLabels, type LeaseRecord, readLease, writeLea
 import { Client, type KubeObject, kinds, type Lease, type Service } from '@pgherd/kube';
 import { loadKubeconfig } from '@pgherd/kube/kubeconfig';
 import { openSession, processesIn, type Session } from '@pgherd/postgres';
-import { freePort, killAllIn, quiet, testFolder, until } from '@pgherd/postgres/testing';
+import { freePort, killAllIn, killIfThere, quiet, testFolder, until } from '@pgherd/postgres/testing';
 import { parse } from 'yaml';
 import { openDatabase } from '../database/index.ts';
 import { type Layout, tlsFiles } from '../database/layout.ts';
@@ -388,7 +388,7 @@ test('a switchover is asked for', async (t) => {
 test('the manager and all of its pod are killed; the kubelet says so', async (t) => {
   await fault(t, async (name) => {
     get(name).stop();
-    for (const pid of processesIn(layoutOf(name).pgdata)) process.kill(pid, 'SIGKILL');
+    for (const pid of processesIn(layoutOf(name).pgdata)) killIfThere(pid);
     await podStatus(name, {
       state: { waiting: { reason: 'CrashLoopBackOff' } },
       lastState: { terminated: { exitCode: 137, reason: 'Error', containerID: `c://${name}` } },

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { kinds, type Pod, type Service } from '@pgherd/kube';
 import { down, hostPort, node, preflight, status, up } from '../index.ts';
-import { isAlive, type ProcessRef, processRef } from '../net/processes.ts';
+import { isAlive, type ProcessRef, processRef, signal } from '../net/processes.ts';
 import { readShimState } from '../shim/client.ts';
 import { stateLayout } from '../state.ts';
 import { execInPod } from './exec-for-tests.ts';
@@ -317,7 +317,7 @@ describe('nodes and processes', () => {
     const { init } = await initOf(pod);
     const victims = local.processes().filter(({ role }) => /^(api|netd|controllers|agent-.*)$/.test(role));
     assert.equal(victims.length, 5);
-    for (const { pid } of victims) process.kill(pid, 'SIGKILL');
+    for (const { pid } of victims) signal(processRef(pid), 'SIGKILL');
     await eventually('all of them again', () => {
       const now = local.processes().filter(({ pid }) => !victims.some((victim) => victim.pid === pid));
       return victims.every(({ role }) => now.some((found) => found.role === role));
@@ -379,7 +379,7 @@ describe('nodes and processes', () => {
     await eventually('the supervisor dead', () => !processRef(local.info.supervisorPid));
     await local.up();
     assert.equal(isAlive(init), true);
-    for (const { pid } of local.processes()) process.kill(pid, 'SIGKILL');
+    for (const { pid } of local.processes()) signal(processRef(pid), 'SIGKILL');
     await eventually('all dead', () => local.processes().length === 0 && !isAlive(init));
     await local.up();
     const again = await eventually('the pod again', async () => {
