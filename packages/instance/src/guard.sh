@@ -18,13 +18,13 @@ node=${PGHERD_NODE:-/pgherd/bin/node}
 main=${PGHERD_MANAGER:-/pgherd/manager.mjs}
 # The manager lives beside a database that wants the memory.
 options=${PGHERD_NODE_OPTIONS---max-semi-space-size=1 --optimize-for-size --v8-pool-size=1}
-manager='' nurse='' stopping='' deadline=none quick=0
+manager='' nurse='' stopping='' deadline=none quick=0 rest=''
 
 say() { printf '{"level":"%s","logger":"guard","msg":"%s"}\n' "$1" "$2"; }
 
 # Hundredths of a second since the machine started, sleep of the machine included.
 now() {
-  read -r up rest </proc/uptime
+  read -r up idle </proc/uptime
   now=${up%.*}${up#*.}
 }
 
@@ -102,9 +102,17 @@ while :; do
     fi
     [ $left -lt 100 ] && [ -n "$BASH_VERSION" ] && nap=0.$(printf %02d $left)
   fi
-  word='' value=''
+  piece=''
+  # A read whose time is up in the middle of a line has swallowed its beginning: that must not be lost, for beats
+  # and naps keep step with each other, and one lost would be followed by the next.
   # shellcheck disable=SC3045
-  if read -r -t $nap word value <&3; then handle "$word" "$value"; fi
+  if IFS= read -r -t $nap piece <&3; then
+    line=$rest$piece rest=''
+    # shellcheck disable=SC2086
+    handle $line
+  else
+    rest=$rest$piece
+  fi
   # busybox reaps only while it waits for something.
   [ -n "$BASH_VERSION" ] || (:)
   kill -0 "$nurse" 2>/dev/null || restart error 'the manager is lost; everything is killed'

@@ -48,6 +48,11 @@ setInterval(() => {
   const order = readFileSync(run + '/order', 'utf8').trim();
   rmSync(run + '/order');
   if (order === 'crash') process.exit(7);
+  if (order === 'halves') {
+    writeSync(fifo, 'deadline ' + (uptime() + 2.5).toFixed(2) + '\\n');
+    writeSync(fifo, 'deadline ');
+    setTimeout(() => { writeSync(fifo, (uptime() + 60).toFixed(2) + '\\n'); note('whole'); }, 1500);
+  }
   if (order === 'orphan') spawn('sh', ['-c', 'sleep 0.05 & exit'], { stdio: 'ignore' });
 }, 20);
 process.on('SIGTERM', () => { note('term'); server.kill('SIGINT'); server.on('exit', () => { note('stopped'); process.exit(0); }); });
@@ -133,6 +138,17 @@ afterEach(async () => {
 });
 
 after(() => killAllIn(pgdata));
+
+test('a beat that comes in halves, with a read given up between them, counts', async () => {
+  const { run, order } = runGuard('halves', { beating: false });
+  await serving();
+  order('halves');
+  await until('the second half', () => notes(run).includes('whole'));
+  const written = performance.now();
+  await until('the first deadline to pass', () => performance.now() - written > 1_500);
+  assert.equal(starts(run), 1);
+  assert.ok(processesIn(pgdata).length > 3, 'PostgreSQL runs on');
+});
 
 test('it refuses to run as anything but process 1', () => {
   assert.throws(() => execFileSync('sh', [join(folder, 'guard')], { stdio: 'pipe' }), /not process 1/);
