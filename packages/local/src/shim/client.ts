@@ -127,7 +127,8 @@ export class ShimClient {
     socket.on('data', (chunk) => {
       for (const line of lines.push(chunk)) {
         const message = JSON.parse(line) as ShimAnswer | ShimEvent;
-        if ('event' in message) onEvent(message);
+        // After the answers that came before it: a container that ends at once would end before it was known.
+        if ('event' in message) setImmediate(onEvent, message);
         else this.take(message);
       }
     });
