@@ -21,20 +21,15 @@ export interface ControlData {
   standbyMinimums: Record<string, number>;
 }
 
-/** Settings that a hot standby needs at least as high as its primary has them, as pg_controldata calls them. */
-const STANDBY_MINIMUMS = [
-  'max_connections',
-  'max_worker_processes',
-  'max_wal_senders',
-  'max_prepared_xacts',
-  'max_locks_per_xact',
-] as const;
-
-/** pg_controldata abbreviates these. */
-const SETTING_NAMES: Record<string, string> = {
-  max_prepared_xacts: 'max_prepared_transactions',
-  max_locks_per_xact: 'max_locks_per_transaction',
+/** Settings that a hot standby needs at least as high as its primary has them, and what pg_controldata calls them. */
+const CONTROL_NAMES: Record<string, string> = {
+  max_connections: 'max_connections setting',
+  max_worker_processes: 'max_worker_processes setting',
+  max_wal_senders: 'max_wal_senders setting',
+  max_prepared_transactions: 'max_prepared_xacts setting',
+  max_locks_per_transaction: 'max_locks_per_xact setting',
 };
+export const STANDBY_MINIMUMS = Object.keys(CONTROL_NAMES);
 
 /** True when the state says that the server was stopped in order. */
 export function isCleanShutdown(state: string): boolean {
@@ -66,10 +61,9 @@ export function parseControlData(text: string): ControlData {
     walSegmentBytes: Number(field('Bytes per WAL segment')),
     catalogVersion: Number(field('Catalog version number')),
     standbyMinimums: Object.fromEntries(
-      STANDBY_MINIMUMS.flatMap((name) => {
-        const value = Number(fields.get(`${name} setting`));
-        return Number.isNaN(value) ? [] : [[SETTING_NAMES[name] ?? name, value]];
-      }),
+      Object.entries(CONTROL_NAMES).flatMap(([name, label]) =>
+        fields.has(label) ? [[name, Number(fields.get(label))]] : [],
+      ),
     ),
   };
 }

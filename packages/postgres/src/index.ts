@@ -1,4 +1,10 @@
-export { type ControlData, isCleanShutdown, parseControlData, readControlData } from './control-data.ts';
+export {
+  type ControlData,
+  isCleanShutdown,
+  parseControlData,
+  readControlData,
+  STANDBY_MINIMUMS,
+} from './control-data.ts';
 export { type InitdbOptions, initdbArgs, needsFreshCopy, parseRewind, type RewindResult } from './copy.ts';
 export { certainDeath, processesIn } from './death.ts';
 export { PostgresError, type PostgresErrorCode } from './errors.ts';

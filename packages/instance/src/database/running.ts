@@ -1,15 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Logger, type Postgres, PostgresError, type Session } from '@pgherd/postgres';
+import { type Logger, type Postgres, PostgresError, type Session, STANDBY_MINIMUMS } from '@pgherd/postgres';
 import { InstanceError } from '../errors.ts';
 
-/** A hot standby needs these at least as high as its primary has them. */
-const STANDBY_MINIMUMS = [
-  'max_connections',
-  'max_worker_processes',
-  'max_wal_senders',
-  'max_prepared_transactions',
-  'max_locks_per_transaction',
-];
 const LOOK_MS = 3;
 const RECEIVER_MS = 10_000;
 const RELOAD_MS = 2000;
