@@ -18,6 +18,12 @@ const DEBIAN_PACKAGES = [
   { name: 'locales', proof: '/usr/sbin/locale-gen' },
 ];
 
+/** What only `npm test` needs: Python's client library of Kubernetes is run against local mode. */
+export const TEST_PACKAGES = [
+  ...DEBIAN_PACKAGES,
+  { name: 'python3-kubernetes', proof: '/usr/lib/python3/dist-packages/kubernetes/__init__.py' },
+];
+
 /** A reason to stop that a person can act on. */
 export class SetupError extends Error {
   constructor(message, hint) {

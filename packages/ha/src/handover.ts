@@ -87,13 +87,33 @@ function choose(c: Context, plan: HandoverPlan): void {
   const target = plan.to ? close.find((name) => name === plan.to) : close[0];
   const limit = plan.reason === 'shutdown' ? SHUTDOWN_CHOICE_MS : settingsOf(s).switchoverMs;
   if (target) chosen(c, plan, target);
-  else if (others && elapsed(plan.since, now) < limit) {
+  else if (others && elapsed(plan.since, now) < limit && !nobodyIsLeft(c, record, plan)) {
     s.askDue = true;
     s.observeDue = true;
     wakeIn(c, 100);
     waitFor(c, `${plan.to ?? 'a replica'} to catch up before the hand-over`, limit);
   } else if (plan.reason === 'shutdown') chosen(c, plan, undefined);
   else abandon(c, `${plan.to ?? 'no replica'} was not ready to take over within ${limit / 1000} s`);
+}
+
+/** How long a pod that is being stopped waits for peers that do not answer at all. */
+const SILENCE_MS = 1_000;
+
+/** The whole cluster stops, not this pod alone: nobody streams from us, and who answers is stopping as well. */
+function nobodyIsLeft({ s, now }: Context, record: LeaseRecord, plan: HandoverPlan): boolean {
+  if (plan.reason !== 'shutdown' || s.view?.replication.some((row) => row.state === 'streaming'))
+    return false;
+  const answers = answersSince(s, plan.since.mono);
+  return record.members
+    .filter((member) => member.name !== s.self.name)
+    .every(({ name }) => {
+      const answer = answers.find((report) => report.name === name);
+      return answer ? isStopping(answer) : elapsed(plan.since, now) >= SILENCE_MS;
+    });
+}
+
+function isStopping(report: PeerReport): boolean {
+  return report.state === 'demoting' || report.state === 'stopped';
 }
 
 /** Members that stream from us, answer, could lead and are close; synchronous ones first, then the least lag. */
@@ -153,7 +173,8 @@ function verify(c: Context, plan: HandoverPlan): void {
     return;
   }
   const waited = elapsed(dead, now);
-  if (plan.to && waited < VERIFY_MS) {
+  const gone = answersSince(s, dead.mono).some((report) => report.name === plan.to && isStopping(report));
+  if (plan.to && !gone && waited < VERIFY_MS) {
     s.askDue = true;
     wakeIn(c, ASK_MS);
     waitFor(c, `${plan.to} to have everything up to ${formatLsn(end)}`, VERIFY_MS);

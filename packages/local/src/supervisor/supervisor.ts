@@ -38,6 +38,8 @@ export interface SupervisorOptions {
 const READY_MS = 45_000;
 const DEFAULT_NODES = 3;
 const API_PORT = 6443;
+/** How long the API and its like get to end by themselves. */
+const COMPONENT_MS = 2000;
 
 const entry = (name: string): string => fileURLToPath(new URL(`../${name}/main.ts`, import.meta.url));
 
@@ -130,8 +132,8 @@ export class Supervisor {
   }
 
   /**
-   * Stops everything and keeps the data. The API goes first: with it there, each database that is told to stop
-   * would hand over to the next one, which is told the same.
+   * Stops everything and keeps the data. First whatever would start something again, then the pods, while the API
+   * is still there: what holds a Lease gives it back, and need not wait for its end.
    */
   stop(graceMs: number, say: (progress: Progress) => void): Promise<void> {
     this.phase = 'stopping';
@@ -290,14 +292,22 @@ export class Supervisor {
   }
 
   private async stopNow(graceMs: number, say: (progress: Progress) => void): Promise<void> {
-    say({ step: 'components', message: 'Stopping the API and the nodes' });
+    const componentMs = graceMs > 0 ? COMPONENT_MS : 0;
+    const { controllers, ...others } = Object.fromEntries(this.components);
+    say({ step: 'pods', message: 'Stopping the pods' });
+    await Promise.all([
+      ...[...this.agents.values()].map((agent) => agent.stop(0)),
+      controllers?.stop(componentMs),
+    ]);
+    if (graceMs > 0) {
+      signalTree(markedProcesses(this.layout.dir), 'SIGCONT');
+      await stopPods(this.layout, graceMs);
+    }
+    say({ step: 'components', message: 'Stopping the API' });
     this.relays.stop();
-    await Promise.all([...this.agents.values()].map((agent) => agent.stop(0)));
-    await Promise.all(
-      [...this.components.values()].map((component) => component.stop(graceMs > 0 ? 2000 : 0)),
-    );
     this.client?.close();
-    await stopRest(this.layout, graceMs, say);
+    await Promise.all(Object.values(others).map((component) => component.stop(componentMs)));
+    await endRest(this.layout);
     this.network.stop();
   }
 }
@@ -316,12 +326,17 @@ export async function stopRest(
   graceMs: number,
   say: (progress: Progress) => void,
 ): Promise<void> {
-  const { dir } = layout;
-  signalTree(markedProcesses(dir), 'SIGCONT');
+  signalTree(markedProcesses(layout.dir), 'SIGCONT');
   if (graceMs > 0) {
     say({ step: 'pods', message: 'Stopping the pods' });
     await stopPods(layout, graceMs);
   }
+  await endRest(layout);
+}
+
+/** Kills every marked process and clears what they leave. */
+async function endRest(layout: StateLayout): Promise<void> {
+  const { dir } = layout;
   endMarked(dir, (role) => role !== 'supervisor');
   const end = Date.now() + 5000;
   const left = (): boolean => markedProcesses(dir).some((pid) => roleOf(pid) !== 'supervisor');

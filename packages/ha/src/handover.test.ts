@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Event } from './events.ts';
+import { step } from './machine.ts';
+import { answers, at, leaderState, primaryView, report, row } from './testing.ts';
+
+const TICK: Event = { type: 'tick' };
+const stopping = [report(2, { state: 'demoting' }), report(3, { role: 'none', state: 'stopped' })];
+
+/** Whether a leader that is being stopped since 0 tells its database to stop. */
+function stops(ms: number, changed: Parameters<typeof leaderState>[0]): boolean {
+  const before = leaderState({
+    terminating: { since: at(0), graceMs: 1_800_000 },
+    handover: { reason: 'shutdown', since: at(0), stage: 'choosing' },
+    lastAsked: at(1),
+    view: primaryView(1, { replication: [] }),
+    ...changed,
+  });
+  return step(before, TICK, at(ms)).actions.some(
+    (action) => action.type === 'job' && action.job.kind === 'stop',
+  );
+}
+
+describe('a leader that is being stopped', () => {
+  test('waits for a replica that may still catch up', () => {
+    assert.equal(stops(2_000, { peers: answers(1, 2, 3) }), false);
+    assert.equal(stops(5_100, { peers: answers(1, 2, 3) }), true);
+  });
+  test('does not wait where all others are stopping as well', () => {
+    assert.equal(stops(10, { peers: answers(1, ...stopping) }), true);
+  });
+  test('waits while one of them streams still', () => {
+    const view = primaryView(1, { replication: [row('demo-2')] });
+    assert.equal(stops(10, { peers: answers(1, ...stopping), view }), false);
+  });
+  test('gives those that do not answer a second', () => {
+    assert.equal(stops(900, { peers: answers(1, stopping[0]!) }), false);
+    assert.equal(stops(1_000, { peers: answers(1, stopping[0]!) }), true);
+  });
+});
