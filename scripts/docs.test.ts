@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import type { Command } from 'commander';
 import { parseAllDocuments } from 'yaml';
-import { type Cluster, validateCluster } from '../packages/api/src/index.ts';
+import { API_VERSION, type Cluster, definitionOf, KINDS, validateObject } from '../packages/api/src/index.ts';
 import { makeProgram } from '../packages/cli/src/program.ts';
 import { type Block, commandsOf, slug, splitPage, unwrapped } from './lib/markdown.ts';
 
@@ -14,22 +14,24 @@ const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 const pages = ['README.md', 'ARCHITECTURE.md', ...globSync('docs/**/*.md', { cwd: ROOT }).sort()];
 const examples = globSync('examples/**/*.yaml', { cwd: ROOT }).sort();
 const scripts = (JSON.parse(read('package.json')) as { scripts: Record<string, string> }).scripts;
-const fields = new Set([...read('docs/reference/cluster.md').matchAll(/^\| `([^`]+)`/gm)].map(([, f]) => f));
+const references = KINDS.map(({ singular }) => read(`docs/reference/${singular}.md`)).join('\n');
+const fields = new Set([...references.matchAll(/^\| `([^`]+)`/gm)].map(([, field]) => field));
 
 /** Fragments leave out what has nothing to do with their point. */
 function asCluster(value: unknown): unknown {
   const fragment = value as { kind?: string; spec?: Partial<Cluster['spec']> };
   if (fragment.kind !== undefined || fragment.spec === undefined) return value;
   const spec = { storage: { size: '1Gi' }, ...fragment.spec };
-  return { apiVersion: 'pgherd.io/v1', kind: 'Cluster', metadata: { name: 'demo' }, spec };
+  return { apiVersion: API_VERSION, kind: 'Cluster', metadata: { name: 'demo' }, spec };
 }
 
 function problemsOf(yaml: string): string[] {
   return parseAllDocuments(yaml).flatMap((document) => {
     if (document.errors.length > 0) return document.errors.map(String);
-    const value = asCluster(document.toJS()) as { kind?: string };
-    if (value.kind !== 'Cluster') return [];
-    return validateCluster(value).map(({ field, message }) => `${field}: ${message}`);
+    const value = asCluster(document.toJS());
+    const definition = definitionOf(value);
+    if (!definition) return [];
+    return validateObject(definition, value).map(({ field, message }) => `${field}: ${message}`);
   });
 }
 

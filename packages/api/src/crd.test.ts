@@ -5,15 +5,19 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Environment } from '@marcbachmann/cel-js';
 import { parse } from 'yaml';
-import { clusterCrd } from './crd.ts';
+import { customResourceDefinitions } from './crd.ts';
 import { generatedFiles } from './generated-files.ts';
 import { isTransition, ruleEnvironment } from './rules.ts';
 import type { StructuralSchema } from './structural.ts';
 import { everySchema, rulesOf } from './testing.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
-const schema = clusterCrd().spec.versions[0]!.schema.openAPIV3Schema;
-const all = everySchema(schema);
+const definitions = customResourceDefinitions();
+const schemaOf = (crd: (typeof definitions)[number]) => crd.spec.versions[0]!.schema.openAPIV3Schema;
+/** Every schema of every kind; paths within one kind are unique, so the kind goes in front. */
+const all = definitions.flatMap((crd) =>
+  everySchema(schemaOf(crd)).map((placed) => ({ ...placed, kind: crd.spec.names.kind })),
+);
 
 for (const { path, content } of generatedFiles()) {
   test(`${path} is up to date`, () => {
@@ -21,9 +25,12 @@ for (const { path, content } of generatedFiles()) {
   });
 }
 
-test('the CRD survives YAML', () => {
-  const file = generatedFiles().find(({ path }) => path.startsWith('deploy/crds/'))!;
-  assert.deepEqual(parse(file.content), JSON.parse(JSON.stringify(clusterCrd())));
+test('the CRDs survive YAML', () => {
+  const files = generatedFiles().filter(({ path }) => path.startsWith('deploy/crds/'));
+  assert.deepEqual(
+    files.map(({ content }) => parse(content)),
+    JSON.parse(JSON.stringify(definitions)),
+  );
 });
 
 test('every field has a type, or is an amount', () => {
@@ -45,7 +52,7 @@ test('every field is described', () => {
 });
 
 test('no keyword that a structural schema refuses', () => {
-  const text = JSON.stringify(clusterCrd());
+  const text = JSON.stringify(definitions);
   for (const keyword of [
     'const',
     'patternProperties',
@@ -65,8 +72,11 @@ test('no keyword that a structural schema refuses', () => {
 });
 
 test('only instances has a default that the API server writes', () => {
-  const defaulted = all.filter(({ schema: own }) => own.default !== undefined).map(({ path }) => path);
-  assert.deepEqual(defaulted, ['spec.instances']);
+  const defaulted = all.filter(({ schema: own }) => own.default !== undefined);
+  assert.deepEqual(
+    defaulted.map(({ kind, path }) => `${kind} ${path}`),
+    ['Cluster spec.instances'],
+  );
 });
 
 test('messages are what an API server takes: one line, not long', () => {
@@ -98,8 +108,9 @@ test('a list or map is bounded wherever a rule walks through it or stands within
     own.items ? own.maxItems !== undefined : !own.additionalProperties || own.maxProperties !== undefined;
   for (const placed of all.filter((candidate) => !bounded(candidate))) {
     const within = all.filter(
-      ({ path }) =>
-        path === placed.path || path.startsWith(`${placed.path}[]`) || path.startsWith(`${placed.path}.*`),
+      ({ kind, path }) =>
+        kind === placed.kind &&
+        (path === placed.path || path.startsWith(`${placed.path}[]`) || path.startsWith(`${placed.path}.*`)),
     );
     assert.deepEqual(within.flatMap(rulesOf), [], placed.path);
   }

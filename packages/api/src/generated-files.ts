@@ -1,8 +1,8 @@
 /** Every file of the repository that is made from this package's schemas. */
 import { stringify } from 'yaml';
-import { ClusterSchema } from './cluster/cluster.ts';
 import { customResourceDefinitions } from './crd.ts';
-import { API_VERSION, CLUSTER_KIND } from './names.ts';
+import { KINDS } from './kinds.ts';
+import { API_VERSION } from './names.ts';
 import { referencePage } from './reference.ts';
 import { structural } from './structural.ts';
 
@@ -18,6 +18,9 @@ export function generatedFiles(): GeneratedFile[] {
     path: `deploy/crds/${crd.spec.group}_${crd.spec.names.plural}.yaml`,
     content: `# Generated from the schema by npm run generate: do not edit.\n${stringify(crd, { lineWidth: 0, aliasDuplicateObjects: false })}`,
   }));
-  const page = referencePage(CLUSTER_KIND, API_VERSION, structural(ClusterSchema));
-  return [...crds, { path: 'docs/reference/cluster.md', content: page }];
+  const pages = KINDS.map(({ kind, singular, schema }) => ({
+    path: `docs/reference/${singular}.md`,
+    content: referencePage(kind, API_VERSION, structural(schema)),
+  }));
+  return [...crds, ...pages];
 }

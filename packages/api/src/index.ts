@@ -13,9 +13,20 @@ export * from './crd.ts';
 export * from './duration.ts';
 export * from './errors.ts';
 export * from './instance-report.ts';
+export * from './kinds.ts';
 export * from './labels.ts';
 export * from './lease-record.ts';
+export * from './marks.ts';
 export * from './names.ts';
+export type { ObjectMetadata } from './object.ts';
+export * from './operation/operation.ts';
+export {
+  OPERATION_MEMBERS,
+  OPERATION_TYPES,
+  type OperationSpec,
+  type OperationType,
+} from './operation/spec.ts';
+export type { OperationPhase, OperationStatus, OperationStep, StepState } from './operation/status.ts';
 export * from './quantity.ts';
 export type { StructuralSchema } from './structural.ts';
 export * from './validate.ts';

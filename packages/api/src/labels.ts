@@ -18,6 +18,20 @@ export const ANNOTATION_SERIAL = 'pgherd.io/serial';
  */
 export const ANNOTATION_LEAVING = 'pgherd.io/leaving';
 
+/** On the Cluster: a wish to move leadership, `{"id", "from", "to"?}`; heeded only while `from` leads. */
+export const ANNOTATION_SWITCHOVER = 'pgherd.io/switchover';
+/**
+ * On the Cluster: leave for one instance to lead although the others cannot be asked, `{"id", "to", "epoch"}`;
+ * heeded only while the epoch is still that one. Acknowledged commits may be lost.
+ */
+export const ANNOTATION_PROMOTE = 'pgherd.io/promote';
+/** On the Cluster: instances that may neither lead nor run, as a JSON list of names; `["*"]` is all of them. */
+export const ANNOTATION_FENCED = 'pgherd.io/fenced';
+/** On the Cluster: `on` stops every instance in order and keeps the volumes. */
+export const ANNOTATION_HIBERNATION = 'pgherd.io/hibernation';
+/** On the Cluster: `on` makes the operator and the election leave it alone. */
+export const ANNOTATION_MAINTENANCE = 'pgherd.io/maintenance';
+
 export type Role = 'primary' | 'replica';
 
 /** The labels every object of a cluster carries. */

@@ -5,6 +5,8 @@ export const VERSION = 'v1';
 export const API_VERSION = `${GROUP}/${VERSION}`;
 export const CLUSTER_KIND = 'Cluster';
 export const CLUSTER_PLURAL = 'clusters';
+export const OPERATION_KIND = 'Operation';
+export const OPERATION_PLURAL = 'operations';
 
 export const DEFAULT_POSTGRES_IMAGE = 'ghcr.io/pgherd/postgresql:15';
 export const OPERATOR_IMAGE = 'ghcr.io/pgherd/pgherd:0.1.0';

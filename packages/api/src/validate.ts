@@ -1,8 +1,10 @@
-/** Says what is wrong with a Cluster in the words of its fields, without asking an API server. */
+/** Says what is wrong with an object of ours in the words of its fields, without asking an API server. */
 import { Settings } from 'typebox/system';
 import { Errors } from 'typebox/value';
-import { type Cluster, ClusterSchema } from './cluster/cluster.ts';
-import { API_VERSION, CLUSTER_KIND } from './names.ts';
+import type { Cluster } from './cluster/cluster.ts';
+import { CLUSTER_DEFINITION, KINDS, type KindDefinition, OPERATION_DEFINITION } from './kinds.ts';
+import { API_VERSION } from './names.ts';
+import type { Operation } from './operation/operation.ts';
 import { brokenRules } from './rules.ts';
 import { closest } from './spelling.ts';
 import { type StructuralSchema, schemaAt, structural } from './structural.ts';
@@ -19,22 +21,42 @@ export interface Problem {
 type SchemaError = ReturnType<typeof Errors>[number];
 
 const MAX_ERRORS = 256;
-const schema = structural(ClusterSchema);
 
-/**
- * Everything that is wrong with `object` as a Cluster; empty when the API would accept it. With `old`, the object
- * it replaces, changes of fields that cannot change are found too.
- */
+/** Everything that is wrong with `object` as a Cluster: see validateObject. */
 export function validateCluster(object: unknown, old?: Cluster): Problem[] {
-  const errors = schemaErrors(object);
-  const unknown = errors.filter((error) => error.keyword === 'additionalProperties');
-  const shape = errors.filter((error) => error.keyword !== 'additionalProperties');
-  const problems = [...kindProblems(object), ...unknown.flatMap(unknownFields), ...shape.map(shapeProblem)];
-  // Rules presume fields of the right shape, so like the API server we look at them only then.
-  return shape.length > 0 ? problems : [...problems, ...ruleProblems(object, old)];
+  return validateObject(CLUSTER_DEFINITION, object, old);
 }
 
-function kindProblems(object: unknown): Problem[] {
+/** Everything that is wrong with `object` as an Operation: see validateObject. */
+export function validateOperation(object: unknown, old?: Operation): Problem[] {
+  return validateObject(OPERATION_DEFINITION, object, old);
+}
+
+/** The kind of ours that `object` says it is; undefined for anybody else's. */
+export function definitionOf(object: unknown): KindDefinition | undefined {
+  const { apiVersion, kind } = (object ?? {}) as { apiVersion?: unknown; kind?: unknown };
+  return apiVersion === API_VERSION ? KINDS.find((known) => known.kind === kind) : undefined;
+}
+
+/**
+ * Everything that is wrong with `object` as one of the kind; empty when the API would accept it. With `old`, the
+ * object it replaces, changes of fields that cannot change are found too.
+ */
+export function validateObject(definition: KindDefinition, object: unknown, old?: object): Problem[] {
+  const schema = structuralOf(definition);
+  const errors = schemaErrors(definition, schema, object);
+  const unknown = errors.filter((error) => error.keyword === 'additionalProperties');
+  const shape = errors.filter((error) => error.keyword !== 'additionalProperties');
+  const problems = [
+    ...kindProblems(definition, object),
+    ...unknown.flatMap((error) => unknownFields(schema, error)),
+    ...shape.map((error) => shapeProblem(schema, error)),
+  ];
+  // Rules presume fields of the right shape, so like the API server we look at them only then.
+  return shape.length > 0 ? problems : [...problems, ...ruleProblems(schema, object, old)];
+}
+
+function kindProblems(definition: KindDefinition, object: unknown): Problem[] {
   const { apiVersion, kind } = (object ?? {}) as { apiVersion?: unknown; kind?: unknown };
   const problems: Problem[] = [];
   if (typeof apiVersion === 'string' && apiVersion !== API_VERSION) {
@@ -44,31 +66,40 @@ function kindProblems(object: unknown): Problem[] {
       hint: `write apiVersion: ${API_VERSION}`,
     });
   }
-  if (typeof kind === 'string' && kind !== CLUSTER_KIND) {
-    problems.push({ field: 'kind', message: `is '${kind}'`, hint: `write kind: ${CLUSTER_KIND}` });
+  if (typeof kind === 'string' && kind !== definition.kind) {
+    problems.push({ field: 'kind', message: `is '${kind}'`, hint: `write kind: ${definition.kind}` });
   }
   return problems;
 }
 
-function schemaErrors(object: unknown): SchemaError[] {
+function schemaErrors(definition: KindDefinition, schema: StructuralSchema, object: unknown): SchemaError[] {
   const { maxErrors } = Settings.Get();
   Settings.Set({ maxErrors: MAX_ERRORS });
   try {
-    return withoutEchoes(Errors(ClusterSchema, object));
+    return withoutEchoes(schema, Errors(definition.schema, object));
   } finally {
     Settings.Set({ maxErrors });
   }
+}
+
+const structuralSchemas = new Map<KindDefinition, StructuralSchema>();
+
+/** Made once a kind: it costs more than most validations. */
+function structuralOf(definition: KindDefinition): StructuralSchema {
+  const known = structuralSchemas.get(definition) ?? structural(definition.schema);
+  structuralSchemas.set(definition, known);
+  return known;
 }
 
 /**
  * typebox reports one mistake up to three times: as itself, as a `false` schema, and as additional properties of
  * the object around it. What is left is one error a mistake.
  */
-function withoutEchoes(errors: SchemaError[]): SchemaError[] {
+function withoutEchoes(schema: StructuralSchema, errors: SchemaError[]): SchemaError[] {
   const seen = new Set<string>();
   return errors.filter((error) => {
     if (error.keyword === 'boolean') return false;
-    if (error.keyword === 'additionalProperties' && mapValues(error.instancePath)) return false;
+    if (error.keyword === 'additionalProperties' && mapValues(schema, error.instancePath)) return false;
     // An int-or-string fails as integer, as string and as a whole: the whole is enough.
     if (error.keyword === 'type' && /\/anyOf\/\d+$/.test(error.schemaPath)) return false;
     const key = `${error.instancePath} ${error.keyword}`;
@@ -78,8 +109,8 @@ function withoutEchoes(errors: SchemaError[]): SchemaError[] {
   });
 }
 
-function mapValues(pointer: string): boolean {
-  return at(pointer)?.additionalProperties !== undefined;
+function mapValues(schema: StructuralSchema, pointer: string): boolean {
+  return at(schema, pointer)?.additionalProperties !== undefined;
 }
 
 const segments = (pointer: string) =>
@@ -88,7 +119,7 @@ const segments = (pointer: string) =>
     .slice(1)
     .map((segment) => segment.replaceAll('~1', '/').replaceAll('~0', '~'));
 
-function at(pointer: string): StructuralSchema | undefined {
+function at(schema: StructuralSchema, pointer: string): StructuralSchema | undefined {
   return schemaAt(schema, segments(pointer));
 }
 
@@ -101,9 +132,9 @@ function fieldOf(pointer: string, tail?: string): string {
   }, '');
 }
 
-function unknownFields(error: SchemaError): Problem[] {
+function unknownFields(schema: StructuralSchema, error: SchemaError): Problem[] {
   if (error.keyword !== 'additionalProperties') return [];
-  const known = Object.keys(at(error.instancePath)?.properties ?? {});
+  const known = Object.keys(at(schema, error.instancePath)?.properties ?? {});
   return error.params.additionalProperties.map((name) => {
     const near = closest(name, known);
     return {
@@ -126,11 +157,11 @@ const ARTICLES: Record<string, string> = {
 const WRITE_AMOUNT = 'write for example 2, 500m or 2Gi';
 const SEE_DESCRIPTION = 'see the description of the field with kubectl explain';
 
-function isAmount(error: SchemaError): boolean {
-  return at(error.instancePath)?.['x-kubernetes-int-or-string'] === true;
+function isAmount(schema: StructuralSchema, error: SchemaError): boolean {
+  return at(schema, error.instancePath)?.['x-kubernetes-int-or-string'] === true;
 }
 
-function shapeProblem(error: SchemaError): Problem {
+function shapeProblem(schema: StructuralSchema, error: SchemaError): Problem {
   const field = fieldOf(error.instancePath);
   switch (error.keyword) {
     case 'required': {
@@ -163,7 +194,7 @@ function shapeProblem(error: SchemaError): Problem {
     case 'anyOf':
       return { field, message: 'must be a whole number or an amount', hint: WRITE_AMOUNT };
     case 'pattern':
-      return isAmount(error)
+      return isAmount(schema, error)
         ? { field, message: 'is no amount', hint: WRITE_AMOUNT }
         : { field, message: `does not match ${error.params.pattern}`, hint: SEE_DESCRIPTION };
     default:
@@ -171,7 +202,7 @@ function shapeProblem(error: SchemaError): Problem {
   }
 }
 
-function ruleProblems(object: unknown, old: Cluster | undefined): Problem[] {
+function ruleProblems(schema: StructuralSchema, object: unknown, old: object | undefined): Problem[] {
   return brokenRules(schema, object, old).map(({ field, message }) => ({
     // Rules at the root are about the object's name, the only part of metadata a rule may read.
     field: field || 'metadata.name',

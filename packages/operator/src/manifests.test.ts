@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { KINDS } from '@pgherd/api';
 import type { ClusterRole, Deployment, PolicyRule } from '@pgherd/kube';
 import { instanceRules } from './cluster/specs/rbac.ts';
 import { operatorManifests, operatorRules } from './manifests.ts';
@@ -12,7 +13,7 @@ test('the manifests come in the order in which they can be applied', () => {
     operatorManifests(options).map(({ kind }) => kind),
     [
       'Namespace',
-      'CustomResourceDefinition',
+      ...KINDS.map(() => 'CustomResourceDefinition'),
       'ServiceAccount',
       'ClusterRole',
       'ClusterRoleBinding',

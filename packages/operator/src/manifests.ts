@@ -1,5 +1,5 @@
 /** What installs the operator, as plain objects: for `local up`, the chart and `install generate` alike. */
-import { CLUSTER_PLURAL, customResourceDefinitions, GROUP } from '@pgherd/api';
+import { CLUSTER_PLURAL, customResourceDefinitions, GROUP, OPERATION_PLURAL } from '@pgherd/api';
 import type { ClusterRole, Deployment, KubeObject, PolicyRule, ServiceAccount } from '@pgherd/kube';
 
 export interface OperatorManifestsOptions {
@@ -29,8 +29,10 @@ export function operatorRules(): PolicyRule[] {
     verbs,
   });
   return [
-    rule(GROUP, [CLUSTER_PLURAL], READ),
-    rule(GROUP, [`${CLUSTER_PLURAL}/status`], ['update']),
+    // Never a spec: what is asked of the instances goes into annotations.
+    rule(GROUP, [CLUSTER_PLURAL], [...READ, 'patch']),
+    rule(GROUP, [OPERATION_PLURAL], [...READ, 'delete']),
+    rule(GROUP, [`${CLUSTER_PLURAL}/status`, `${OPERATION_PLURAL}/status`], ['update']),
     // To own children with blockOwnerDeletion.
     rule(GROUP, [`${CLUSTER_PLURAL}/finalizers`], ['update']),
     rule('', ['pods', 'persistentvolumeclaims'], [...READ, 'create', 'patch', 'delete']),

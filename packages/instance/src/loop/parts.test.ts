@@ -117,8 +117,8 @@ test('settings: what status and spec say', () => {
 });
 test('settings: fences and wishes', () => {
   const of = (annotations: Record<string, string>) => settingsOf(cluster(annotations), 'demo-1').settings;
-  assert.deepEqual(of({ 'pgherd.io/fenced': 'demo-2, demo-3' }).fenced, ['demo-2', 'demo-3']);
-  assert.ok(of({ 'pgherd.io/fenced': '*' }).fenced.includes('demo-1'));
+  assert.deepEqual(of({ 'pgherd.io/fenced': '["demo-2", "demo-3"]' }).fenced, ['demo-2', 'demo-3']);
+  assert.ok(of({ 'pgherd.io/fenced': '["*"]' }).fenced.includes('demo-1'));
   assert.deepEqual(of({ 'pgherd.io/switchover': '{"id":"1","from":"demo-1"}' }).switchover, {
     id: '1',
     from: 'demo-1',

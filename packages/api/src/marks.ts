@@ -1,0 +1,68 @@
+/** What people and the operator ask of a cluster by annotations on the Cluster. An unreadable mark asks nothing. */
+import {
+  ANNOTATION_FENCED,
+  ANNOTATION_HIBERNATION,
+  ANNOTATION_MAINTENANCE,
+  ANNOTATION_PROMOTE,
+  ANNOTATION_SWITCHOVER,
+} from './labels.ts';
+
+/** A wish to move leadership away from `from`; without `to` the instances choose. */
+export interface SwitchoverMark {
+  id: string;
+  from: string;
+  to?: string;
+}
+
+/** Leave for `to` to lead without having asked the others, in the epoch named and no other. */
+export interface PromoteMark {
+  id: string;
+  to: string;
+  epoch: number;
+}
+
+type Marked = { metadata: { annotations?: Record<string, string> | undefined } };
+
+/** Stands for every instance in the list of those that are fenced. */
+export const ALL_INSTANCES = '*';
+
+function parsed(cluster: Marked, annotation: string): Record<string, unknown> | unknown[] | undefined {
+  try {
+    const value: unknown = JSON.parse(cluster.metadata.annotations?.[annotation] ?? '');
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The names in the list of fenced instances, as written: `*` stands for all. */
+export function fencedMark(cluster: Marked): string[] {
+  const list = parsed(cluster, ANNOTATION_FENCED);
+  return Array.isArray(list) ? list.filter((name) => typeof name === 'string') : [];
+}
+
+/** True when the instance may neither lead nor run. */
+export function isFenced(cluster: Marked, instance: string): boolean {
+  const names = fencedMark(cluster);
+  return names.includes(instance) || names.includes(ALL_INSTANCES);
+}
+
+export function isHibernating(cluster: Marked): boolean {
+  return cluster.metadata.annotations?.[ANNOTATION_HIBERNATION] === 'on';
+}
+
+export function isInMaintenance(cluster: Marked): boolean {
+  return cluster.metadata.annotations?.[ANNOTATION_MAINTENANCE] === 'on';
+}
+
+export function switchoverMark(cluster: Marked): SwitchoverMark | undefined {
+  const { id, from, to } = { ...parsed(cluster, ANNOTATION_SWITCHOVER) } as Record<string, unknown>;
+  if (typeof id !== 'string' || typeof from !== 'string') return undefined;
+  return { id, from, ...(typeof to === 'string' ? { to } : {}) };
+}
+
+export function promoteMark(cluster: Marked): PromoteMark | undefined {
+  const { id, to, epoch } = { ...parsed(cluster, ANNOTATION_PROMOTE) } as Record<string, unknown>;
+  if (typeof id !== 'string' || typeof to !== 'string' || typeof epoch !== 'number') return undefined;
+  return { id, to, epoch };
+}
