@@ -64,4 +64,12 @@ export interface InstanceReport {
   readonly dataEmpty: boolean;
   readonly pendingRestart?: boolean;
   readonly volumes?: readonly VolumeUsage[];
+  /** The leader that it lets go on without the API, while that grant lasts. */
+  readonly grantsTo?: { readonly identity: string; readonly epoch: number };
+  /** The state of the Lease that it has promised on: it receives no WAL until the Lease has another version. */
+  readonly promised?: { readonly epoch: number; readonly version: string };
+  /** The state of the Lease that it would promise on now, since it has not heard of the leader for long. */
+  readonly wouldPromise?: { readonly epoch: number; readonly version: string };
+  /** What became of the last switchover that was asked of it as the leader. */
+  readonly switchover?: { readonly id: string; readonly outcome: 'done' | 'failed'; readonly why?: string };
 }

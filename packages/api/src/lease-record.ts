@@ -65,6 +65,8 @@ export interface LeaseRecord {
   /** The holder; after a release, the last holder. */
   leader?: LeaseLeader;
   timeline?: number;
+  /** The highest timeline number that is used or reserved: each take that leads to a promotion reserves the next. */
+  reserved?: number;
   /** A standby may count in the commit rule only once its history is proven to be this one. */
   settled?: SettledHistory;
   /** The leader's last known LSN: candidates measure their lag against it. */

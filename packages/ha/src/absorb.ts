@@ -108,6 +108,22 @@ const ABSORB: Absorb = {
     backOff(s, kind, now);
   },
 
+  grantAsked({ s, actions }, { id }) {
+    actions.push({ type: 'answerGrant', id, answer: { name: s.self.name, refused: 'not asked for' } });
+  },
+
+  promiseAsked({ s, actions }, { id }) {
+    actions.push({ type: 'answerPromise', id, answer: { name: s.self.name, refused: 'not asked for' } });
+  },
+
+  grants({ s }) {
+    delete s.askingGrants;
+  },
+
+  promises({ s }) {
+    delete s.askingPromises;
+  },
+
   routed({ s, now }, { epoch, outcome }) {
     s.routing = false;
     if (outcome === 'ok') s.routed = { epoch, at: now };

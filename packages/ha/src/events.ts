@@ -1,6 +1,15 @@
 /** What the machine is told (events) and what it asks for (actions). */
 import type { Now } from './clock.ts';
-import type { LeaseRecord, PeerReport, PodFact, Settings, View } from './types.ts';
+import type {
+  GrantAnswer,
+  LeaseRecord,
+  LeaseState,
+  PeerReport,
+  PodFact,
+  PromiseAnswer,
+  Settings,
+  View,
+} from './types.ts';
 
 export interface Upstream {
   name: string;
@@ -14,10 +23,22 @@ export type Job =
   | { kind: 'initialise' }
   | { kind: 'claim' }
   | { kind: 'startPrimary'; syncNames: string }
-  | { kind: 'startStandby'; upstream: Upstream | null; applicationName: string }
+  /** `sealed`: a promise is outstanding, so no WAL may come from anywhere, the archive (restore_command) included. */
+  | { kind: 'startStandby'; upstream: Upstream | null; applicationName: string; sealed?: boolean }
   | { kind: 'follow'; upstream: Upstream | null; applicationName: string }
+  /**
+   * For a promise. Done only when: primary_conninfo and restore_command are cleared on disk, the WAL receiver
+   * process is gone, WAL senders of this standby are ended, and `promise` is noted outside PGDATA (fsync). The
+   * manager gives the note to `initialState` after a restart; a later note replaces it, nothing ever deletes it.
+   * Before PostgreSQL 13 the standby is stopped instead. `seen` must come with the end of the job.
+   */
+  | { kind: 'cutWal'; promise: LeaseState }
   | { kind: 'setSync'; names: string }
-  | { kind: 'promote'; syncNames: string }
+  /**
+   * The new timeline must bear this number, or a higher one if a history file of this number is there already. It
+   * was reserved on the Lease, so that no two histories bear the same.
+   */
+  | { kind: 'promote'; syncNames: string; timeline: number }
   | { kind: 'copy'; source: Upstream }
   | { kind: 'rewind'; source: Upstream }
   | { kind: 'wipe' }
@@ -50,6 +71,17 @@ export type Event =
   | { type: 'jobDone'; id: number; seen?: Seen; timeline?: number; discarded?: { from: string; to: string } }
   | { type: 'jobFailed'; id: number; seen?: Seen; code: string; message: string }
   | { type: 'asideDone'; kind: Aside['kind']; ok: boolean }
+  /**
+   * A leader that cannot renew asks whether it may go on (`GET /grant?leader=IDENTITY&epoch=N`). Answered in the same
+   * step by `answerGrant` with this id; the answer must not wait for a look at the database.
+   */
+  | { type: 'grantAsked'; id: string; leader: string; epoch: number }
+  /** What came back of `askGrants`; `askedAt` is read before the first question is sent. */
+  | { type: 'grants'; askedAt: Now; epoch: number; answers: Record<string, GrantAnswer | null> }
+  /** A candidate asks (`POST /promise`). Answered later by `answerPromise` with this id, within PROMISE_MS. */
+  | { type: 'promiseAsked'; id: string; candidate: string; epoch: number; version: string }
+  /** What came back of `askPromises`: fed once per answer or for all of them together. */
+  | { type: 'promises'; epoch: number; version: string; answers: Record<string, PromiseAnswer | null> }
   | { type: 'routed'; epoch: number; outcome: 'ok' | 'refused' | 'failed' }
   | { type: 'terminate'; graceMs: number };
 
@@ -77,6 +109,12 @@ export type Action =
       timeoutMs: number;
     }
   | { type: 'askPeers'; names: string[]; timeoutMs: number }
+  /** To each of the names, in parallel: may this manager go on leading? */
+  | { type: 'askGrants'; names: string[]; epoch: number; timeoutMs: number }
+  | { type: 'answerGrant'; id: string; answer: GrantAnswer }
+  /** To each of the names, in parallel: stop receiving WAL, and say how far you are. */
+  | { type: 'askPromises'; names: string[]; epoch: number; version: string; timeoutMs: number }
+  | { type: 'answerPromise'; id: string; answer: PromiseAnswer }
   | { type: 'observe' }
   /** The guard kills `afterMs` after `since` (by the clock that says more has passed); null: it need not watch. */
   | { type: 'beat'; deadline: { since: Now; afterMs: number } | null }

@@ -36,7 +36,9 @@ export function wantsHandover(c: Context): boolean {
   if (s.terminating) return true;
   const wish = settingsOf(s).switchover;
   if (wish?.to === s.self.name) return false;
-  return wish !== undefined && wish.from === s.self.name && wish.id !== s.switchoverDone && runsAsPrimary(c);
+  return (
+    wish !== undefined && wish.from === s.self.name && wish.id !== s.switchoverOutcome?.id && runsAsPrimary(c)
+  );
 }
 
 export function beginHandover(c: Context): void {
@@ -191,11 +193,11 @@ function finish(
   position: string | undefined,
 ): void {
   const { s } = c;
-  if (plan.id) s.switchoverDone = plan.id;
   if (!next && !s.terminating) {
     abandon(c, `${plan.to} did not receive everything in time; ${s.self.name} starts again`);
     return;
   }
+  if (plan.id) s.switchoverOutcome = { id: plan.id, outcome: 'done' };
   s.release = next
     ? { ...next, why: plan.reason }
     : { why: 'this instance is being stopped', ...(position ? { position } : {}) };
@@ -204,7 +206,7 @@ function finish(
 
 function abandon(c: Context, why: string): void {
   const { s } = c;
-  if (s.handover?.id) s.switchoverDone = s.handover.id;
+  if (s.handover?.id) s.switchoverOutcome = { id: s.handover.id, outcome: 'failed', why };
   delete s.handover;
   s.stayLeader = c.now;
   note(c, 'Warning', 'SwitchoverFailed', why);

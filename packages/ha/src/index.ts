@@ -23,8 +23,8 @@ export type {
 export { formatLsn, parseLsn } from './lsn.ts';
 export { type Step, step } from './machine.ts';
 export { ownPosition, peerPosition } from './positions.ts';
-export { type InstanceState, instanceState } from './report.ts';
-export { joiningName, RULES, type Rules } from './rules.ts';
+export { electionReport, type InstanceState, instanceState } from './report.ts';
+export { joiningName, PROMISE_MS, RULES, type Rules } from './rules.ts';
 export { SITUATIONS, type Situation } from './situations.ts';
 export { initialState, type State } from './state.ts';
 export type * from './types.ts';

@@ -1,5 +1,7 @@
 /** What the machine's state says in words that people and peers read. */
+import type { Now } from './clock.ts';
 import type { State } from './state.ts';
+import type { PeerReport } from './types.ts';
 
 export type InstanceState =
   | 'waiting'
@@ -33,4 +35,15 @@ export function instanceState(s: State): InstanceState {
   if (s.handover || (s.primaryMaybe && !s.held && !s.deathNeeded)) return 'demoting';
   if (s.view?.process === 'running') return 'running';
   return s.error ? 'failed' : 'waiting';
+}
+
+/** What the report says of elections; to be spread into it at the moment the report is made. */
+export function electionReport(
+  s: State,
+  _now: Now,
+): Pick<PeerReport, 'grantsTo' | 'promised' | 'wouldPromise' | 'switchover'> {
+  return {
+    ...(s.promise ? { promised: s.promise } : {}),
+    ...(s.switchoverOutcome ? { switchover: s.switchoverOutcome } : {}),
+  };
 }

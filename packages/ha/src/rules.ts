@@ -29,6 +29,9 @@ export const UNKNOWN_MS = 5_000;
 /** Age up to which a leader's answer proves that it leads now. */
 export const PROOF_MS = 3_000;
 
+/** A candidate waits this long for the promises it asked for. */
+export const PROMISE_MS = 1_000;
+
 /** How long data are kept to let another instance be made anew first. */
 export const FIRST_MS = 30_000;
 

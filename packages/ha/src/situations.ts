@@ -314,7 +314,9 @@ function promote(c: Context): void {
     begin(c, { kind: 'die' });
     return;
   }
-  retrying(c, 'promote', () => begin(c, { kind: 'promote', syncNames: ruleText(rule) }));
+  retrying(c, 'promote', () =>
+    begin(c, { kind: 'promote', syncNames: ruleText(rule), timeline: recordOf(c.s)!.reserved ?? 0 }),
+  );
 }
 
 /** The text of the rule to bring into force, if it is another than the one in force and recorded already. */

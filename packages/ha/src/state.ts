@@ -1,7 +1,18 @@
 /** All the machine remembers. Plain data: it can be printed, compared and stored. */
 import type { Now } from './clock.ts';
 import type { Job, WritePurpose } from './events.ts';
-import type { LeaseRecord, PeerReport, PodFact, Self, Settings, View } from './types.ts';
+import type {
+  LeaseMember,
+  LeaseRecord,
+  LeaseState,
+  PeerReport,
+  PodFact,
+  PromiseAnswer,
+  Self,
+  Settings,
+  SwitchoverOutcome,
+  View,
+} from './types.ts';
 
 /** The Lease by our last successful uncached read or write. */
 export interface KnownLease {
@@ -14,6 +25,8 @@ export interface Held {
   epoch: number;
   /** Both clocks just before the last renewal that is known to have succeeded was sent. */
   t0: Now;
+  /** The same just before all members were asked that then granted to go on: counts as a renewal. */
+  grantedAt?: Now;
   /** When this leadership began. */
   since: Now;
   /** True when nobody else led between our last leadership and this one: our data need no new timeline. */
@@ -62,6 +75,23 @@ export interface State {
   /** Highest epoch ever seen, by us or in Cluster status. */
   epochSeen: number;
   held?: Held;
+  /** When this manager's first step was. */
+  startedAt?: Now;
+  /** Members named in writes of ours whose fate is not known: one of them may be recorded by now. */
+  perhapsMembers?: LeaseMember[];
+  /** The last grant we gave, and when. */
+  grant?: { to: string; epoch: number; at: Now };
+  askingGrants?: Now;
+  lastGrantsAsked?: Now;
+  /** The state of the Lease that we have promised on; ends only when a read shows another. */
+  promise?: LeaseState;
+  /** A promise that is being made: the Lease is read, then the WAL is cut. */
+  promising?: LeaseState & { since: Now };
+  /** Those who wait for our promise. */
+  promiseCallers: { id: string; since: Now; state: LeaseState }[];
+  /** Promises of others that we have been given as a candidate. */
+  promises?: { state: LeaseState; given: Record<string, Extract<PromiseAnswer, { promised: unknown }>> };
+  askingPromises?: Now;
   /** Why leadership was lost, for the report. */
   lost?: { why: string; taken: boolean };
   write?: { id: number; purpose: WritePurpose; record: LeaseRecord };
@@ -106,8 +136,10 @@ export interface State {
   undead?: string;
   election?: { version: string; since: Now; opening: string };
   handover?: HandoverPlan;
-  /** Switchover wish that was carried out or given up. */
-  switchoverDone?: string;
+  /** What became of the last switchover wish that was meant for us; it is not tried again. */
+  switchoverOutcome?: SwitchoverOutcome;
+  /** The forced promotion that was carried out or given up. */
+  promoteDone?: string;
   release?: ReleasePlan;
   /** A switchover failed: for a while, start in place rather than look for a successor. */
   stayLeader?: Now;
@@ -137,10 +169,14 @@ export interface State {
 /**
  * The state of a manager that has just started. It holds nothing, whatever the Lease says about its predecessor,
  * and takes PostgreSQL to be running as a primary until its death is certain (ELECTION 1, 3).
+ *
+ * @param promise the note that the last `cutWal` left on the volume, if there is one (ELECTION 5.1)
  */
-export function initialState(self: Self): State {
+export function initialState(self: Self, promise?: LeaseState): State {
   return {
     self,
+    ...(promise ? { promise } : {}),
+    promiseCallers: [],
     epochSeen: 0,
     readDue: true,
     observeDue: true,

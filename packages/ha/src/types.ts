@@ -39,6 +39,8 @@ export interface LeaseRecord {
   systemID?: string;
   leader?: LeaseLeader;
   timeline?: number;
+  /** The highest timeline number that is used or reserved: each take that leads to a promotion reserves the next. */
+  reserved?: number;
   settled?: SettledHistory;
   position?: string;
   members: LeaseMember[];
@@ -82,9 +84,40 @@ export interface Settings {
   epochFloor: number;
   /** Instances that may neither lead nor run. */
   fenced: string[];
-  /** A wish to move leadership, honoured only while `from` leads. */
-  switchover?: { id: string; from: string; to?: string };
+  /** A wish to move leadership, honoured only while `from` leads. `force`: wait for a target that lags or is not ready. */
+  switchover?: { id: string; from: string; to?: string; force?: boolean };
+  /** Nobody takes a Lease that another holds or held; the leader goes on as long as it safely can. */
+  maintenance?: boolean;
+  /** Among instances that are as far, the higher number leads; 0: never leads. Without an entry: 1. */
+  priorities?: Record<string, number>;
+  /**
+   * Somebody accepts the loss of commits: `to`, and nobody else, may lead although nobody can know that it has
+   * everything; only while the Lease's epoch is still `epoch`.
+   */
+  promote?: { id: string; to: string; epoch: number };
 }
+
+/** One state of the Lease: what a promise is made on. */
+export interface LeaseState {
+  epoch: number;
+  /** The Lease's resourceVersion. */
+  version: string;
+}
+
+/** The answer to a leader that cannot reach the API and asks whether it may go on. */
+export type GrantAnswer =
+  /** For `forMs` of its own clock from now on the instance neither promises nor takes the Lease. */
+  | { name: string; incarnation?: string; granted: { to: string; epoch: number; forMs: number } }
+  | { name: string; refused: string };
+
+/** The answer to a candidate. */
+export type PromiseAnswer =
+  /**
+   * The instance receives no more WAL, from anywhere, until the Lease has another version, and this is all it has:
+   * no commit can be acknowledged by it any more.
+   */
+  | { name: string; incarnation: string; promised: LeaseState; timeline: number; lsn: string }
+  | { name: string; refused: string };
 
 /** The database as last seen; a subset of the executor's view. */
 export interface View {
@@ -137,6 +170,21 @@ export interface PeerReport {
   readonly replayedLsn?: string;
   readonly streaming: boolean;
   readonly dataEmpty: boolean;
+  /** Whom it has granted to go on leading without the API, while that grant lasts. */
+  readonly grantsTo?: { readonly identity: string; readonly epoch: number };
+  /** The state of the Lease that it has promised on, while that is the state of the Lease. */
+  readonly promised?: LeaseState;
+  /** The state of the Lease that it would promise on if it were asked now: it has not heard of the leader for long. */
+  readonly wouldPromise?: LeaseState;
+  /** What became of the last wish for a switchover that was meant for it. */
+  readonly switchover?: SwitchoverOutcome;
+}
+
+/** Said by the instance that led when the switchover was asked for. */
+export interface SwitchoverOutcome {
+  readonly id: string;
+  readonly outcome: 'done' | 'failed';
+  readonly why?: string;
 }
 
 /** A sibling's pod (or our own), from the pods cache. */

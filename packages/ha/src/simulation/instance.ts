@@ -22,6 +22,7 @@ const DURATION: Record<Job['kind'], number> = {
   rewind: 300,
   wipe: 20,
   checkpoint: 20,
+  cutWal: 40,
 };
 
 let uids = 0;
@@ -409,6 +410,7 @@ export class SimInstance {
         database.wipe();
         return;
       case 'checkpoint':
+      case 'cutWal':
         return;
     }
   }

@@ -48,6 +48,8 @@ const DISPATCH: Dispatch = {
   copy: ({ database }, { source }, signal) => nothing(database.copy({ source }, signal)),
   rewind: ({ database }, { source }, signal) => database.rewind({ source }, signal),
   wipe: ({ database }) => nothing(database.wipeForCopy()),
+  /** The standby is told to follow nobody. */
+  cutWal: ({ database }) => nothing(database.follow({ upstream: null, applicationName: '' })),
   async initialise({ database, client, namespace, eff }) {
     const spec = eff();
     if (!spec)
