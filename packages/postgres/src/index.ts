@@ -16,7 +16,15 @@ export type { ServerExit, ServerState } from './server.ts';
 export { LogParser, type LogRecord, logSettings, plainLine } from './server-log.ts';
 export { conninfo, quoteSetting, type RoleSettings, renderSettings, type Settings } from './settings.ts';
 export { openSession, quoteIdent, quoteLiteral, type Row, type Session, type SessionOptions } from './sql.ts';
-export { highestHistory, parseHistory, readHistory, type TimelineSwitch } from './timeline.ts';
+export {
+  dropReservations,
+  highestHistory,
+  historyName,
+  parseHistory,
+  readHistory,
+  reserveTimelines,
+  type TimelineSwitch,
+} from './timeline.ts';
 export { type Logger, runTool, toolEnv, toolPath } from './tool.ts';
 export { binaryVersion, dataVersion, findBinaries, parseVersion } from './version.ts';
 export { volumeUsage, walUsage } from './wal-usage.ts';

@@ -1,93 +1,25 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import {
-  compareLsn,
-  conninfo,
-  currentTimeline,
-  logSettings,
-  openPostgres,
-  type Postgres,
-  processesIn,
-  type Session,
-  type Settings,
-} from './index.ts';
-import { freePort, killAllIn, quiet, testFolder, until } from './testing.ts';
+import { compareLsn, currentTimeline, type Postgres, processesIn } from './index.ts';
+import { until } from './testing.ts';
+import { TestServers } from './testing-servers.ts';
 
-const folder = testFolder();
-const open: Postgres[] = [];
-const sessions: Session[] = [];
-
-async function make(name: string, walDir = false): Promise<Postgres> {
-  const pg = await openPostgres({
-    pgdata: join(folder, name, 'data'),
-    ...(walDir ? { walDir: join(folder, name, 'wal', 'pg_wal') } : {}),
-    socketDir: join(folder, name),
-    port: await freePort(),
-    log: quiet,
-  });
-  mkdirSync(join(folder, name, 'wal'), { recursive: true });
-  open.push(pg);
-  return pg;
-}
-
-const settings = (pg: Postgres): Settings => ({
-  ...logSettings,
-  listen_addresses: '',
-  unix_socket_directories: pg.options.socketDir,
-  port: String(pg.options.port),
-  shared_buffers: '8MB',
-  wal_retrieve_retry_interval: '100ms',
-  wal_log_hints: 'on',
-});
-
-const upstream = (pg: Postgres, name: string) =>
-  conninfo({ host: pg.options.socketDir, port: pg.options.port, user: 'postgres', application_name: name });
-
-async function session(pg: Postgres): Promise<Session> {
-  const opened = await pg.session();
-  sessions.push(opened);
-  return opened;
-}
-
-async function startPrimary(pg: Postgres, names = ''): Promise<void> {
-  await pg.writeSettings(settings(pg));
-  await pg.writeRole({ standby: false, primaryConninfo: '', synchronousStandbyNames: names });
-  await pg.start();
-}
-
-async function startStandby(pg: Postgres, from: Postgres, name: string): Promise<void> {
-  await pg.writeSettings(settings(pg));
-  await pg.writeRole({ standby: true, primaryConninfo: upstream(from, name), synchronousStandbyNames: '' });
-  await pg.start();
-}
-
-const streams = (primary: Session, name: string) =>
-  until(`${name} to stream`, async () => {
-    const rows = await primary.query(
-      'select 1 from pg_stat_replication where application_name = $1 and state = $2',
-      [name, 'streaming'],
-    );
-    return rows.length === 1;
-  });
+const servers = new TestServers();
+const { session, startPrimary, startStandby, upstream, settings, streams } = servers;
 
 let one: Postgres;
 let two: Postgres;
 
 before(async () => {
-  one = await make('one');
-  two = await make('two', true);
+  one = await servers.make('one');
+  two = await servers.make('two', true);
   await one.initdb({ dataChecksums: true, encoding: 'UTF8', locale: 'C' });
   await one.sync();
 });
 
-after(async () => {
-  for (const opened of sessions) opened.close();
-  for (const pg of open) await pg.die();
-  killAllIn(...open.map((pg) => pg.pgdata));
-});
+after(() => servers.end());
 
 test('a fresh cluster has control data, starts in milliseconds and takes writes', async () => {
   const control = await one.controlData();
@@ -168,7 +100,7 @@ test('promoted, the standby writes at once on a new timeline; the old primary is
   assert.equal((await one.controlData()).state, 'shut down');
   const sql = await session(two);
   const begin = performance.now();
-  assert.equal(await two.promote(sql, 10_000), 2);
+  assert.equal(await two.promote(sql, { deadlineMs: 10_000 }), 2);
   await sql.query('insert into t values (100000)');
   const took = performance.now() - begin;
   assert.ok(took < 1000, `promote to first write took ${took} ms`);

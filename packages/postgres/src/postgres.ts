@@ -17,6 +17,7 @@ import { Server, type ServerExit, type ServerState, tellingLines } from './serve
 import { LogParser, type LogRecord, plainLine } from './server-log.ts';
 import { type RoleSettings, type Settings, writeRole, writeRoleSettings, writeSettings } from './settings.ts';
 import { openSession, type Session } from './sql.ts';
+import { dropReservations, reserveTimelines } from './timeline.ts';
 import { killGroup, type Logger } from './tool.ts';
 import { binaryVersion, dataVersion, findBinaries } from './version.ts';
 
@@ -127,7 +128,8 @@ export class Postgres {
   }
 
   /** For a server that is about to start. */
-  writeRole(role: RoleSettings): Promise<boolean> {
+  async writeRole(role: RoleSettings): Promise<boolean> {
+    if (role.standby) await dropReservations(this.pgdata);
     return writeRole(this.pgdata, this.major, role);
   }
 
@@ -182,8 +184,10 @@ export class Postgres {
     });
   }
 
-  promote(session: Session, deadlineMs: number): Promise<number> {
-    return promote(this.server, this.pgdata, session, deadlineMs);
+  /** See promote. With `timeline`, the new timeline has this number, or a higher one that nobody has used. */
+  async promote(session: Session, o: { deadlineMs: number; timeline?: number }): Promise<number> {
+    if (o.timeline !== undefined) await reserveTimelines(this.pgdata, o.timeline);
+    return promote(this.server, this.pgdata, session, o.deadlineMs);
   }
 
   /** SIGHUP to the postmaster: settings, pg_hba, certificates. False when it does not run. */

@@ -1,11 +1,17 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeDurable, writeDurable } from './files.ts';
 
 /** One line of a history file: that timeline ended at this position. */
 export interface TimelineSwitch {
   timeline: number;
   end: string;
   reason: string;
+}
+
+/** Name of the file in pg_wal that says where a timeline came from. */
+export function historyName(timeline: number): string {
+  return `${timeline.toString(16).toUpperCase().padStart(8, '0')}.history`;
 }
 
 /** Parses the content of a `0000000N.history` file; comments and malformed lines are left out. */
@@ -18,19 +24,58 @@ export function parseHistory(text: string): TimelineSwitch[] {
   return switches;
 }
 
-/** Highest timeline of which a history file lies in pg_wal; 1 when there is none. */
+/** Highest timeline of which a history lies in pg_wal; 1 when there is none. Reserved numbers have no history. */
 export async function highestHistory(pgdata: string): Promise<number> {
-  const names = await readdir(join(pgdata, 'pg_wal')).catch(() => [] as string[]);
   let highest = 1;
-  for (const name of names) {
-    if (/^[0-9A-F]{8}\.history$/.test(name))
-      highest = Math.max(highest, Number.parseInt(name.slice(0, 8), 16));
+  for (const { timeline, empty } of await histories(pgdata)) {
+    if (!empty) highest = Math.max(highest, timeline);
   }
   return highest;
 }
 
 /** The ancestors of a timeline, oldest first; empty for timeline 1 or when the file is not there. */
 export async function readHistory(pgdata: string, timeline: number): Promise<TimelineSwitch[]> {
-  const name = `${timeline.toString(16).toUpperCase().padStart(8, '0')}.history`;
-  return parseHistory(await readFile(join(pgdata, 'pg_wal', name), 'utf8').catch(() => ''));
+  const path = join(pgdata, 'pg_wal', historyName(timeline));
+  return parseHistory(await readFile(path, 'utf8').catch(() => ''));
+}
+
+/**
+ * Makes the next promotion skip every timeline number below `next`, durably. PostgreSQL takes the first number
+ * above its own for which it finds no history file; so numbers that others have used, or may have, get an empty
+ * one. Followers ask for the file of each number in between and keep the empty ones too: only a start in recovery
+ * stumbles over them, see dropReservations.
+ */
+export async function reserveTimelines(pgdata: string, next: number): Promise<void> {
+  const there = new Set((await histories(pgdata)).map(({ timeline }) => timeline));
+  for (let timeline = 2; timeline < next; timeline++) {
+    if (!there.has(timeline)) await writeDurable(join(pgdata, 'pg_wal', historyName(timeline)), '');
+  }
+}
+
+/**
+ * To be called before every start in recovery: takes away the empty history files above all real ones. Recovery
+ * aims at the newest timeline that has a file, and would refuse to start if that were an empty one: left behind by
+ * a promotion that never came, or by a follower that was interrupted while it fetched the files.
+ */
+export async function dropReservations(pgdata: string): Promise<void> {
+  const found = await histories(pgdata);
+  const newest = Math.max(1, ...found.filter(({ empty }) => !empty).map((each) => each.timeline));
+  for (const each of found) {
+    if (each.empty && each.timeline > newest)
+      await removeDurable(join(pgdata, 'pg_wal', historyName(each.timeline)));
+  }
+}
+
+async function histories(pgdata: string): Promise<{ timeline: number; empty: boolean }[]> {
+  const folder = join(pgdata, 'pg_wal');
+  const names = await readdir(folder).catch(() => [] as string[]);
+  const numbers = names
+    .filter((name) => /^[0-9A-F]{8}\.history$/.test(name))
+    .map((name) => Number.parseInt(name.slice(0, 8), 16));
+  return Promise.all(
+    numbers.map(async (timeline) => {
+      const info = await stat(join(folder, historyName(timeline))).catch(() => undefined);
+      return { timeline, empty: (info?.size ?? 0) === 0 };
+    }),
+  );
 }

@@ -237,7 +237,7 @@ class Executor implements Database {
         this.#config.role = role;
         await this.#pg.writeRoleSettings(role, { sync: false });
         await this.#pg.reloadSync(session, o.syncNames);
-        const timeline = await this.#pg.promote(session, PROMOTE_MS);
+        const timeline = await this.#pg.promote(session, { deadlineMs: PROMOTE_MS });
         this.#config.role = { ...role, standby: false };
         this.#watcher.follows(undefined);
         return { timeline };
