@@ -236,7 +236,7 @@ export class Stage {
     };
     const writer =
       place === 'host' && this.world.state
-        ? startWriter(settings)
+        ? await startWriter(settings)
         : await startPodWriter(this.client, this.namespace, settings);
     this.writers.add(writer);
     await this.written(writer, 200);

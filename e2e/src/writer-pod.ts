@@ -1,37 +1,16 @@
 /** The recording writer as a pod, so that it sees what an application in the cluster sees. */
-import { join } from 'node:path';
 import { OPERATOR_IMAGE } from '@pgherd/api';
 import { waitFor } from '@pgherd/cli';
 import { LineSplitter } from '@pgherd/cli/log-lines';
+import { programText } from '@pgherd/cli/programs/files';
 import { Recording } from '@pgherd/cli/writer/recording';
 import { SETTINGS_VARIABLE, type WriterSettings } from '@pgherd/cli/writer/settings';
 import type { RunningWriter } from '@pgherd/cli/writer/start';
 import { type Client, type ConfigMap, kinds, type Pod, type Secret } from '@pgherd/kube';
 import { logs } from '@pgherd/kube/streams';
 
-const SOURCE = join(import.meta.dirname, '..', '..', 'packages', 'cli', 'src', 'writer', 'main.ts');
 const PROGRAM = 'writer-program';
-let bundled: Promise<string> | undefined;
 let serial = 0;
-
-async function bundle(): Promise<string> {
-  const { build } = await import('esbuild');
-  const result = await build({
-    entryPoints: [SOURCE],
-    bundle: true,
-    write: false,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    external: ['pg-native'],
-    banner: {
-      js: "import { createRequire as __r } from 'node:module'; const require = __r(import.meta.url);",
-    },
-    minify: true,
-    logLevel: 'silent',
-  });
-  return result.outputFiles[0]?.text ?? '';
-}
 
 /** Starts a writer in the pod network; resolves once its pod runs. */
 export async function startPodWriter(
@@ -40,12 +19,11 @@ export async function startPodWriter(
   settings: WriterSettings,
 ): Promise<RunningWriter> {
   const name = `writer-${++serial}`;
-  bundled ??= bundle();
   const program = {
     apiVersion: 'v1',
     kind: 'ConfigMap',
     metadata: { name: PROGRAM, namespace },
-    data: { 'writer.mjs': await bundled },
+    data: { 'writer.mjs': await programText('writer.mjs') },
   };
   if (!(await client.find(kinds.ConfigMap, program.metadata)))
     await client.create(kinds.ConfigMap, program as ConfigMap);

@@ -1,15 +1,16 @@
 /** Local mode with pgherd in it: the images it knows, and the operator as an ordinary Deployment. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
-import { chmod, mkdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { DEFAULT_POSTGRES_IMAGE, OPERATOR_IMAGE, OPERATOR_NAMESPACE } from '@pgherd/api';
 import { Client, type Deployment, ensure, type Kind, type KubeObject, kinds } from '@pgherd/kube';
 import { loadKubeconfig } from '@pgherd/kube/kubeconfig';
 import { type ImageConfig, LocalError, type LocalInfo, preflight, up } from '@pgherd/local';
 import { operatorManifests } from '@pgherd/operator/manifests';
 import { CliError } from './errors.ts';
-import { bundlePayload, placeNode, writePayload } from './payload.ts';
+import { bundlePayload, hashOf, placeNode, writePayload } from './payload.ts';
+import { programFiles } from './programs/files.ts';
 import { waitFor } from './wait.ts';
 
 /** Where the pods of local mode find Node, so that no pod needs a copy of its own. */
@@ -41,16 +42,21 @@ export async function bringUp(options: BringUpOptions): Promise<LocalWorld> {
   say('Looking at this machine');
   const [problem] = await preflight({ state: options.state });
   if (problem) throw new LocalError(problem.code, problem.message, problem.hint);
-  say('Bundling the programs that run in pods');
-  const { images, hash } = await makeImages(options.state, postgres);
+  say('Making the programs ready');
+  const node = await keepNode(options.state);
+  const { images, hash } = await makeImages(options.state, postgres, node);
+  const programs = await keepPrograms(options.state);
   const info = await up({
     state: options.state,
     nodes: options.nodes,
     apiPort: options.apiPort,
     images,
+    programs,
+    node: join(node, 'node'),
     signal: options.signal,
     onProgress: (step) => say(step.message),
   });
+  if (!info.alreadyRunning) await removeOthers(programs);
   const client = new Client({ ...(await loadKubeconfig({ path: info.kubeconfig })), userAgent: 'pgherd' });
   say('Installing the operator');
   await installOperator(client, hash, options.signal);
@@ -74,28 +80,58 @@ export function findPostgres(folder: string = INSTALLED): Map<string, string> {
   return found;
 }
 
+/**
+ * Node as a file of the state folder: what runs goes on running while npm replaces the one that started it. Returns
+ * its folder.
+ */
+async function keepNode(state: string): Promise<string> {
+  const folder = join(state, 'images', `node-${process.versions.node}`);
+  if (existsSync(join(folder, 'node'))) return folder;
+  await mkdir(folder, { recursive: true, mode: 0o755 });
+  await placeNode(join(folder, 'node'));
+  return folder;
+}
+
+/** The programs of local mode as files of the state folder, for the same reason. Returns their folder. */
+async function keepPrograms(state: string): Promise<string> {
+  const files = [...(await programFiles())].filter(([name]) => name.startsWith('local/'));
+  const folder = join(state, 'programs', hashOf(files));
+  await placeFolder(folder, async (draft) => {
+    await mkdir(draft, { recursive: true });
+    await Promise.all(files.map(([name, content]) => writeFile(join(draft, basename(name)), content)));
+  });
+  return folder;
+}
+
+/** Programs of former versions, which nothing loads any more once others have been started. */
+async function removeOthers(folder: string): Promise<void> {
+  const parent = dirname(folder);
+  const others = readdirSync(parent).filter((name) => name !== basename(folder));
+  await Promise.all(others.map((name) => rm(join(parent, name), { recursive: true, force: true })));
+}
+
+/** Written aside and renamed: a folder under its final name is complete. */
+async function placeFolder(folder: string, fill: (draft: string) => Promise<void>): Promise<void> {
+  if (existsSync(folder)) return;
+  const draft = `${folder}.${process.pid}`;
+  await rm(draft, { recursive: true, force: true });
+  await fill(draft);
+  await rename(draft, folder).catch(() => rm(draft, { recursive: true, force: true }));
+}
+
 /** Fills `<state>/images` and says what each image name means here. */
 async function makeImages(
   state: string,
   postgres: Map<string, string>,
+  node: string,
 ): Promise<{ images: Record<string, ImageConfig>; hash: string }> {
   const folder = join(state, 'images');
-  await mkdir(folder, { recursive: true, mode: 0o755 });
   await chmod(folder, 0o755);
-  const node = join(folder, `node-${process.versions.node}`);
-  if (!existsSync(join(node, 'node'))) {
-    await mkdir(node, { recursive: true, mode: 0o755 });
-    await placeNode(join(node, 'node'));
-  }
   const payload = await bundlePayload();
   const payloadFolder = join(folder, `pgherd-${payload.hash}`);
-  if (!existsSync(payloadFolder)) {
-    // Written aside and renamed: a folder under its final name is complete.
-    const draft = `${payloadFolder}.${process.pid}`;
-    await rm(draft, { recursive: true, force: true });
-    await writePayload(draft, payload, { node: { linkTo: `${NODE_MOUNT}/node` } });
-    await rename(draft, payloadFolder).catch(() => rm(draft, { recursive: true, force: true }));
-  }
+  await placeFolder(payloadFolder, (draft) =>
+    writePayload(draft, payload, { node: { linkTo: `${NODE_MOUNT}/node` } }),
+  );
   const mounts = { [NODE_MOUNT]: node };
   const images: Record<string, ImageConfig> = {
     [OPERATOR_IMAGE]: {

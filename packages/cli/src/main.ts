@@ -11,11 +11,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-try {
-  await makeProgram().parseAsync(process.argv);
-} catch (error) {
-  process.exitCode = report(error);
-}
+makeProgram()
+  .parseAsync(process.argv)
+  .catch((error) => {
+    process.exitCode = report(error);
+  });
 
 /** Tells what went wrong on standard error and returns the exit code. */
 function report(error: unknown): number {

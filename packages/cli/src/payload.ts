@@ -1,20 +1,11 @@
 /** The folder `/pgherd` that every pod of ours carries: Node, and our programs as one file each. */
 import { createHash } from 'node:crypto';
-import { chmod, copyFile, link, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, link, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CliError } from './errors.ts';
+import { programFiles } from './programs/files.ts';
 
-/** Where the packages lie when this runs from a checkout. */
-const ROOT = join(import.meta.dirname, '..', '..', '..');
-
-/** The programs of the payload and where each begins. */
-const PROGRAMS = {
-  'manager.mjs': 'packages/instance/src/main.ts',
-  'operator.mjs': 'packages/operator/src/main.ts',
-  'pgherd.mjs': 'packages/cli/src/main.ts',
-} as const;
-
-const GUARD = 'packages/instance/src/guard.sh';
+/** The files of the payload apart from Node, and how each may be used. */
+const FILES = { guard: 0o755, 'manager.mjs': 0o644, 'operator.mjs': 0o644, 'pgherd.mjs': 0o644 } as const;
 
 /** A file of the payload, not yet written anywhere. */
 interface PayloadFile {
@@ -38,50 +29,18 @@ export interface BuildOptions {
   node?: 'copy' | { linkTo: string };
 }
 
-/**
- * Bundles our programs. Takes about a second; throws CliError where the sources are not there.
- */
+/** The payload of this version. Throws CliError where it must be bundled and the sources are not there. */
 export async function bundlePayload(): Promise<Payload> {
-  const { build } = await import('esbuild');
-  const result = await build({
-    absWorkingDir: ROOT,
-    entryPoints: Object.entries(PROGRAMS).map(([name, entry]) => ({
-      in: join(ROOT, entry),
-      out: name.replace(/\.mjs$/, ''),
-    })),
-    outdir: '/',
-    outExtension: { '.js': '.mjs' },
-    bundle: true,
-    write: false,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    // Some dependencies are CommonJS and call require() for Node's own modules.
-    banner: {
-      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-    },
-    external: ['pg-native', 'esbuild'],
-    minifyWhitespace: true,
-    minifySyntax: true,
-    keepNames: true,
-    logLevel: 'silent',
-    legalComments: 'none',
-  }).catch((cause: unknown) => {
-    throw new CliError('failed', 'bundling the programs that run in pods', {
-      cause,
-      hint: 'This needs the sources: run it in a checkout, after npm ci.',
-    });
-  });
-  const files: PayloadFile[] = result.outputFiles.map((file) => ({
-    name: file.path.slice(1),
-    content: file.contents,
-    mode: 0o644,
-  }));
-  files.push({ name: 'guard', content: await readFile(join(ROOT, GUARD)), mode: 0o755 });
-  files.sort((a, b) => (a.name < b.name ? -1 : 1));
+  const programs = await programFiles();
+  const files = Object.entries(FILES).map(([name, mode]) => ({ name, content: programs.get(name)!, mode }));
+  return { files, hash: hashOf(files.map(({ name, content }) => [name, content])) };
+}
+
+/** The first 12 hex digits of a hash over names and contents. */
+export function hashOf(files: [string, Uint8Array][]): string {
   const hash = createHash('sha256');
-  for (const file of files) hash.update(`${file.name}\0${file.content.length}\0`).update(file.content);
-  return { files, hash: hash.digest('hex').slice(0, 12) };
+  for (const [name, content] of files) hash.update(`${name}\0${content.length}\0`).update(content);
+  return hash.digest('hex').slice(0, 12);
 }
 
 /** Writes a bundled payload into an empty or missing folder, readable by any user. */

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import type { RequestOptions } from 'node:https';
 import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { type ClientConfig, inClusterConfig, tokenFromFile } from './config.ts';
 import { KubeError } from './errors.ts';
+import { type ExecPlugin, execCredentials } from './exec-credential.ts';
 
 interface Entry<K extends string, V> {
   name: string;
@@ -31,7 +31,7 @@ interface UserEntry {
   tokenFile?: string;
   username?: string;
   password?: string;
-  exec?: unknown;
+  exec?: ExecPlugin;
   'auth-provider'?: unknown;
 }
 
@@ -64,8 +64,8 @@ export interface KubeconfigOptions {
 }
 
 /**
- * Reads a kubeconfig. Certificates and tokens are read here; credential plugins are left to
- * @kubernetes/client-node, which is loaded only then. Throws KubeError `Config`.
+ * Reads a kubeconfig, with its certificates and tokens, and asks its credential plugin if it names one. Throws
+ * KubeError `Config`.
  */
 export async function loadKubeconfig(options: KubeconfigOptions = {}): Promise<ClientConfig> {
   const env = options.env ?? process.env;
@@ -91,10 +91,7 @@ export async function loadKubeconfig(options: KubeconfigOptions = {}): Promise<C
   const user = merged.users.get(context.value.user);
   const config = clusterConfig(cluster, context.value.namespace);
   if (!user) return config;
-  if (user.value.exec || user.value['auth-provider'] || user.value.username) {
-    return { ...config, ...(await pluginConfig(found, name!)) };
-  }
-  return { ...config, ...userConfig(user) };
+  return { ...config, ...(await userConfig(user, config)) };
 }
 
 function kubeconfigPaths(path: string | undefined, env: NodeJS.ProcessEnv): string[] {
@@ -146,14 +143,31 @@ function clusterConfig(cluster: Entry<'cluster', ClusterEntry>, namespace: strin
   };
 }
 
-function userConfig(user: Entry<'user', UserEntry>): Partial<ClientConfig> {
+async function userConfig(
+  user: Entry<'user', UserEntry>,
+  cluster: ClientConfig,
+): Promise<Partial<ClientConfig>> {
   const { value, folder } = user;
-  const { token, tokenFile } = value;
-  return {
+  const { token, tokenFile, username, password } = value;
+  if (value['auth-provider']) {
+    throw new KubeError(
+      'Config',
+      `user ${user.name} has an auth-provider, which Kubernetes gave up in 1.26`,
+      {
+        hint: 'let your provider write the kubeconfig anew: it will name a credential plugin (exec)',
+      },
+    );
+  }
+  const own = {
     cert: bytes(folder, value['client-certificate-data'], value['client-certificate']),
     key: bytes(folder, value['client-key-data'], value['client-key']),
     token: tokenFile ? tokenFromFile(resolve(folder, tokenFile)) : token ? () => token : undefined,
   };
+  if (username !== undefined && !own.token) {
+    const authorization = `Basic ${Buffer.from(`${username}:${password ?? ''}`).toString('base64')}`;
+    return { ...own, headers: async () => ({ authorization }) };
+  }
+  return value.exec ? { ...own, ...(await execCredentials(value.exec, folder, cluster)) } : own;
 }
 
 function bytes(folder: string, data: string | undefined, path: string | undefined): Buffer | undefined {
@@ -164,46 +178,4 @@ function bytes(folder: string, data: string | undefined, path: string | undefine
   } catch (cause) {
     throw new KubeError('Config', `reading ${path}, named by the kubeconfig`, { cause });
   }
-}
-
-/** Plugins give tokens that end; the library keeps them as long as they are good. */
-async function pluginConfig(paths: string[], context: string): Promise<Partial<ClientConfig>> {
-  const { KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
-  for (const path of paths) {
-    const one = new KubeConfig();
-    one.loadFromFile(path);
-    config.mergeConfig(one, true);
-  }
-  config.setCurrentContext(context);
-  const credentials = async (): Promise<RequestOptions> => {
-    const options: RequestOptions = { headers: {} };
-    try {
-      await config.applyToHTTPSOptions(options);
-    } catch (cause) {
-      throw new KubeError(
-        'Config',
-        `asking the credential plugin of context ${context}: ${(cause as Error).message}`,
-        {
-          hint: 'run `kubectl get ns` with the same kubeconfig: it uses the same plugin',
-          cause,
-        },
-      );
-    }
-    return options;
-  };
-  const now = await credentials();
-  return {
-    cert: now.cert as Buffer | undefined,
-    key: now.key as Buffer | undefined,
-    ca: now.ca as Buffer | undefined,
-    headers: async () => authorizationOf(await credentials()),
-  };
-}
-
-function authorizationOf(options: RequestOptions): Record<string, string> {
-  if (options.auth) return { authorization: `Basic ${Buffer.from(options.auth).toString('base64')}` };
-  const headers = (options.headers ?? {}) as Record<string, string>;
-  const authorization = headers.Authorization ?? headers.authorization;
-  return authorization ? { authorization } : {};
 }

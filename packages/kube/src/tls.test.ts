@@ -76,10 +76,18 @@ clusters:
 users:
 - {name: u, user: {token: secret}}
 - {name: x, user: {exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: [-c, 'echo "{\\"apiVersion\\":\\"client.authentication.k8s.io/v1\\",\\"kind\\":\\"ExecCredential\\",\\"status\\":{\\"token\\":\\"from-plugin\\"}}"']}}}
+- {name: y, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: ./no-such-plugin, installHint: install it}}}
+- {name: z, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: sh, args: [-c, 'exit 3']}}}
+- {name: o, user: {auth-provider: {name: gcp}}}
+- {name: b, user: {username: u, password: p}}
 contexts:
 - {name: one, context: {cluster: c, user: u}}
 - {name: two, context: {cluster: d, user: u, namespace: mine}}
 - {name: three, context: {cluster: d, user: x}}
+- {name: broken, context: {cluster: d, user: y}}
+- {name: silent, context: {cluster: d, user: z}}
+- {name: old, context: {cluster: d, user: o}}
+- {name: basic, context: {cluster: d, user: b}}
 `,
   );
   const two = await loadKubeconfig({ path });
@@ -92,6 +100,15 @@ contexts:
     assert.equal(authorization, context === 'three' ? 'Bearer from-plugin' : 'Bearer secret');
     client.close();
   }
+  const basic = new Client(await loadKubeconfig({ path, context: 'basic' }));
+  assert.equal((await basic.authorization()).authorization, 'Basic dTpw');
+  basic.close();
+  await assert.rejects(
+    loadKubeconfig({ path, context: 'broken' }),
+    (error) => error instanceof KubeError && error.hint === 'install it',
+  );
+  await assert.rejects(loadKubeconfig({ path, context: 'silent' }), /plugin sh: it ended with exit code 3/);
+  await assert.rejects(loadKubeconfig({ path, context: 'old' }), /gave up in 1.26/);
   await assert.rejects(loadKubeconfig({ path, context: 'four' }), /no context four/);
   await assert.rejects(loadKubeconfig({ path: join(folder, 'none') }), /does not exist/);
 });

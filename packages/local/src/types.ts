@@ -51,6 +51,10 @@ export interface UpOptions {
   nodes?: number | string[];
   /** Added to those in config.json. */
   images?: Record<string, ImageConfig>;
+  /** A folder with the bundled programs (see programs.ts); the sources themselves run when not given. */
+  programs?: string;
+  /** The Node that runs them; default: the one that runs this. */
+  node?: string;
   /** Where the API listens on 127.0.0.1; chosen once and kept when not given. */
   apiPort?: number;
   /**

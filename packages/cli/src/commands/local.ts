@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { confirm } from '../confirm.ts';
 import { stateFolder } from '../connection.ts';
 import { CliError } from '../errors.ts';
+import { ensureModernNode } from '../modern-node.ts';
 import { example, whole, withOutput, withState } from '../options.ts';
 import { paint, print, printJson, startProgress, table } from '../output.ts';
 import { describeReset } from '../reset-notice.ts';
@@ -18,17 +19,18 @@ export function addLocal(program: Command): void {
   const local = program
     .command('local')
     .description('A small Kubernetes of your own on this machine, without root and without containers');
-  addUp(local);
-  addDown(local);
-  addReset(local);
+  const own = [addUp(local), addDown(local), addReset(local)];
   addLocalStatus(local);
   addKubeconfig(local);
   addNode(local);
-  addDemo(local);
+  for (const command of [...own, addDemo(local)])
+    command.hook('preAction', (_, run) =>
+      ensureModernNode(resolve(stateFolder(run.opts<StateOption>().state))),
+    );
   example(local, 'pgherd local up', 'pgherd local status', 'pgherd local node freeze node-2');
 }
 
-function addUp(local: Command): void {
+function addUp(local: Command): Command {
   const command = local
     .command('up')
     .description('Start local mode, with the operator in it')
@@ -56,10 +58,10 @@ function addUp(local: Command): void {
       throw error;
     }
   });
-  example(command, 'pgherd local up --nodes 3', 'eval "$(pgherd local up)" && kubectl get nodes');
+  return example(command, 'pgherd local up --nodes 3', 'eval "$(pgherd local up)" && kubectl get nodes');
 }
 
-function addDown(local: Command): void {
+function addDown(local: Command): Command {
   const command = local
     .command('down')
     .description('Stop local mode and all that runs in it; keeps the data');
@@ -76,10 +78,10 @@ function addDown(local: Command): void {
       throw error;
     }
   });
-  example(command, 'pgherd local down');
+  return example(command, 'pgherd local down');
 }
 
-function addReset(local: Command): void {
+function addReset(local: Command): Command {
   const command = local
     .command('reset')
     .description('Stop local mode and delete its state folder, the databases in it too')
@@ -99,7 +101,7 @@ function addReset(local: Command): void {
       throw error;
     }
   });
-  example(command, 'pgherd local reset', 'pgherd local reset --yes');
+  return example(command, 'pgherd local reset', 'pgherd local reset --yes');
 }
 
 function addLocalStatus(local: Command): void {
@@ -206,7 +208,7 @@ function addNode(local: Command): void {
   example(parent, 'pgherd local node list', 'pgherd local node isolate node-2');
 }
 
-function addDemo(local: Command): void {
+function addDemo(local: Command): Command {
   const command = local
     .command('demo')
     .description('Start a cluster of three, load it, kill its primary, and show what happens (npm start)');
@@ -214,5 +216,5 @@ function addDemo(local: Command): void {
     const { runDemo } = await import('../demo/main.ts');
     await runDemo(resolve(stateFolder(options.state)));
   });
-  example(command, 'pgherd local demo');
+  return example(command, 'pgherd local demo');
 }

@@ -40,7 +40,7 @@ export async function showFailover(options: FailoverOptions): Promise<FailoverRe
   const primary = primaryName(cluster, lease);
   if (!primary) throw new CliError('failed', `Cluster ${name} has no primary to kill.`);
   const pod = await client.get(kinds.Pod, { namespace, name: primary });
-  const writer = startWriter({ ...access, table: TABLE, paceMs: 5, timeoutMs: 300, pipeline: 0 });
+  const writer = await startWriter({ ...access, table: TABLE, paceMs: 5, timeoutMs: 300, pipeline: 0 });
   const { recording } = writer;
   try {
     await waitFor(async () => recording.acknowledged >= WARM_UP_WRITES, {

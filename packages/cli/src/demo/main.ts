@@ -1,5 +1,4 @@
 /** `npm start`: from nothing to a failover that one sees. */
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '@pgherd/kube';
 import type { LocalInfo } from '@pgherd/local';
@@ -9,14 +8,13 @@ import { CliError } from '../errors.ts';
 import { ClusterKind, type ClusterObject } from '../kinds.ts';
 import { bringUp } from '../local-mode.ts';
 import { type Progress, paint, print, startProgress } from '../output.ts';
+import { programText } from '../programs/files.ts';
 import { waitUntilReady } from '../ready.ts';
 import { type FailoverResult, showFailover } from './failover.ts';
 import { connectionString, writeClientFiles } from './files.ts';
 import { loadPgbench } from './load.ts';
 import { onlyOne } from './one-at-a-time.ts';
 
-const ROOT = join(import.meta.dirname, '..', '..', '..', '..');
-const MANIFEST = join(ROOT, 'examples', 'cluster.yaml');
 const NODES = 3;
 const READY_MS = 180_000;
 
@@ -79,8 +77,7 @@ async function step<T extends { said: string }>(
 }
 
 async function makeCluster(client: Client, progress: Progress): Promise<ClusterObject & { said: string }> {
-  if (!existsSync(MANIFEST)) throw new CliError('notFound', `${MANIFEST} is not there.`);
-  const manifest = parse(readFileSync(MANIFEST, 'utf8')) as ClusterObject;
+  const manifest = parse(await programText('cluster.yaml')) as ClusterObject;
   const namespace = manifest.metadata.namespace ?? 'default';
   const name = manifest.metadata.name;
   const started = performance.now();

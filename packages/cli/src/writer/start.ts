@@ -2,6 +2,8 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { LineSplitter } from '../log-lines.ts';
+import { embedded } from '../programs/embedded.ts';
+import { programText } from '../programs/files.ts';
 import { Recording } from './recording.ts';
 import { SETTINGS_VARIABLE, type WriterSettings } from './settings.ts';
 
@@ -15,12 +17,15 @@ export interface RunningWriter {
 const STOP_MS = 5_000;
 
 /** Starts writing at once. */
-export function startWriter(settings: WriterSettings): RunningWriter {
+export async function startWriter(settings: WriterSettings): Promise<RunningWriter> {
   const recording = new Recording();
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts')], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+  const program = embedded && (await programText('writer.mjs'));
+  const args = program ? ['--input-type=module', '-'] : [join(import.meta.dirname, 'main.ts')];
+  const child = spawn(process.execPath, args, {
+    stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, [SETTINGS_VARIABLE]: JSON.stringify(settings) },
   });
+  child.stdin.end(program ?? '');
   const lines = new LineSplitter();
   child.stdout.on('data', (chunk: Buffer) => {
     for (const line of lines.push(chunk)) recording.take(line);

@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { LocalError } from '../errors.ts';
 import { podDevice } from '../net/addresses.ts';
 import { markedEnv } from '../net/processes.ts';
 import { podLinkInside, podLinkOutside } from '../net/topology.ts';
+import { programFile } from '../programs.ts';
 import type { StateLayout } from '../state.ts';
 import {
   type AttachRequest,
@@ -19,8 +19,6 @@ import {
   type ShimRequest,
   type ShimState,
 } from './protocol.ts';
-
-const SHIM = fileURLToPath(new URL('./main.ts', import.meta.url));
 
 /** Where root's pods see their volumes: a pod's user may not enter the folders above the state folder. */
 /**
@@ -65,7 +63,19 @@ exec "$@"`;
   const log = openSync(`${paths.dir}/shim.log`, 'a', 0o600);
   const child = spawn(
     'unshare',
-    ['-n', '-m', '--propagation', 'private', 'sh', '-ec', script, 'sh', process.execPath, SHIM, argument],
+    [
+      '-n',
+      '-m',
+      '--propagation',
+      'private',
+      'sh',
+      '-ec',
+      script,
+      'sh',
+      process.execPath,
+      programFile('shim'),
+      argument,
+    ],
     {
       detached: true,
       stdio: ['ignore', 'pipe', log],

@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { Client, isKubeError, kinds, type Log } from '@pgherd/kube';
 import { loadKubeconfig } from '@pgherd/kube/kubeconfig';
 import { LocalError } from '../errors.ts';
@@ -13,6 +12,7 @@ import {
   signalTree,
 } from '../net/processes.ts';
 import { ensurePki } from '../pki.ts';
+import { programFile } from '../programs.ts';
 import { readShimState, stageFolder } from '../shim/client.ts';
 import {
   type ImageConfig,
@@ -40,8 +40,6 @@ const DEFAULT_NODES = 3;
 const API_PORT = 6443;
 /** How long the API and its like get to end by themselves. */
 const COMPONENT_MS = 2000;
-
-const entry = (name: string): string => fileURLToPath(new URL(`../${name}/main.ts`, import.meta.url));
 
 /** Everything that runs, in the hands of one process. */
 export class Supervisor {
@@ -222,13 +220,13 @@ export class Supervisor {
     const { layout, network } = this;
     const node = process.execPath;
     const state = ['--state', layout.dir];
-    this.add('api', () => [node, [entry('api'), ...state, '--port', String(this.config.apiPort)]]);
-    this.add('netd', () => enter(network.router, [node, entry('net'), ...state]));
-    this.add('controllers', () => [node, [entry('controllers'), ...state]]);
+    this.add('api', () => [node, [programFile('api'), ...state, '--port', String(this.config.apiPort)]]);
+    this.add('netd', () => enter(network.router, [node, programFile('net'), ...state]));
+    this.add('controllers', () => [node, [programFile('controllers'), ...state]]);
     for (const component of this.components.values()) component.start();
     for (const config of this.config.nodes) {
       const agent = new Component(layout, `agent-${config.name}`, this.log, () =>
-        enter(network.node(config.name), [node, entry('agent'), ...state, '--node', config.name]),
+        enter(network.node(config.name), [node, programFile('agent'), ...state, '--node', config.name]),
       );
       this.agents.set(config.name, agent);
       if (!config.stopped) agent.start();

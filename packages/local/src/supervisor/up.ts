@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { LocalError } from '../errors.ts';
 import { markedEnv } from '../net/processes.ts';
+import { programFile } from '../programs.ts';
 import { LineReader } from '../shim/protocol.ts';
 import { type StateLayout, stateLayout } from '../state.ts';
 import type { LocalInfo, Progress, UpOptions } from '../types.ts';
@@ -10,7 +10,6 @@ import { askSupervisor, type ControlAnswer, type SupervisorInfo } from './contro
 import { checkStateFolder } from './lock.ts';
 import { missingTools } from './preflight.ts';
 
-const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 const UP_MS = 90_000;
 const STOPPING_MS = 60_000;
 
@@ -63,8 +62,14 @@ async function launch(layout: StateLayout, options: UpOptions): Promise<LocalInf
   const { nodes, images, apiPort, dieWith = Number(process.env.PGHERD_DIE_WITH) || undefined } = options;
   const log = openSync(layout.log('supervisor'), 'a', 0o600);
   const child = spawn(
-    process.execPath,
-    [MAIN, '--state', layout.dir, '--options', JSON.stringify({ nodes, images, apiPort, dieWith })],
+    options.node ?? process.execPath,
+    [
+      programFile('supervisor', options.programs),
+      '--state',
+      layout.dir,
+      '--options',
+      JSON.stringify({ nodes, images, apiPort, dieWith }),
+    ],
     {
       detached: true,
       stdio: ['ignore', 'pipe', log],
