@@ -1,5 +1,15 @@
+export {
+  type Backup,
+  type BackupPhase,
+  type BackupSpec,
+  type BackupStatus,
+  type BackupType,
+  isBackupOver,
+} from './backup/backup.ts';
+export { MAX_REPOSITORIES } from './cluster/backup-fields.ts';
 export * from './cluster/cluster.ts';
 export * from './cluster/effective.ts';
+export * from './cluster/effective-backup.ts';
 export * from './cluster/owned-parameters.ts';
 export type { ClusterSpec } from './cluster/spec.ts';
 export type {
@@ -28,5 +38,11 @@ export {
 } from './operation/spec.ts';
 export type { OperationPhase, OperationStatus, OperationStep, StepState } from './operation/status.ts';
 export * from './quantity.ts';
+export {
+  SCHEDULE_PATTERN,
+  type ScheduledBackup,
+  type ScheduledBackupSpec,
+  type ScheduledBackupStatus,
+} from './scheduled-backup/scheduled-backup.ts';
 export type { StructuralSchema } from './structural.ts';
 export * from './validate.ts';

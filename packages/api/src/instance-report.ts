@@ -32,6 +32,27 @@ export interface VolumeUsage {
   readonly sizeBytes: number;
 }
 
+/** How WAL archiving goes on, as the primary sees it; on a replica, what it still keeps for the archive. */
+export interface ArchiveReport {
+  /** True while WAL is to be archived from here. */
+  readonly active: boolean;
+  /** Last WAL file that was archived, as pg_stat_archiver says, and when (RFC 3339). */
+  readonly lastArchived?: string;
+  readonly lastArchivedAt?: string;
+  /** The WAL file that could not be archived, when, and why: only while no later one could. */
+  readonly lastFailed?: string;
+  readonly lastFailedAt?: string;
+  readonly error?: string;
+  /** WAL files that wait for being archived. */
+  readonly waiting: number;
+  /** Bytes they take. */
+  readonly waitingBytes?: number;
+  /** Why an archive cannot be used at all, by the name of the repository. */
+  readonly problems?: Readonly<Record<string, string>>;
+  /** Names of the repositories whose stanza is there and fits this database. */
+  readonly repositories?: readonly string[];
+}
+
 export interface InstanceReport {
   readonly name: string;
   readonly podUID: string;
@@ -64,6 +85,8 @@ export interface InstanceReport {
   readonly dataEmpty: boolean;
   readonly pendingRestart?: boolean;
   readonly volumes?: readonly VolumeUsage[];
+  /** Missing while no backup is set up. */
+  readonly archive?: ArchiveReport;
   /** The leader that it lets go on without the API, while that grant lasts. */
   readonly grantsTo?: { readonly identity: string; readonly epoch: number };
   /** The state of the Lease that it has promised on: it receives no WAL until the Lease has another version. */

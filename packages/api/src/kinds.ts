@@ -1,7 +1,18 @@
 /** Every kind of ours: its names, its schema, and what `kubectl get` shows of it. */
+import { BackupSchema } from './backup/backup.ts';
 import { ClusterSchema } from './cluster/cluster.ts';
-import { CLUSTER_KIND, CLUSTER_PLURAL, OPERATION_KIND, OPERATION_PLURAL } from './names.ts';
+import {
+  BACKUP_KIND,
+  BACKUP_PLURAL,
+  CLUSTER_KIND,
+  CLUSTER_PLURAL,
+  OPERATION_KIND,
+  OPERATION_PLURAL,
+  SCHEDULED_BACKUP_KIND,
+  SCHEDULED_BACKUP_PLURAL,
+} from './names.ts';
 import { OperationSchema } from './operation/operation.ts';
+import { ScheduledBackupSchema } from './scheduled-backup/scheduled-backup.ts';
 
 export interface PrinterColumn {
   name: string;
@@ -77,4 +88,44 @@ export const OPERATION_DEFINITION: KindDefinition = {
   ],
 };
 
-export const KINDS: readonly KindDefinition[] = [CLUSTER_DEFINITION, OPERATION_DEFINITION];
+export const BACKUP_DEFINITION: KindDefinition = {
+  kind: BACKUP_KIND,
+  plural: BACKUP_PLURAL,
+  singular: 'backup',
+  shortNames: ['pgb'],
+  schema: BackupSchema,
+  columns: [
+    column('Cluster', '.spec.cluster.name', 'Which cluster'),
+    column('Type', '.status.type', 'What it became'),
+    column('Repository', '.status.repository', 'Where it is'),
+    column('Phase', '.status.phase', 'How far it is'),
+    column('Label', '.status.label', "pgBackRest's name of it"),
+    AGE,
+    column('Error', '.status.error', 'Why it failed'),
+    { ...column('Instance', '.status.instance', 'Instance that was copied'), priority: 1 },
+  ],
+};
+
+export const SCHEDULED_BACKUP_DEFINITION: KindDefinition = {
+  kind: SCHEDULED_BACKUP_KIND,
+  plural: SCHEDULED_BACKUP_PLURAL,
+  singular: 'scheduledbackup',
+  shortNames: ['pgsb'],
+  schema: ScheduledBackupSchema,
+  columns: [
+    column('Cluster', '.spec.cluster.name', 'Which cluster'),
+    column('Schedule', '.spec.schedule', 'When'),
+    column('Type', '.spec.type', 'Which backups'),
+    { ...column('Suspended', '.spec.suspend', 'Whether no backups are made for now'), priority: 1 },
+    { ...column('Last', '.status.lastScheduleTime', 'When the last one was due'), type: 'date' },
+    column('Next', '.status.nextScheduleTime', 'When the next one is due'),
+    AGE,
+  ],
+};
+
+export const KINDS: readonly KindDefinition[] = [
+  CLUSTER_DEFINITION,
+  OPERATION_DEFINITION,
+  BACKUP_DEFINITION,
+  SCHEDULED_BACKUP_DEFINITION,
+];

@@ -5,6 +5,10 @@ export const VERSION = 'v1';
 export const API_VERSION = `${GROUP}/${VERSION}`;
 export const CLUSTER_KIND = 'Cluster';
 export const CLUSTER_PLURAL = 'clusters';
+export const BACKUP_KIND = 'Backup';
+export const BACKUP_PLURAL = 'backups';
+export const SCHEDULED_BACKUP_KIND = 'ScheduledBackup';
+export const SCHEDULED_BACKUP_PLURAL = 'scheduledbackups';
 export const OPERATION_KIND = 'Operation';
 export const OPERATION_PLURAL = 'operations';
 
@@ -15,6 +19,8 @@ export const OPERATOR_NAMESPACE = 'pgherd-system';
 export const POSTGRES_PORT = 5432;
 export const MANAGER_PORT = 8000;
 export const METRICS_PORT = 9187;
+/** pgBackRest's own server, on instances and on the repository pod. */
+export const PGBACKREST_PORT = 8432;
 
 /** The user and group the database runs as inside its container. */
 export const POSTGRES_UID = 26;
@@ -47,6 +53,10 @@ export interface ClusterNames {
   readonly replication: string;
   /** Lease that says who leads. */
   readonly lease: string;
+  /** Service without an address of its own that gives each instance a name: see instanceHost. */
+  readonly pods: string;
+  /** The repository pod, its Service, and the secret with its certificate. */
+  readonly backup: string;
   readonly serviceAccount: string;
   readonly role: string;
   readonly pdb: string;
@@ -64,6 +74,8 @@ export function names(cluster: string): ClusterNames {
     server: `${cluster}-server`,
     replication: `${cluster}-replication`,
     lease: `${cluster}-primary`,
+    pods: `${cluster}-pods`,
+    backup: `${cluster}-backup`,
     serviceAccount: cluster,
     role: cluster,
     pdb: cluster,
@@ -88,4 +100,19 @@ export function dataClaimName(instance: string): string {
 
 export function walClaimName(instance: string): string {
   return `${instance}-wal`;
+}
+
+/** The name under which other pods reach an instance, for those that must check it against a certificate. */
+export function instanceHost(cluster: string, namespace: string, instance: string): string {
+  return `${instance}.${names(cluster).pods}.${namespace}.svc`;
+}
+
+/** The volume claim of a repository: it outlives the cluster. */
+export function repositoryClaimName(cluster: string, repository: string): string {
+  return `${names(cluster).backup}-${repository}`;
+}
+
+/** pgBackRest's name for all backups of one database: another database under the same name has another. */
+export function stanzaName(cluster: string, systemID: string): string {
+  return `${cluster}-${systemID}`;
 }

@@ -102,9 +102,11 @@ export function brokenRules(schema: StructuralSchema, value: unknown, old: unkno
     broken.push({ field: join(path, rule.fieldPath), place, rule, message: rule.message });
   }
   if (Array.isArray(value)) {
-    // Items of plain lists have no identity, so no old value either.
     const items = schema.items ?? {};
-    broken.push(...value.flatMap((item, index) => brokenRules(items, item, undefined, `${path}[${index}]`)));
+    const earlier = (item: unknown) => sameItem(schema['x-kubernetes-list-map-keys'], item, old);
+    broken.push(
+      ...value.flatMap((item, index) => brokenRules(items, item, earlier(item), `${path}[${index}]`)),
+    );
   } else if (isObject(value)) {
     for (const [name, field] of Object.entries(value)) {
       const child = childSchema(schema, name);
@@ -115,6 +117,12 @@ export function brokenRules(schema: StructuralSchema, value: unknown, old: unkno
     }
   }
   return broken;
+}
+
+/** The item of the old list with the same keys; items of plain lists have no identity, so no old value either. */
+function sameItem(keys: string[] | undefined, item: unknown, old: unknown): unknown {
+  if (!keys || !isObject(item) || !Array.isArray(old)) return undefined;
+  return old.find((other) => isObject(other) && keys.every((key) => other[key] === item[key]));
 }
 
 function join(path: string, tail = ''): string {

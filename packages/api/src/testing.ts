@@ -16,7 +16,7 @@ export function cluster(spec: Partial<ClusterSpec> = {}, name = 'demo'): Cluster
 export interface PlacedSchema {
   path: string;
   schema: StructuralSchema;
-  /** True below a list: no identity there, so no old value. */
+  /** True below a plain list: no identity there, so no old value. */
   inList: boolean;
 }
 
@@ -26,7 +26,9 @@ export function everySchema(schema: StructuralSchema, path = '', inList = false)
   return [
     { path, schema, inList },
     ...fields.flatMap(([name, field]) => everySchema(field, path === '' ? name : `${path}.${name}`, inList)),
-    ...(schema.items ? everySchema(schema.items, `${path}[]`, true) : []),
+    ...(schema.items
+      ? everySchema(schema.items, `${path}[]`, inList || schema['x-kubernetes-list-type'] !== 'map')
+      : []),
     ...(schema.additionalProperties ? everySchema(schema.additionalProperties, `${path}.*`, inList) : []),
   ];
 }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
+import { repositoryCases } from './cluster/backup-cases.ts';
 import { CLUSTER_DEFINITION, crdOf, OWNED_PARAMETERS, validateCluster } from './index.ts';
 import { brokenRules } from './rules.ts';
 import { cluster, everySchema, rulesOf } from './testing.ts';
@@ -41,8 +42,8 @@ const byShape: Case[] = [
   },
   {
     what: 'an unknown field',
-    object: spec({ backup: {} }),
-    field: 'spec.backup',
+    object: spec({ replica: {} }),
+    field: 'spec.replica',
     says: /no field .* remove it/,
   },
   { what: 'a slip', object: spec({ instnaces: 3 }), field: 'spec.instnaces', says: /did you mean instances/ },
@@ -127,6 +128,7 @@ const FROZEN = /put .* back|put it back/;
 const withBootstrap = initdb({ database: 'shop' });
 
 const byRule: Case[] = [
+  ...repositoryCases,
   { what: 'a name with a dot', object: cluster({}, 'a.b'), field: 'metadata.name', says: /no dot/ },
   {
     what: 'a name that begins with a digit',

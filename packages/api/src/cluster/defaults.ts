@@ -17,6 +17,10 @@ export const DEFAULTS = {
   stopDelay: 1800,
   smartShutdownTimeout: 0,
   switchoverDelay: 60,
+  backupTarget: 'prefer-standby',
+  compression: 'zst',
+  /** Processes of pgBackRest. */
+  parallelism: 2,
   topologyKey: 'kubernetes.io/hostname',
   logLevel: 'info',
 } as const;

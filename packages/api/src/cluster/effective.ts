@@ -4,6 +4,7 @@ import { names } from '../names.ts';
 import { parseBytes } from '../quantity.ts';
 import type { Cluster } from './cluster.ts';
 import { DEFAULTS } from './defaults.ts';
+import { type EffectiveBackup, effectiveBackup } from './effective-backup.ts';
 import type { ClusterSpec } from './spec.ts';
 
 type Initdb = NonNullable<NonNullable<ClusterSpec['bootstrap']>['initdb']>;
@@ -75,6 +76,8 @@ export interface EffectiveSpec {
     sharedPreloadLibraries: string[];
   };
   initdb: EffectiveInitdb;
+  /** Undefined: nothing is backed up or archived. */
+  backup?: EffectiveBackup;
   /** Name of the secret with the superuser's login; only meaningful with enableSuperuserAccess. */
   superuserSecret: string;
   ownSuperuserSecret: boolean;
@@ -200,6 +203,7 @@ export function effective(cluster: Pick<Cluster, 'metadata' | 'spec'>): Effectiv
     walStorage: spec.walStorage && storage(spec.walStorage),
     postgresql: postgresql(instances, spec.postgresql),
     initdb: initdb(name, spec.bootstrap?.initdb),
+    backup: spec.backup && effectiveBackup(cluster.metadata, spec.backup),
     superuserSecret: spec.superuserSecret?.name ?? names(name).superuser,
     ownSuperuserSecret: spec.superuserSecret === undefined,
     enableSuperuserAccess: spec.enableSuperuserAccess ?? false,

@@ -12,6 +12,7 @@ import {
   seconds,
   text,
 } from '../schema.ts';
+import { backup } from './backup-fields.ts';
 import { bootstrap } from './bootstrap-fields.ts';
 import { DEFAULTS } from './defaults.ts';
 import { affinity, env, envFrom, inheritedMetadata, localReference, resources } from './pod-fields.ts';
@@ -143,6 +144,7 @@ export const ClusterSpecSchema = object(
     ),
     postgresql: optional(postgresql),
     bootstrap: optional(bootstrap),
+    backup: optional(backup),
     superuserSecret: optional(
       localReference(
         'Secret',

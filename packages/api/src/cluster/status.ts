@@ -89,6 +89,39 @@ export const ClusterStatusSchema = object('What was found; written by the operat
       expirations: optional(map('When each expires, by the name of its secret.', text('Time of expiry.'))),
     }),
   ),
+  backup: optional(
+    object('Backups and the WAL archive.', {
+      stanza: optional(text("pgBackRest's name for all backups of this database.")),
+      repositories: optional(
+        list(
+          'The repositories, with the numbers by which pgBackRest knows them.',
+          object('A repository.', {
+            name: text('Its name.'),
+            number: integer('Its number: it stays the same as long as the repository is there.', {
+              format: 'int32',
+            }),
+            ready: optional(bool('Whether WAL and backups can go there.')),
+            message: optional(text('Why not.')),
+            backups: optional(integer('Number of backups in it.', { format: 'int32' })),
+            firstRecoverabilityPoint: optional(
+              time('The earliest time that can be restored from it: the end of its oldest backup.'),
+            ),
+            lastBackup: optional(text('Label of its newest backup.')),
+          }),
+        ),
+      ),
+      lastArchivedWAL: optional(text('Last WAL file that was archived.')),
+      lastArchivedTime: optional(time('When it was.')),
+      lastFailedWAL: optional(text('WAL file that could not be archived, if that is so now.')),
+      waitingSegments: optional(integer('WAL files that wait for being archived.', { format: 'int32' })),
+    }),
+  ),
+  firstRecoverabilityPoint: optional(time('The earliest time that can be restored, from any repository.')),
+  lastRecoverabilityPoint: optional(
+    time('The latest time that can be restored: all that was committed until then is archived.'),
+  ),
+  lastSuccessfulBackup: optional(time('When the last backup was completed.')),
+  lastFailedBackup: optional(time('When a backup failed the last time.')),
   observedGeneration: optional(integer('Generation of the spec this status is about.', { format: 'int64' })),
   selector: optional(text('Label selector of the instances, for the scale subresource.')),
 });

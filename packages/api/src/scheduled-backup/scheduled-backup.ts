@@ -1,0 +1,64 @@
+/** The kind ScheduledBackup: backups of a cluster, again and again. */
+import type { Static } from 'typebox';
+import { backupFields } from '../backup/backup.ts';
+import { kindObject } from '../object.ts';
+import { bool, object, oneOf, optional, text } from '../schema.ts';
+
+const time = (description: string) => text(description, { format: 'date-time' });
+
+/** Five fields, six with seconds first, or a word such as @daily. */
+export const SCHEDULE_PATTERN =
+  '^(@(yearly|annually|monthly|weekly|daily|hourly)|[^\\s@]+([ \\t]+[^\\s@]+){4,5})$';
+
+const ScheduledBackupSpecSchema = object('Which backups are to be made, and when.', {
+  ...backupFields,
+  schedule: text(
+    'When, as in cron: minute, hour, day of the month, month, day of the week; or six fields, with the second first. For example 0 3 * * * (each day at three).',
+    {
+      maxLength: 255,
+      rules: [
+        {
+          rule: `self.matches('${SCHEDULE_PATTERN.replaceAll('\\', '\\\\')}')`,
+          message:
+            'must be five fields as in cron (minute, hour, day of the month, month, day of the week), six with the second first, or @daily and the like',
+        },
+      ],
+    },
+  ),
+  timeZone: optional(
+    text('Time zone of the schedule, for example Europe/Berlin. Default: UTC.', {
+      minLength: 1,
+      maxLength: 64,
+    }),
+  ),
+  immediate: optional(bool('Whether a first backup is made at once. Default: false.')),
+  suspend: optional(bool('Whether no backups are made for now. Default: false.')),
+  backupOwnerReference: optional(
+    oneOf(
+      'With what its Backup objects are deleted: none (they stay), self (with this schedule) or cluster. Backups in repositories stay in any case. Default: none.',
+      ['none', 'self', 'cluster'],
+    ),
+  ),
+});
+
+const ScheduledBackupStatusSchema = object('What came of it; written by the operator.', {
+  lastScheduleTime: optional(time('When the last backup was due.')),
+  nextScheduleTime: optional(time('When the next one is due.')),
+  lastBackup: optional(text('Name of the last Backup it made.')),
+  message: optional(text('Why no backups are made, if there is a reason.')),
+});
+
+export const ScheduledBackupSchema = kindObject(
+  'Backups of a cluster by a schedule. A time that was missed, since no operator ran, is made up for once and not more often.',
+  { spec: ScheduledBackupSpecSchema, status: optional(ScheduledBackupStatusSchema) },
+  [
+    {
+      rule: 'self.metadata.name.size() <= 200',
+      message: 'metadata.name must be at most 200 characters: the names of its backups are made from it',
+    },
+  ],
+);
+
+export type ScheduledBackup = Static<typeof ScheduledBackupSchema>;
+export type ScheduledBackupSpec = Static<typeof ScheduledBackupSpecSchema>;
+export type ScheduledBackupStatus = Static<typeof ScheduledBackupStatusSchema>;
