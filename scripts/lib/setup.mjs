@@ -10,6 +10,7 @@ export const ROOT = join(import.meta.dirname ?? new URL('.', import.meta.url).pa
 const DEBIAN_PACKAGES = [
   { name: 'postgresql-15', proof: '/usr/lib/postgresql/15/bin/postgres' },
   { name: 'postgresql-client-15', proof: '/usr/lib/postgresql/15/bin/psql' },
+  { name: 'pgbackrest', proof: '/usr/bin/pgbackrest' },
   { name: 'bubblewrap', proof: '/usr/bin/bwrap' },
   { name: 'nftables', proof: '/usr/sbin/nft' },
   { name: 'iproute2', proof: '/usr/bin/ip', orProof: '/usr/sbin/ip' },

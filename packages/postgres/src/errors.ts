@@ -15,7 +15,9 @@ export type PostgresErrorCode =
   | 'SqlFailed'
   | 'PromoteTimeout'
   | 'ReloadUnconfirmed'
-  | 'BadLsn';
+  | 'BadLsn'
+  | 'BadOption'
+  | 'BackrestFailed';
 
 export interface ErrorDetails {
   hint?: string;
@@ -24,6 +26,8 @@ export interface ErrorDetails {
   output?: string[];
   /** SQLSTATE, for code `SqlFailed`. */
   sqlState?: string;
+  /** pgBackRest's number of the error, for code `BackrestFailed`. */
+  backrestError?: number;
 }
 
 /** An error of PostgreSQL or one of its tools: what was being done to what, and what to do about it. */
@@ -32,6 +36,7 @@ export class PostgresError extends Error {
   readonly hint: string | undefined;
   readonly output: string[];
   readonly sqlState: string | undefined;
+  readonly backrestError: number | undefined;
 
   constructor(code: PostgresErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -40,5 +45,6 @@ export class PostgresError extends Error {
     this.hint = details.hint;
     this.output = details.output ?? [];
     this.sqlState = details.sqlState;
+    this.backrestError = details.backrestError;
   }
 }

@@ -1,0 +1,9 @@
+export * from './info.ts';
+export * from './options.ts';
+export {
+  BACKREST_ERRORS,
+  type BackrestCommand,
+  type BackrestFailure,
+  parseBackrestError,
+  runBackrest,
+} from './run.ts';

@@ -1,0 +1,91 @@
+/** Runs pgBackRest and makes its errors ours. */
+import type { ChildProcess } from 'node:child_process';
+import { PostgresError } from '../errors.ts';
+import { runTool } from '../tool.ts';
+import { type BackrestOptions, optionArgs } from './options.ts';
+
+export interface BackrestCommand {
+  /** Path of the configuration. */
+  config: string;
+  /** What is being done, for the error message. */
+  doing: string;
+  stanza?: string;
+  /** Further options, on top of the configuration. */
+  options?: BackrestOptions;
+  /** What comes after the command's name. */
+  args?: string[];
+  timeoutMs?: number;
+  signal?: AbortSignal;
+  onLine?: (line: string) => void;
+  onStart?: (child: ChildProcess) => void;
+}
+
+/** Numbers of pgBackRest's errors that callers tell apart. */
+export const BACKREST_ERRORS = {
+  lockHeld: 50,
+  archiveTimeout: 82,
+  backupSetInvalid: 75,
+  fileMissing: 55,
+  stop: 62,
+} as const;
+
+/**
+ * Runs a command of pgBackRest to its end and returns its stdout. Its warnings and errors come by `onLine` too.
+ * Throws PostgresError `BackrestFailed` with its own words and number, `ToolTimeout`, `Cancelled` or
+ * `BinariesMissing`.
+ */
+export async function runBackrest(command: string, o: BackrestCommand): Promise<string> {
+  const args = [
+    `--config=${o.config}`,
+    ...(o.stanza === undefined ? [] : [`--stanza=${o.stanza}`]),
+    '--log-level-console=off',
+    '--log-level-stderr=info',
+    '--log-level-file=off',
+    ...optionArgs(o.options ?? {}),
+    command,
+    ...(o.args ?? []),
+  ];
+  try {
+    return await runTool('pgbackrest', args, {
+      bin: undefined,
+      doing: o.doing,
+      ...(o.timeoutMs === undefined ? {} : { timeoutMs: o.timeoutMs }),
+      ...(o.signal ? { signal: o.signal } : {}),
+      ...(o.onLine ? { onLine: o.onLine } : {}),
+      ...(o.onStart ? { onStart: o.onStart } : {}),
+    });
+  } catch (error) {
+    if (!(error instanceof PostgresError) || error.code !== 'ToolFailed') throw error;
+    const failure = parseBackrestError(error.output);
+    if (!failure) throw error;
+    throw new PostgresError('BackrestFailed', `${o.doing}: ${failure.text}`, {
+      output: error.output,
+      backrestError: failure.number,
+      cause: error,
+    });
+  }
+}
+
+export interface BackrestFailure {
+  /** pgBackRest's number of the error. */
+  number: number;
+  /** Its own words, with its hints, in one line: `[056]: unable to ... (HINT: ...)`. */
+  text: string;
+}
+
+/** The error among the lines that pgBackRest printed; undefined without one. The last one is what ended it. */
+export function parseBackrestError(lines: readonly string[]): BackrestFailure | undefined {
+  const start = lines.findLastIndex((line) => /\bERROR: \[\d{3}\]/.test(line));
+  const match = /\bERROR: (\[(\d{3})\]: ?.*)$/.exec(lines[start] ?? '');
+  if (!match) return undefined;
+  const more: string[] = [];
+  for (const line of lines.slice(start + 1)) {
+    // Continued lines are indented; the next record begins with a time, or with its level.
+    if (!/^\s/.test(line)) break;
+    more.push(line.trim());
+  }
+  const hints = more.filter((line) => line.startsWith('HINT:'));
+  const rest = more.filter((line) => line !== '' && !line.startsWith('HINT:') && !line.startsWith('['));
+  const said = [match[1]!.trim(), ...rest].join(' ');
+  return { number: Number(match[2]), text: hints.length > 0 ? `${said} (${hints.join(' ')})` : said };
+}
