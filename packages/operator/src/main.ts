@@ -5,6 +5,7 @@ import { createClusterController } from './cluster/controller.ts';
 import { warmUp } from './cluster/warm-up.ts';
 import { serveHealth } from './health.ts';
 import { createMetrics } from './metrics.ts';
+import { createOperationController } from './operation/controller.ts';
 import { readSettings } from './settings.ts';
 
 const LEADER_LEASE = 'pgherd-operator';
@@ -35,10 +36,18 @@ async function main(): Promise<void> {
     metrics,
     instance: settings.podName,
   });
+  const operations = createOperationController({
+    client,
+    namespaces: settings.namespaces,
+    clusters: controller,
+    log,
+    instance: settings.podName,
+  });
   let synced = false;
   const server = await serveHealth({ port: settings.port, metrics, ready: () => synced });
   controller.start(stop.signal);
-  Promise.all([controller.synced(), warmUp(settings.image)]).then(
+  operations.start(stop.signal);
+  Promise.all([controller.synced(), operations.synced(), warmUp(settings.image)]).then(
     () => {
       synced = true;
       log.info({ namespaces: settings.namespaces ?? 'all' }, 'caches are filled');
@@ -55,7 +64,7 @@ async function main(): Promise<void> {
         leaseMs: LEASE_MS,
         log,
       },
-      (signal) => controller.run(signal),
+      (signal) => Promise.all([controller.run(signal), operations.run(signal)]).then(() => undefined),
       stop.signal,
     );
   } finally {

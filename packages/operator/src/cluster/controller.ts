@@ -13,8 +13,9 @@ import {
 } from '@pgherd/kube';
 import type { OperatorMetrics } from '../metrics.ts';
 import { act, failureTexts } from './act.ts';
+import type { Action } from './actions.ts';
 import { absorb, type ClusterCaches, createClusterCaches, eachCache } from './caches.ts';
-import { isTerminating } from './facts.ts';
+import { type Facts, isTerminating } from './facts.ts';
 import { ClusterKind, type ClusterObject } from './kind.ts';
 import { createLeaseLook } from './lease-look.ts';
 import { createMemory } from './memory.ts';
@@ -45,6 +46,12 @@ export interface ClusterController {
   synced(): Promise<void>;
   /** Reconciles until `signal`; resolves when the last look has ended. */
   run(signal: AbortSignal): Promise<void>;
+  /** What is known of a cluster now; undefined when there is none of the name. For the controllers of other kinds. */
+  observe(namespace: string, name: string, signal: AbortSignal): Promise<Facts | undefined>;
+  /** Carries out actions on a cluster's objects; throws the first failure after all were tried. */
+  carryOut(facts: Facts, actions: Action[], signal: AbortSignal): Promise<void>;
+  /** Has a cluster looked at soon. */
+  nudge(namespace: string, name: string): void;
 }
 
 /** A steady cluster is looked at this often. */
@@ -130,6 +137,35 @@ class Controller implements ClusterController {
     await this.event.flush();
   }
 
+  async observe(namespace: string, name: string, signal: AbortSignal): Promise<Facts | undefined> {
+    const caches = this.sets.find(({ clusters }) => clusters.get(namespace, name));
+    const cluster = caches?.clusters.get(namespace, name);
+    return caches && cluster && this.factsOf(caches, cluster, signal);
+  }
+
+  async carryOut(facts: Facts, actions: Action[], signal: AbortSignal): Promise<void> {
+    const { namespace, name, uid } = facts.cluster.metadata;
+    const caches = this.sets.find(({ clusters }) => clusters.get(namespace, name));
+    if (!caches) return;
+    const { client, log } = this.options;
+    const memory = this.memory.of(`${namespace}/${name}`, uid);
+    const plan = { actions, intent: { what: 'steady' } as const };
+    const failures = await act({ client, caches, memory, log, signal }, facts, plan);
+    this.nudge(namespace, name);
+    if (failures.length > 0) throw failures[0]!.error;
+  }
+
+  nudge(namespace: string, name: string): void {
+    this.soon(`${namespace}/${name}`);
+  }
+
+  private factsOf(caches: ClusterCaches, cluster: ClusterObject, signal: AbortSignal): Promise<Facts> {
+    const { client, operatorImage } = this.options;
+    const { reports, now } = this;
+    const memory = this.memory.of(keyOf(cluster), cluster.metadata.uid);
+    return observe({ client, caches, reports, operatorImage, now, signal }, cluster, memory);
+  }
+
   private soon(key: string): void {
     this.queue?.addAfter(key, GATHER_MS);
   }
@@ -168,10 +204,9 @@ class Controller implements ClusterController {
     const caches = this.sets.find(({ clusters }) => clusters.get(namespace, name));
     const cluster = caches?.clusters.get(namespace, name);
     if (!caches || !cluster) return undefined;
-    const { client, log, operatorImage } = this.options;
+    const { client, log } = this.options;
     const memory = this.memory.of(key, cluster.metadata.uid);
-    const { reports, now } = this;
-    const facts = await observe({ client, caches, reports, operatorImage, now, signal }, cluster, memory);
+    const facts = await this.factsOf(caches, cluster, signal);
     const planned = plan(facts);
     const failures = await act({ client, caches, memory, log, signal }, facts, planned);
     if (signal.aborted) return undefined;

@@ -1,0 +1,279 @@
+/** Carries out Operations: whose turn it is, deadlines, and what is kept of them when they have ended. */
+import { isDeepStrictEqual } from 'node:util';
+import { isHibernating, isInMaintenance, type OperationStatus } from '@pgherd/api';
+import {
+  type Cache,
+  type Client,
+  createCache,
+  createEventRecorder,
+  createQueue,
+  type EventRecorder,
+  isKubeError,
+  type Log,
+  type Queue,
+} from '@pgherd/kube';
+import type { ClusterController } from '../cluster/controller.ts';
+import type { Facts } from '../cluster/facts.ts';
+import type { Handler, HandlerContext, Look } from './handler.ts';
+import { handlers as allHandlers } from './handlers.ts';
+import { OperationKind, type OperationObject } from './kind.ts';
+import { line } from './line.ts';
+import { advanced, currentStep, failed, pending, refused, started } from './progress.ts';
+
+export interface OperationControllerOptions {
+  client: Client;
+  /** Undefined: all namespaces. */
+  namespaces: string[] | undefined;
+  clusters: Pick<ClusterController, 'observe' | 'carryOut' | 'nudge'>;
+  log: Log;
+  instance?: string;
+  now?: () => number;
+  /** For tests. */
+  handlers?: Partial<Record<string, Handler>>;
+}
+
+export interface OperationController {
+  start(signal: AbortSignal): void;
+  synced(): Promise<void>;
+  /** Works until `signal`; resolves when the last look has ended. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** An Operation that comes in one file with its Cluster may be seen before it. */
+const CLUSTER_MS = 10_000;
+const RUNNING_MS = 250;
+
+export function createOperationController(options: OperationControllerOptions): OperationController {
+  return new Controller(options);
+}
+
+class Controller implements OperationController {
+  private readonly options: OperationControllerOptions;
+  private readonly caches: Cache<OperationObject>[];
+  private readonly handlers: Partial<Record<string, Handler>>;
+  private readonly event: EventRecorder;
+  private readonly now: () => number;
+  private queue: Queue | undefined;
+
+  constructor(options: OperationControllerOptions) {
+    const { client, log, namespaces = [undefined], instance } = options;
+    this.options = options;
+    this.now = options.now ?? Date.now;
+    this.handlers = options.handlers ?? allHandlers;
+    this.caches = namespaces.map((namespace) =>
+      createCache(client, OperationKind, { log, ...(namespace ? { namespace } : {}) }),
+    );
+    this.event = createEventRecorder(client, 'pgherd-operator', { log, ...(instance ? { instance } : {}) });
+  }
+
+  start(signal: AbortSignal): void {
+    for (const cache of this.caches) {
+      cache.onChange((operation, old) => this.queue?.add(keyOf((operation ?? old)!)));
+      cache.start(signal);
+    }
+  }
+
+  async synced(): Promise<void> {
+    await Promise.all(this.caches.map((cache) => cache.synced()));
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await this.synced();
+    const queue = createQueue({
+      name: 'operations',
+      concurrency: 8,
+      maxBackoffMs: 5_000,
+      log: this.options.log,
+      reconcile: (key, until) => this.reconcile(key, until),
+    });
+    this.queue = queue;
+    for (const cache of this.caches) for (const operation of cache.list()) queue.add(keyOf(operation));
+    queue.start(signal);
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    this.queue = undefined;
+    await queue.idle();
+    await this.event.flush();
+  }
+
+  /** `key` is that of a cluster: its operations are looked at together, so that one goes at a time. */
+  private async reconcile(key: string, signal: AbortSignal): Promise<{ afterMs?: number } | undefined> {
+    const [namespace = '', name = ''] = key.split('/');
+    const operations = this.caches.flatMap((cache) =>
+      cache.list({ namespace, where: ({ spec }) => spec.cluster === name }),
+    );
+    const turn = line(operations, this.now(), (operation) => this.handlers[operation.spec.type]?.exclusive !== false);
+    await Promise.all(turn.expired.map((operation) => this.remove(operation, signal)));
+    for (const { operation, behind } of turn.waiting) {
+      const why = `waits for ${behind.spec.type} ${behind.metadata.name} to end`;
+      await this.write(operation, pending(operation, 'Queued', why), signal);
+    }
+    const waits = await Promise.all(turn.running.map((operation) => this.work(operation, signal)));
+    const soonest = Math.min(...waits, turn.nextExpiryMs ?? Number.POSITIVE_INFINITY);
+    return Number.isFinite(soonest) ? { afterMs: soonest } : undefined;
+  }
+
+  /** One look at an operation whose turn it is; returns in how many milliseconds the next is due. */
+  private async work(operation: OperationObject, signal: AbortSignal): Promise<number> {
+    const handler = this.handlers[operation.spec.type];
+    if (!handler) return this.refuse(operation, 'NotSupported', `type ${operation.spec.type} is not there yet`, signal);
+    const { namespace } = operation.metadata;
+    const cluster = await this.options.clusters.observe(namespace, operation.spec.cluster, signal);
+    if (!cluster) return this.withoutCluster(operation, signal);
+    const begun = operation.status?.phase === 'Running';
+    const why = begun ? undefined : notNow(operation, handler, cluster);
+    if (why) return this.refuse(operation, why.reason, why.message, signal);
+    const current = begun
+      ? operation
+      : await this.write(operation, started(operation, handler.steps, this.now()), signal);
+    return current ? this.advance(current, handler, cluster, signal) : RUNNING_MS;
+  }
+
+  private async advance(
+    operation: OperationObject,
+    handler: Handler,
+    cluster: Facts,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const { client, log, clusters } = this.options;
+    const context: HandlerContext = {
+      client,
+      log,
+      signal,
+      carryOut: (facts, actions) => clusters.carryOut(facts, actions, signal),
+    };
+    const now = this.now();
+    const notes = operation.status?.notes ?? {};
+    const late = now > this.deadline(operation, handler);
+    let look: Look;
+    try {
+      look = await handler.look(context, { now, operation, cluster, notes });
+    } catch (error) {
+      // What cannot even be looked at must end all the same.
+      if (!late) throw error;
+      await this.fail(operation, handler, (error as Error).message, signal);
+      return RUNNING_MS;
+    }
+    const { outcome } = look;
+    if (late && outcome.next === 'step') {
+      await look.abandon();
+      await this.fail(operation, handler, outcome.message, signal);
+      return RUNNING_MS;
+    }
+    // The end is said once all is done; anything else before it is begun, so that a successor knows of it.
+    if (outcome.next !== 'step') await look.act();
+    const written = await this.write(operation, advanced(operation, outcome, this.now()), signal);
+    if (!written || outcome.next !== 'step') return RUNNING_MS;
+    await look.act();
+    return outcome.afterMs ?? RUNNING_MS;
+  }
+
+  private deadline({ spec, status }: OperationObject, handler: Handler): number {
+    const seconds = spec.deadlineSeconds ?? handler.defaultDeadlineSeconds;
+    return Date.parse(status?.startedAt ?? '') + seconds * 1000;
+  }
+
+  private async fail(
+    operation: OperationObject,
+    handler: Handler,
+    waitedFor: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { spec, status = {} } = operation;
+    const seconds = spec.deadlineSeconds ?? handler.defaultDeadlineSeconds;
+    const step = currentStep(status)?.name;
+    const message = `not done within ${seconds} s${step ? `, at '${step}'` : ''}: ${waitedFor}`;
+    await this.write(operation, failed(status, 'DeadlineExceeded', message, this.now()), signal);
+  }
+
+  private async withoutCluster(operation: OperationObject, signal: AbortSignal): Promise<number> {
+    const { cluster } = operation.spec;
+    const ageMs = this.now() - Date.parse(operation.metadata.creationTimestamp ?? '');
+    const message = `there is no cluster ${cluster} in namespace ${operation.metadata.namespace}`;
+    if (operation.status?.phase !== 'Running' && ageMs < CLUSTER_MS) {
+      await this.write(operation, pending(operation, 'ClusterNotFound', message), signal);
+      return 1_000;
+    }
+    return this.refuse(operation, 'ClusterNotFound', message, signal);
+  }
+
+  private async refuse(
+    operation: OperationObject,
+    reason: string,
+    message: string,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const { status } = operation;
+    const next =
+      status?.phase === 'Running'
+        ? failed(status, reason, message, this.now())
+        : refused(operation, reason, message, this.now());
+    await this.write(operation, next, signal);
+    return RUNNING_MS;
+  }
+
+  /** Writes a status that differs. Undefined when somebody else changed or deleted the operation meanwhile. */
+  private async write(
+    operation: OperationObject,
+    status: OperationStatus,
+    signal: AbortSignal,
+  ): Promise<OperationObject | undefined> {
+    if (isDeepStrictEqual(status, operation.status)) return operation;
+    try {
+      const written = await this.options.client.updateStatus(OperationKind, { ...operation, status }, { signal });
+      for (const cache of this.caches) cache.absorb(written);
+      this.announce(operation, written);
+      return written;
+    } catch (error) {
+      if (isKubeError(error, 'Conflict', 'NotFound')) return undefined;
+      throw error;
+    }
+  }
+
+  private announce(before: OperationObject, { spec, status, metadata }: OperationObject): void {
+    const { phase, message = '' } = status ?? {};
+    if (!phase || phase === before.status?.phase) return;
+    const key = `${metadata.namespace}/${metadata.name}`;
+    this.options.log.info({ operation: key, type: spec.type, phase, message }, 'operation');
+    const type = phase === 'Failed' ? 'Warning' : 'Normal';
+    this.event(before, type, phase, message);
+    this.options.clusters.nudge(metadata.namespace, spec.cluster);
+  }
+
+  private async remove(operation: OperationObject, signal: AbortSignal): Promise<void> {
+    const { metadata } = operation;
+    try {
+      await this.options.client.delete(OperationKind, metadata, { preconditions: { uid: metadata.uid }, signal });
+    } catch (error) {
+      if (!isKubeError(error, 'NotFound', 'Conflict')) throw error;
+    }
+  }
+}
+
+/** Why it is not begun on a cluster that somebody wants left alone, or that does not run. */
+function notNow(
+  { spec }: OperationObject,
+  handler: Handler,
+  { cluster }: Facts,
+): { reason: string; message: string } | undefined {
+  if (!handler.exclusive) return undefined;
+  const { name, namespace } = cluster.metadata;
+  if (isInMaintenance(cluster))
+    return {
+      reason: 'Maintenance',
+      message: `cluster ${name} is in maintenance: end that first, with pgherd maintenance unset ${name} -n ${namespace}`,
+    };
+  if (isHibernating(cluster))
+    return {
+      reason: 'Hibernated',
+      message: `cluster ${name} hibernates and cannot do a ${spec.type}: wake it first, with pgherd hibernate off ${name} -n ${namespace}`,
+    };
+  return undefined;
+}
+
+function keyOf({ metadata, spec }: OperationObject): string {
+  return `${metadata.namespace}/${spec.cluster}`;
+}
+
