@@ -26,6 +26,7 @@ export * from './instance-report.ts';
 export * from './kinds.ts';
 export * from './labels.ts';
 export * from './lease-record.ts';
+export * from './lsn.ts';
 export * from './marks.ts';
 export * from './names.ts';
 export type { ObjectMetadata } from './object.ts';

@@ -93,6 +93,11 @@ export interface InstanceReport {
   readonly promised?: { readonly epoch: number; readonly version: string };
   /** The state of the Lease that it would promise on now, since it has not heard of the leader for long. */
   readonly wouldPromise?: { readonly epoch: number; readonly version: string };
+  /**
+   * Since when it has served as the primary (while it does), and when its stop as a primary last began. RFC 3339 by
+   * its own clock, known only of the manager that runs now.
+   */
+  readonly service?: { readonly since?: string; readonly until?: string };
   /** What became of the last switchover that was asked of it as the leader. */
   readonly switchover?: { readonly id: string; readonly outcome: 'done' | 'failed'; readonly why?: string };
 }

@@ -12,6 +12,8 @@ export interface SwitchoverMark {
   id: string;
   from: string;
   to?: string;
+  /** To wait for a target that lags or is not ready. */
+  force?: boolean;
 }
 
 /** Leave for `to` to lead without having asked the others, in the epoch named and no other. */
@@ -56,9 +58,9 @@ export function isInMaintenance(cluster: Marked): boolean {
 }
 
 export function switchoverMark(cluster: Marked): SwitchoverMark | undefined {
-  const { id, from, to } = { ...parsed(cluster, ANNOTATION_SWITCHOVER) } as Record<string, unknown>;
+  const { id, from, to, force } = { ...parsed(cluster, ANNOTATION_SWITCHOVER) } as Record<string, unknown>;
   if (typeof id !== 'string' || typeof from !== 'string') return undefined;
-  return { id, from, ...(typeof to === 'string' ? { to } : {}) };
+  return { id, from, ...(typeof to === 'string' ? { to } : {}), ...(force === true ? { force } : {}) };
 }
 
 export function promoteMark(cluster: Marked): PromoteMark | undefined {

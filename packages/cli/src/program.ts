@@ -14,6 +14,7 @@ import { addReport } from './commands/report.ts';
 import { addScale } from './commands/scale.ts';
 import { addShow } from './commands/show.ts';
 import { addStatus } from './commands/status.ts';
+import { addSwitchover } from './commands/switchover.ts';
 import { addTest } from './commands/test.ts';
 import { addVersion } from './commands/version.ts';
 
@@ -45,6 +46,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused,
     addLogs,
     addDf,
     addScale,
+    addSwitchover,
     addLabel,
     addReport,
     addDelete,

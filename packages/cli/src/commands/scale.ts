@@ -7,8 +7,9 @@ import { type Connection, type ConnectionOptions, connect } from '../connection.
 import { CliError } from '../errors.ts';
 import { ClusterKind, type ClusterObject } from '../kinds.ts';
 import { example, timeoutOption, whole, withConnection, withOutput } from '../options.ts';
-import { bytes, print, printJson, startProgress, table } from '../output.ts';
+import { print, printJson, startProgress } from '../output.ts';
 import { waitUntilReady } from '../ready.ts';
+import { noSuchReplica, printReplicas, replicasOf } from '../replicas.ts';
 import { observe } from '../status/observe.ts';
 import { viewOf } from '../status/view.ts';
 
@@ -64,17 +65,10 @@ async function scaleDown(name: string, options: ScaledownOptions): Promise<void>
   const connection = await connect(options);
   const { client, namespace } = connection;
   const view = viewOf(await observe(client, namespace, name));
-  const replicas = view.instances.filter((each) => each.name !== view.primary);
+  const replicas = replicasOf(view);
   if (options.query || !options.target) {
     if (options.output === 'json') return printJson(replicas);
-    const rows = replicas.map((each) => [
-      each.name,
-      each.ready ? 'UP' : 'DOWN',
-      each.node ?? '-',
-      each.lagBytes === undefined ? '-' : bytes(each.lagBytes),
-    ]);
-    print(`Cluster: ${name}`);
-    for (const line of table(['REPLICA', 'STATUS', 'NODE', 'REPLICATION LAG'], rows)) print(line);
+    printReplicas(view);
     if (!options.query) {
       throw new CliError('usage', 'Which replica is to go?', { hint: 'Name it with --target INSTANCE.' });
     }
@@ -87,9 +81,7 @@ async function scaleDown(name: string, options: ScaledownOptions): Promise<void>
     });
   }
   if (!replicas.some((each) => each.name === target)) {
-    throw new CliError('notFound', `Cluster ${name} has no replica ${target}.`, {
-      hint: `It has: ${replicas.map((each) => each.name).join(', ') || 'none'}.`,
-    });
+    throw noSuchReplica(view, target);
   }
   if (!options.yes) print(`This removes ${target} from cluster ${name}, with its volumes.`);
   await confirm('Are you sure?', options);

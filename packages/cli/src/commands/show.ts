@@ -4,16 +4,18 @@ import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import { getCluster, instancePods, leaseRecord, primaryName } from '../clusters.ts';
 import { type Connection, type ConnectionOptions, connect } from '../connection.ts';
-import { ClusterKind, type ClusterObject } from '../kinds.ts';
+import { CliError } from '../errors.ts';
+import { ClusterKind, type ClusterObject, OperationKind } from '../kinds.ts';
 import { example, withConnection, withOutput } from '../options.ts';
 import { print, printJson, table } from '../output.ts';
+import { workflowRows } from '../workflow.ts';
 
 interface ShowOptions extends ConnectionOptions {
   output?: string;
   all?: boolean;
 }
 
-/** `pgherd show cluster|pvc|config`. */
+/** `pgherd show cluster|pvc|config|workflow`. */
 export function addShow(program: Command): void {
   const show = program.command('show').description('Show parts of a cluster');
   const cluster = show
@@ -37,6 +39,13 @@ export function addShow(program: Command): void {
     .argument('<name>', 'cluster');
   withOutput(withConnection(config)).action(showConfig);
   example(config, 'pgherd show config demo > demo.yaml');
+
+  const workflow = show
+    .command('workflow')
+    .description('Show an operation: what was asked, its steps with their times, and how it ended')
+    .argument('<id>', 'name of the operation');
+  withOutput(withConnection(workflow)).action(showWorkflow);
+  example(workflow, 'pgherd show workflow demo-switchover-1f0a2b3c');
 }
 
 interface Parts {
@@ -125,6 +134,17 @@ async function showClaims(name: string, options: ShowOptions): Promise<void> {
     claim.spec?.volumeName ?? '-',
   ]);
   for (const line of table(['PVC', 'HOLDS', 'PHASE', 'SIZE', 'VOLUME'], rows)) print(line);
+}
+
+async function showWorkflow(id: string, options: ShowOptions): Promise<void> {
+  const { client, namespace } = await connect(options);
+  const operation = await client.find(OperationKind, { namespace, name: id });
+  if (!operation)
+    throw new CliError('notFound', `There is no operation ${id} in namespace ${namespace}.`, {
+      hint: `List them with \`pgherd get operations -n ${namespace}\`.`,
+    });
+  if (options.output === 'json') return printJson(operation);
+  for (const line of table(['PARAMETER', 'VALUE'], workflowRows(operation))) print(line);
 }
 
 async function showConfig(name: string, options: ShowOptions): Promise<void> {

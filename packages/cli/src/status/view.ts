@@ -1,5 +1,5 @@
 /** From what was observed to what a person needs to see. Pure. */
-import type { InstanceReport, ReplicationRow } from '@pgherd/api';
+import { type InstanceReport, type ReplicationRow, walBytesBetween } from '@pgherd/api';
 import type { Pod } from '@pgherd/kube';
 import { compareNames, isReady, primaryName } from '../clusters.ts';
 import type { Observed } from './observe.ts';
@@ -139,14 +139,8 @@ function waitingReason(pod: Pod): string | undefined {
 
 /** Bytes from `behind` to `ahead`; undefined when one is not known, never negative. */
 export function lag(ahead: string | undefined, behind: string | undefined): number | undefined {
-  if (!ahead || !behind) return undefined;
-  const difference = position(ahead) - position(behind);
-  return difference > 0n ? Number(difference) : 0;
-}
-
-function position(lsn: string): bigint {
-  const [high, low] = lsn.split('/');
-  return (BigInt(`0x${high}`) << 32n) + BigInt(`0x${low}`);
+  const difference = walBytesBetween(ahead, behind);
+  return difference === undefined ? undefined : Number(difference);
 }
 
 function waitsOf(observed: Observed, now: number): string[] {

@@ -3,7 +3,15 @@
  * its own: every judgement is in the machine.
  */
 import type { EffectiveSpec, InstanceReport } from '@pgherd/api';
-import { type Action, type Event, initialState, type Now, type State, step } from '@pgherd/ha';
+import {
+  type Action,
+  type Event,
+  electionReport,
+  initialState,
+  type Now,
+  type State,
+  step,
+} from '@pgherd/ha';
 import { type Client, createEventRecorder, type EventRecorder, type Log } from '@pgherd/kube';
 import type { Database, DatabaseView } from '../database/types.ts';
 import type { GuardLink } from '../guard-link.ts';
@@ -14,6 +22,7 @@ import { LeaseClient } from './lease-client.ts';
 import { PeersClient, type PeerTls } from './peers-client.ts';
 import { buildReport } from './report.ts';
 import { route } from './routing.ts';
+import { ServiceTimes } from './service-times.ts';
 import { type ClusterObject, Surroundings } from './surroundings.ts';
 
 export interface LoopOptions {
@@ -57,6 +66,7 @@ export class Loop {
   /** The standby has streamed since PostgreSQL was started. */
   #streamed = false;
   #problems = new Map<string, string>();
+  readonly #service = new ServiceTimes();
 
   constructor(options: LoopOptions) {
     this.#o = options;
@@ -161,7 +171,10 @@ export class Loop {
   }
 
   #report(view: DatabaseView): InstanceReport {
-    const report = buildReport(this.#state, view, this.#streamed);
+    const report: InstanceReport = {
+      ...buildReport(this.#state, view, this.#streamed, this.#service.report),
+      ...electionReport(this.#state, readClocks()),
+    };
     const [problem] = this.#problems.values();
     return problem && !report.error
       ? { ...report, error: { code: 'Configuration', message: problem } }
@@ -191,6 +204,7 @@ export class Loop {
     const now = readClocks();
     const { state, actions, wakeAt, situation } = step(this.#state, event, now);
     this.#state = state;
+    this.#service.watch(state, now.wall);
     if (situation !== this.#situation) {
       this.#o.log.debug({ situation, event: event.type }, 'the situation has changed');
       this.#situation = situation;

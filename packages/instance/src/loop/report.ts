@@ -4,7 +4,12 @@ import { instanceState, type State } from '@pgherd/ha';
 import type { DatabaseView } from '../database/types.ts';
 
 /** Builds the report. `streamed`: this standby has streamed since PostgreSQL was started. */
-export function buildReport(s: State, view: DatabaseView, streamed: boolean): InstanceReport {
+export function buildReport(
+  s: State,
+  view: DatabaseView,
+  streamed: boolean,
+  service?: InstanceReport['service'],
+): InstanceReport {
   const leader = s.held !== undefined;
   return {
     name: s.self.name,
@@ -30,6 +35,7 @@ export function buildReport(s: State, view: DatabaseView, streamed: boolean): In
       epoch: s.held?.epoch ?? s.lease?.record.epoch,
       syncNames: view.syncNames,
       waiting: waiting(s),
+      service,
       error: s.error ?? (s.lost ? { code: 'LeadershipLost', message: s.lost.why } : undefined),
     }),
   };

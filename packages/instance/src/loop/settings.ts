@@ -5,6 +5,8 @@ import {
   type EffectiveSpec,
   effective,
   fencedMark,
+  isInMaintenance,
+  promoteMark,
   switchoverMark,
 } from '@pgherd/api';
 import type { Settings } from '@pgherd/ha';
@@ -17,6 +19,7 @@ export function settingsOf(cluster: Cluster, self: string): { eff: EffectiveSpec
   const eff = effective(cluster);
   const { synchronous } = eff.postgresql;
   const switchover = switchoverMark(cluster);
+  const promote = promoteMark(cluster);
   const settings: Settings = {
     instances: eff.instances,
     ...eff.primaryLease,
@@ -30,6 +33,8 @@ export function settingsOf(cluster: Cluster, self: string): { eff: EffectiveSpec
     ...(cluster.status?.systemID ? { systemID: cluster.status.systemID } : {}),
     ...(eff.maximumLag === undefined ? {} : { maximumLagBytes: eff.maximumLag }),
     ...(switchover ? { switchover } : {}),
+    ...(promote ? { promote } : {}),
+    maintenance: isInMaintenance(cluster),
     ...(synchronous
       ? {
           sync: {

@@ -104,7 +104,11 @@ class Controller implements OperationController {
     const operations = this.caches.flatMap((cache) =>
       cache.list({ namespace, where: ({ spec }) => spec.cluster === name }),
     );
-    const turn = line(operations, this.now(), (operation) => this.handlers[operation.spec.type]?.exclusive !== false);
+    const turn = line(
+      operations,
+      this.now(),
+      (operation) => this.handlers[operation.spec.type]?.exclusive !== false,
+    );
     await Promise.all(turn.expired.map((operation) => this.remove(operation, signal)));
     for (const { operation, behind } of turn.waiting) {
       const why = `waits for ${behind.spec.type} ${behind.metadata.name} to end`;
@@ -118,7 +122,8 @@ class Controller implements OperationController {
   /** One look at an operation whose turn it is; returns in how many milliseconds the next is due. */
   private async work(operation: OperationObject, signal: AbortSignal): Promise<number> {
     const handler = this.handlers[operation.spec.type];
-    if (!handler) return this.refuse(operation, 'NotSupported', `type ${operation.spec.type} is not there yet`, signal);
+    if (!handler)
+      return this.refuse(operation, 'NotSupported', `type ${operation.spec.type} is not there yet`, signal);
     const { namespace } = operation.metadata;
     const cluster = await this.options.clusters.observe(namespace, operation.spec.cluster, signal);
     if (!cluster) return this.withoutCluster(operation, signal);
@@ -222,7 +227,11 @@ class Controller implements OperationController {
   ): Promise<OperationObject | undefined> {
     if (isDeepStrictEqual(status, operation.status)) return operation;
     try {
-      const written = await this.options.client.updateStatus(OperationKind, { ...operation, status }, { signal });
+      const written = await this.options.client.updateStatus(
+        OperationKind,
+        { ...operation, status },
+        { signal },
+      );
       for (const cache of this.caches) cache.absorb(written);
       this.announce(operation, written);
       return written;
@@ -245,7 +254,10 @@ class Controller implements OperationController {
   private async remove(operation: OperationObject, signal: AbortSignal): Promise<void> {
     const { metadata } = operation;
     try {
-      await this.options.client.delete(OperationKind, metadata, { preconditions: { uid: metadata.uid }, signal });
+      await this.options.client.delete(OperationKind, metadata, {
+        preconditions: { uid: metadata.uid },
+        signal,
+      });
     } catch (error) {
       if (!isKubeError(error, 'NotFound', 'Conflict')) throw error;
     }
@@ -276,4 +288,3 @@ function notNow(
 function keyOf({ metadata, spec }: OperationObject): string {
   return `${metadata.namespace}/${spec.cluster}`;
 }
-

@@ -22,7 +22,9 @@ export function line(
   isExclusive: (operation: OperationObject) => boolean,
 ): Line {
   const result: Line = { running: [], waiting: [], expired: [] };
-  const open = operations.filter((operation) => !operation.metadata.deletionTimestamp && !isFinished(operation));
+  const open = operations.filter(
+    (operation) => !operation.metadata.deletionTimestamp && !isFinished(operation),
+  );
   open.sort(byTurn);
   const first = open.find(isExclusive);
   for (const operation of open) {

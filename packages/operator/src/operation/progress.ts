@@ -37,7 +37,11 @@ export function started(operation: OperationObject, steps: readonly string[], no
 }
 
 /** What a look makes of the status. */
-export function advanced(operation: OperationObject, outcome: Outcome<unknown>, now: number): OperationStatus {
+export function advanced(
+  operation: OperationObject,
+  outcome: Outcome<unknown>,
+  now: number,
+): OperationStatus {
   const before = base(operation);
   const { notes, result, skipped = [], message } = outcome;
   const status: OperationStatus = {
@@ -48,7 +52,9 @@ export function advanced(operation: OperationObject, outcome: Outcome<unknown>, 
   };
   const at = timestamp(now);
   const known = (before.steps ?? []).map((step) =>
-    skipped.includes(step.name) && !isOver(step) ? { name: step.name, state: 'Skipped' as const, message } : step,
+    skipped.includes(step.name) && !isOver(step)
+      ? { name: step.name, state: 'Skipped' as const, message }
+      : step,
   );
   switch (outcome.next) {
     case 'step':
@@ -72,7 +78,12 @@ export function advanced(operation: OperationObject, outcome: Outcome<unknown>, 
 }
 
 /** It ends as Failed at the step that is under way; those after it are left out. */
-export function failed(status: OperationStatus, reason: string, message: string, now: number): OperationStatus {
+export function failed(
+  status: OperationStatus,
+  reason: string,
+  message: string,
+  now: number,
+): OperationStatus {
   const at = timestamp(now);
   const steps = status.steps ?? [];
   const current = steps.findIndex((step) => !isOver(step));
@@ -92,7 +103,9 @@ export function failed(status: OperationStatus, reason: string, message: string,
 
 /** What it does or waits for at the moment. */
 export function currentStep(status: OperationStatus | undefined): OperationStep | undefined {
-  return status?.steps?.find((step) => step.state === 'Running') ?? status?.steps?.find((step) => !isOver(step));
+  return (
+    status?.steps?.find((step) => step.state === 'Running') ?? status?.steps?.find((step) => !isOver(step))
+  );
 }
 
 function base({ metadata, status = {} }: OperationObject): OperationStatus {
