@@ -79,6 +79,21 @@ const nodeAct =
   async (name, options = {}) =>
     (await import('./supervisor/status.ts')).nodeAction(action, name, options);
 
+type ApiAct = (options?: { state?: string }) => Promise<void>;
+
+const apiAct =
+  (action: 'stop' | 'start'): ApiAct =>
+  async (options = {}) =>
+    (await import('./supervisor/status.ts')).apiAction(action, options);
+
+/** Taking the Kubernetes API away, and bringing it back; what runs on the nodes runs on. Throws LocalError NotRunning. */
+export const api = {
+  /** Kills the API server and keeps it away. */
+  stop: apiAct('stop'),
+  /** Starts it again; resolves when it answers. */
+  start: apiAct('start'),
+};
+
 /** Looking at virtual nodes and breaking them; all throw LocalError NotRunning or UnknownNode. */
 export const node = {
   list: async (options: { state?: string } = {}): Promise<NodeInfo[]> =>

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { down, type LocalStatus, node, reset, status } from '@pgherd/local';
+import { api, down, type LocalStatus, node, reset, status } from '@pgherd/local';
 import type { Command } from 'commander';
 import { confirm } from '../confirm.ts';
 import { stateFolder } from '../connection.ts';
@@ -23,6 +23,7 @@ export function addLocal(program: Command): void {
   addLocalStatus(local);
   addKubeconfig(local);
   addNode(local);
+  addApi(local);
   for (const command of [...own, addDemo(local)])
     command.hook('preAction', (_, run) =>
       ensureModernNode(resolve(stateFolder(run.opts<StateOption>().state))),
@@ -206,6 +207,25 @@ function addNode(local: Command): void {
     example(command, `pgherd local node ${act} node-2`);
   }
   example(parent, 'pgherd local node list', 'pgherd local node isolate node-2');
+}
+
+/** What can be done to the API, and how it reads afterwards. */
+const API_ACTS = {
+  stop: ['Kill the Kubernetes API and keep it away; pods run on', 'is away'],
+  start: ['Bring the Kubernetes API back', 'answers'],
+} as const;
+
+function addApi(local: Command): void {
+  const parent = local.command('api').description('Take the Kubernetes API away, and bring it back');
+  for (const [act, [description, result]] of Object.entries(API_ACTS)) {
+    const command = parent.command(act).description(description);
+    withState(command).action(async (options: StateOption) => {
+      await api[act as keyof typeof API_ACTS]({ state: resolve(stateFolder(options.state)) });
+      print(`The API ${result}.`);
+    });
+    example(command, `pgherd local api ${act}`);
+  }
+  example(parent, 'pgherd local api stop', 'pgherd local api start');
 }
 
 function addDemo(local: Command): Command {

@@ -65,44 +65,89 @@ flush();
 tell({ event: 'end', at: now(), attempts: nextId - 1 });
 process.exit(0);
 
+interface Connection {
+  client: pg.Client;
+  /** Set once it is broken. */
+  error?: Error;
+  /** The last warning 01000. */
+  notice: string;
+}
+
 /** One connection, for as long as it serves. */
 async function session(): Promise<void> {
-  const client = new pg.Client({
-    host: settings.host,
-    port: settings.port,
-    user: settings.user,
-    password: settings.password,
-    database: settings.database,
-    ssl: { ca: settings.ca, servername: settings.serverName },
-    connectionTimeoutMillis: settings.timeoutMs,
-    application_name: 'writer',
-    ...(settings.pipeline > 0 ? { pipeline: true } : {}),
-  } as pg.ClientConfig);
-  let broken: Error | undefined;
-  client.on('error', (error) => {
-    broken = error;
-  });
-  let notice = '';
-  client.on('notice', (message) => {
-    if (message.code === '01000') notice = message.message ?? 'warning 01000';
-  });
+  const hosts = settings.host.split(',');
+  const connection = hosts.length > 1 ? await firstPrimary(hosts) : await connect(settings.host);
+  const { client } = connection;
   try {
-    await within(client.connect(), settings.timeoutMs);
     const known = await within(
       client.query(`SELECT coalesce(max(id), 0) AS last FROM ${settings.table}`),
       settings.timeoutMs,
     );
     nextId = Math.max(nextId, Number((known.rows[0] as { last: string }).last) + 1);
     while (!stopping) {
-      if (broken) throw broken;
+      if (connection.error) throw connection.error;
       const started = performance.now();
-      notice = '';
-      if (settings.pipeline > 0) await writeMany(client, settings.pipeline, () => notice);
-      else await writeOne(client, nextId++, () => notice);
+      connection.notice = '';
+      if (settings.pipeline > 0) await writeMany(client, settings.pipeline, () => connection.notice);
+      else await writeOne(client, nextId++, () => connection.notice);
       await sleep(Math.max(0, settings.paceMs - (performance.now() - started)));
     }
   } finally {
     drop(client);
+  }
+}
+
+async function connect(host: string): Promise<Connection> {
+  const client = new pg.Client({
+    host,
+    port: settings.port,
+    user: settings.user,
+    password: settings.password,
+    database: settings.database,
+    ssl: settings.ca ? { ca: settings.ca, servername: settings.serverName } : false,
+    connectionTimeoutMillis: settings.timeoutMs,
+    application_name: 'writer',
+    ...(settings.pipeline > 0 ? { pipeline: true } : {}),
+  } as pg.ClientConfig);
+  const connection: Connection = { client, notice: '' };
+  client.on('error', (error) => {
+    connection.error = error;
+  });
+  client.on('notice', (message) => {
+    if (message.code === '01000') connection.notice = message.message ?? 'warning 01000';
+  });
+  try {
+    await within(client.connect(), settings.timeoutMs);
+  } catch (error) {
+    drop(client);
+    throw error;
+  }
+  return connection;
+}
+
+/** Asks all hosts at once, so that finding the primary costs nothing beside an outage. */
+async function firstPrimary(hosts: string[]): Promise<Connection> {
+  let chosen: Connection | undefined;
+  const tries = hosts.map(async (host) => {
+    const connection = await connect(host);
+    try {
+      const { rows } = await within(
+        connection.client.query('SELECT pg_is_in_recovery() AS standby'),
+        settings.timeoutMs,
+      );
+      if ((rows[0] as { standby: boolean }).standby) throw new Error(`${host} is a standby`);
+    } catch (error) {
+      drop(connection.client);
+      throw error;
+    }
+    if (chosen) drop(connection.client);
+    chosen ??= connection;
+    return chosen;
+  });
+  try {
+    return await Promise.any(tries);
+  } catch (error) {
+    throw (error as AggregateError).errors[0];
   }
 }
 

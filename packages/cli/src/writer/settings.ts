@@ -1,9 +1,14 @@
 /** What the writer is told, in the variable PGHERD_WRITER as JSON. */
 export interface WriterSettings {
+  /**
+   * Where the server is. Several hosts, with commas between: all are tried at once, and the first that is not in
+   * recovery is written to.
+   */
   host: string;
   port: number;
   /** The name to check in the server's certificate. */
   serverName: string;
+  /** Empty: no TLS. */
   ca: string;
   user: string;
   password: string;

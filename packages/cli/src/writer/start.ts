@@ -16,16 +16,26 @@ export interface RunningWriter {
 /** How long a writer may take to end: it finishes at most one write. */
 const STOP_MS = 5_000;
 
-/** Starts writing at once. */
-export async function startWriter(settings: WriterSettings): Promise<RunningWriter> {
+/**
+ * Starts writing at once.
+ *
+ * @param wrap the command line that runs another one where the writer is to be, for example inside a namespace
+ */
+export async function startWriter(
+  settings: WriterSettings,
+  wrap: (command: string[]) => [string, string[]] = ([first = '', ...rest]) => [first, rest],
+): Promise<RunningWriter> {
   const recording = new Recording();
-  const program = embedded && (await programText('writer.mjs'));
-  const args = program ? ['--input-type=module', '-'] : [join(import.meta.dirname, 'main.ts')];
-  const child = spawn(process.execPath, args, {
+  const text = embedded && (await programText('writer.mjs'));
+  const [program, args] = wrap([
+    process.execPath,
+    ...(text ? ['--input-type=module', '-'] : [join(import.meta.dirname, 'main.ts')]),
+  ]);
+  const child = spawn(program, args, {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, [SETTINGS_VARIABLE]: JSON.stringify(settings) },
   });
-  child.stdin.end(program ?? '');
+  child.stdin.end(text ?? '');
   const lines = new LineSplitter();
   child.stdout.on('data', (chunk: Buffer) => {
     for (const line of lines.push(chunk)) recording.take(line);

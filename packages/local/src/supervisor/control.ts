@@ -4,6 +4,7 @@ import { isLocalError, LocalError, type LocalErrorCode } from '../errors.ts';
 import { LineReader } from '../shim/protocol.ts';
 import type { ComponentInfo, LocalInfo, NodeInfo, Progress } from '../types.ts';
 
+export type ApiActionName = 'stop' | 'start';
 export type NodeActionName = 'stop' | 'start' | 'freeze' | 'thaw' | 'isolate' | 'join';
 
 /** What can be asked of the supervisor over its socket, one JSON line each way. */
@@ -11,6 +12,7 @@ export type ControlRequest =
   | { op: 'info' }
   | { op: 'down'; graceMs: number }
   | { op: 'node'; action: NodeActionName; name: string }
+  | { op: 'api'; action: ApiActionName }
   | { op: 'images'; images: Record<string, unknown> };
 
 export interface SupervisorInfo {

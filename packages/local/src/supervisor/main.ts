@@ -46,6 +46,7 @@ const supervisor = new Supervisor(layout, log);
 const control = serveControl(layout.supervisorSocket, async (request, onProgress) => {
   if (request.op === 'info') return supervisor.info();
   if (request.op === 'node') return supervisor.nodeAction(request.action, request.name);
+  if (request.op === 'api') return supervisor.apiAction(request.action);
   if (request.op === 'images') {
     supervisor.addImages(request.images as NonNullable<SupervisorOptions['images']>);
     return null;

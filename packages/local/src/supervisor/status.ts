@@ -2,7 +2,7 @@ import { existsSync, readFileSync, watch } from 'node:fs';
 import { LocalError } from '../errors.ts';
 import { readConfig, type StateLayout, stateLayout } from '../state.ts';
 import type { LocalStatus, NodeInfo } from '../types.ts';
-import { askSupervisor, type NodeActionName, type SupervisorInfo } from './control.ts';
+import { type ApiActionName, askSupervisor, type NodeActionName, type SupervisorInfo } from './control.ts';
 
 const NODE_MS = 30_000;
 
@@ -50,6 +50,14 @@ export async function nodeAction(
   );
   if (!done) throw notRunning(layout);
   return done;
+}
+
+/** See index.ts. */
+export async function apiAction(action: ApiActionName, options: { state?: string }): Promise<void> {
+  const layout = stateLayout(options.state);
+  const request = { op: 'api', action } as const;
+  const done = await askSupervisor<SupervisorInfo>(layout.supervisorSocket, request, { timeoutMs: NODE_MS });
+  if (!done) throw notRunning(layout);
 }
 
 /** See index.ts. */

@@ -24,7 +24,7 @@ import {
 } from '../state.ts';
 import type { NodeInfo, Progress } from '../types.ts';
 import { Component } from './component.ts';
-import type { NodeActionName, SupervisorInfo } from './control.ts';
+import type { ApiActionName, NodeActionName, SupervisorInfo } from './control.ts';
 import { endMarked, Network, roleOf } from './network.ts';
 import { firstPort, freePort, Relays } from './relays.ts';
 import { stopPods } from './stop-pods.ts';
@@ -129,6 +129,17 @@ export class Supervisor {
     return this.nodeInfo(node);
   }
 
+  /** Kills the API server and keeps it away, or starts it again and waits until it answers. */
+  async apiAction(action: ApiActionName): Promise<SupervisorInfo> {
+    const api = this.components.get('api')!;
+    if (action === 'stop') await api.stop(0);
+    else {
+      api.start();
+      await this.answering();
+    }
+    return this.info();
+  }
+
   /**
    * Stops everything and keeps the data. First whatever would start something again, then the pods, while the API
    * is still there: what holds a Lease gives it back, and need not wait for its end.
@@ -147,6 +158,8 @@ export class Supervisor {
       const stopped = this.agents.get(node.name)!.stop(0);
       signalTree(this.shims(node.name), 'SIGKILL');
       await stopped;
+      // The agent may have started one more before it died.
+      signalTree(this.shims(node.name), 'SIGKILL');
     },
     start: async (node) => {
       if (node.frozen) await this.actions.thaw(node);
@@ -244,10 +257,22 @@ export class Supervisor {
       socketPath: this.layout.apiSocket,
       userAgent: 'pgherd-supervisor',
     });
-    await this.until('the Kubernetes API', 'api', async () => {
-      await this.client!.text({ path: '/readyz', timeoutMs: 2000, retry: false });
-      return true;
-    });
+    await this.until('the Kubernetes API', 'api', () => this.asked());
+  }
+
+  /** Waits until the API answers again, in a running local mode. */
+  private async answering(): Promise<void> {
+    const end = performance.now() + READY_MS;
+    while (performance.now() < end) {
+      if (await this.asked().catch(() => false)) return;
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    throw new LocalError('Timeout', `the API did not answer within ${READY_MS / 1000} s`);
+  }
+
+  private async asked(): Promise<boolean> {
+    await this.client!.text({ path: '/readyz', timeoutMs: 2000, retry: false });
+    return true;
   }
 
   private async nodesReady(): Promise<void> {

@@ -1,0 +1,58 @@
+/** Patroni's configuration of one member, in the words of its manual. */
+export interface MemberConfig {
+  name: string;
+  address: string;
+  etcd: string;
+  bin: string;
+  data: string;
+  sockets: string;
+}
+
+export const USERS = { superuser: 'postgres', app: 'app', database: 'app', password: 'bench' };
+export const PORT = 5432;
+export const REST_PORT = 8008;
+export const ETCD_PORT = 2379;
+
+/** What Patroni uses when nothing is said, and the least that its manual allows. Seconds. */
+export const TIMES = {
+  default: { ttl: 30, loop_wait: 10, retry_timeout: 10 },
+  tuned: { ttl: 20, loop_wait: 1, retry_timeout: 3 },
+} as const;
+
+/** The configuration as YAML (JSON is YAML). */
+export function memberConfig(member: MemberConfig, times: (typeof TIMES)[keyof typeof TIMES]): string {
+  const { name, address } = member;
+  const login = (username: string) => ({ username, password: USERS.password });
+  return JSON.stringify({
+    scope: 'bench',
+    name,
+    restapi: { listen: `${address}:${REST_PORT}`, connect_address: `${address}:${REST_PORT}` },
+    etcd3: { hosts: `${member.etcd}:${ETCD_PORT}` },
+    bootstrap: {
+      dcs: {
+        ...times,
+        maximum_lag_on_failover: 1_048_576,
+        postgresql: { use_pg_rewind: true, use_slots: true },
+      },
+      initdb: [{ encoding: 'UTF8' }, 'data-checksums'],
+    },
+    postgresql: {
+      listen: `${address}:${PORT}`,
+      connect_address: `${address}:${PORT}`,
+      bin_dir: member.bin,
+      data_dir: member.data,
+      pgpass: `${member.sockets}/pgpass`,
+      authentication: {
+        superuser: login(USERS.superuser),
+        replication: login('replicator'),
+        rewind: login('rewinder'),
+      },
+      parameters: { unix_socket_directories: member.sockets },
+      pg_hba: [
+        'local all all trust',
+        'host all all 0.0.0.0/0 scram-sha-256',
+        'host replication all 0.0.0.0/0 scram-sha-256',
+      ],
+    },
+  });
+}
