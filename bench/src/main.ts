@@ -1,21 +1,25 @@
-/** `npm run bench -- bootstrap|throughput|steady`: ratios to a floor measured in the same run. */
+/** `npm run bench -- bootstrap|throughput|steady|failover`: ratios to a floor measured in the same run. */
 import { parseArgs } from 'node:util';
 import { stopAllWorlds } from '@pgherd/e2e';
 import { bootstrap } from './bootstrap.ts';
+import { failover, stopSystems } from './failover/index.ts';
 import type { Measurement } from './measurement.ts';
 import { steady } from './steady.ts';
 import { throughput } from './throughput.ts';
 
-const measurements: Record<string, Measurement> = { bootstrap, throughput, steady };
+const measurements: Record<string, Measurement> = { bootstrap, throughput, steady, failover };
 
-const USAGE = `Usage: npm run bench -- bootstrap|throughput|steady [-o json] [--runs N] [--seconds S]
+const USAGE = `Usage: npm run bench -- bootstrap|throughput|steady|failover [-o json] [--runs N] [--seconds S]
 
   bootstrap   from apply to three ready instances, over a bare shell script
   throughput  pgbench with 8 clients, over the same PostgreSQL without pgherd
   steady      writes to the API, memory and CPU of a cluster that does nothing
+  failover    write outages after faults, beside Patroni with etcd (installed by apt when missing);
+              [--only FAULT]... [--only-system pgherd|patroni-tuned|patroni-default]...
 
 Example:
-  npm run bench -- bootstrap --runs 5 -o json`;
+  npm run bench -- bootstrap --runs 5 -o json
+  npm run bench -- failover --runs 1 --only switchover`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -23,6 +27,8 @@ const { values, positionals } = parseArgs({
     output: { type: 'string', short: 'o' },
     runs: { type: 'string' },
     seconds: { type: 'string' },
+    only: { type: 'string', multiple: true },
+    'only-system': { type: 'string', multiple: true },
     help: { type: 'boolean', short: 'h' },
   },
 });
@@ -36,12 +42,20 @@ if (!measurement || positionals.length !== 1 || (values.output !== undefined && 
   process.exit(2);
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void stopAllWorlds().finally(() => process.exit(130)));
+  process.once(
+    signal,
+    () =>
+      void stopSystems()
+        .then(stopAllWorlds)
+        .finally(() => process.exit(130)),
+  );
 }
 try {
   const { result, lines } = await measurement({
     runs: values.runs ? Number(values.runs) : undefined,
     seconds: values.seconds ? Number(values.seconds) : undefined,
+    only: values.only,
+    systems: values['only-system'],
     say: (text) => console.error(text),
   });
   if (values.output === 'json') console.log(JSON.stringify(result, null, 2));

@@ -1,6 +1,9 @@
 export interface MeasurementOptions {
   runs?: number;
   seconds?: number;
+  /** Names of what to measure, and of whom; all when empty. */
+  only?: string[];
+  systems?: string[];
   /** Progress, on standard error. */
   say(text: string): void;
 }

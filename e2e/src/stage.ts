@@ -9,16 +9,33 @@ import type { WriterSettings } from '@pgherd/cli/writer/settings';
 import { type RunningWriter, startWriter } from '@pgherd/cli/writer/start';
 import { type Client, kinds, type Pod } from '@pgherd/kube';
 import { type CommandResult, kubectl, runCli, type World } from './world.ts';
+import { startWriterInside } from './writer-inside.ts';
 import { startPodWriter } from './writer-pod.ts';
 
 const READY_MS = 120_000;
 const TABLE = 'writes';
+/** What sessions write to that are bound to one instance. */
+const HELD_TABLE = 'held';
+/** How long such a session waits for an answer, in milliseconds: it is never given up. */
+const PATIENCE_MS = 120_000;
 
 export interface WriterOptions {
   paceMs?: number;
   pipeline?: number;
   /** Where it runs: in the pod network (default), or on the host through the relay of local mode. */
   place?: 'pod' | 'host';
+  /** The node of its pod. */
+  node?: string;
+  /** The table it writes to; only the default one is looked at by `check`. */
+  table?: string;
+}
+
+export interface SessionOptions {
+  /** The instance it is bound to, whoever leads. */
+  instance: string;
+  /** Inside that instance's pod, or on a node elsewhere. */
+  from: 'inside' | { node: string };
+  pipeline?: number;
 }
 
 export interface Verdict {
@@ -219,9 +236,8 @@ export class Stage {
 
   /** Starts the recording writer and waits until it has written for a while. */
   async startWriter(options: WriterOptions = {}): Promise<RunningWriter> {
-    await this.sql(
-      `CREATE TABLE IF NOT EXISTS ${TABLE} (id bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp()); GRANT ALL ON ${TABLE} TO app`,
-    );
+    const table = options.table ?? TABLE;
+    await this.makeTable(table);
     const place = options.place ?? 'pod';
     const access =
       place === 'host' && this.world.state
@@ -229,7 +245,7 @@ export class Stage {
         : await accessInside(this.client, this.namespace, this.cluster);
     const settings: WriterSettings = {
       ...access,
-      table: TABLE,
+      table,
       paceMs: options.paceMs ?? 5,
       timeoutMs: 300,
       pipeline: options.pipeline ?? 0,
@@ -237,10 +253,55 @@ export class Stage {
     const writer =
       place === 'host' && this.world.state
         ? await startWriter(settings)
-        : await startPodWriter(this.client, this.namespace, settings);
+        : await startPodWriter(this.client, this.namespace, settings, options.node);
     this.writers.add(writer);
     await this.written(writer, 200);
     return writer;
+  }
+
+  /**
+   * Starts a writer whose session is bound to one instance and is never given up by the client, as that of an
+   * application without timeouts. It writes to a table of its own; `lostBy` compares.
+   */
+  async holdSession({ instance, from, pipeline = 0 }: SessionOptions): Promise<RunningWriter> {
+    await this.makeTable(HELD_TABLE);
+    const access = await accessInside(this.client, this.namespace, this.cluster);
+    const settings = { ...access, table: HELD_TABLE, paceMs: 5, timeoutMs: PATIENCE_MS, pipeline };
+    const { status } = await this.pod(instance);
+    const writer =
+      from === 'inside'
+        ? await startWriterInside(
+            this.client,
+            { name: instance, namespace: this.namespace },
+            { ...settings, host: '127.0.0.1' },
+          )
+        : await startPodWriter(
+            this.client,
+            this.namespace,
+            { ...settings, host: status?.podIP ?? '' },
+            from.node,
+          );
+    this.writers.add(writer);
+    await this.written(writer, 50);
+    return writer;
+  }
+
+  /** The ids that a held session got acknowledged and that are in no table now. */
+  async lostBy(writer: RunningWriter): Promise<number[]> {
+    const recording = await writer.stop();
+    this.writers.delete(writer);
+    return recording.missing(await this.idsIn(HELD_TABLE));
+  }
+
+  private async makeTable(table: string): Promise<void> {
+    await this.sql(
+      `CREATE TABLE IF NOT EXISTS ${table} (id bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp()); GRANT ALL ON ${table} TO app`,
+    );
+  }
+
+  /** All ids that a writer's table has now. */
+  async idsIn(table: string = TABLE): Promise<number[]> {
+    return (await this.sql(`SELECT id FROM ${table}`)).split('\n').filter(Boolean).map(Number);
   }
 
   /** Waits until so many more writes are acknowledged. */
@@ -261,8 +322,7 @@ export class Stage {
   async check(writer: RunningWriter, since: number): Promise<Verdict> {
     const recording = await writer.stop();
     this.writers.delete(writer);
-    const found = (await this.sql(`SELECT id FROM ${TABLE}`)).split('\n').filter(Boolean).map(Number);
-    const missing = recording.missing(found);
+    const missing = recording.missing(await this.idsIn());
     this.verdict = { outageMs: recording.longestOutage(since).ms, acknowledged: recording.acknowledged };
     assert.deepEqual(missing, [], `${missing.length} acknowledged writes are missing`);
     assert.ok(recording.acknowledged > 0, 'no write was acknowledged at all');

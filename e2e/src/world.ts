@@ -31,8 +31,8 @@ interface Stoppable {
 /** Worlds that this process has started and not yet ended, so that an interrupt can end them. */
 const running = new Set<Stoppable>();
 
-/** Starts a local mode with three nodes in a temporary folder. */
-export async function startLocalWorld(label: string): Promise<World> {
+/** Starts a local mode in a temporary folder. */
+export async function startLocalWorld(label: string, nodes = 3): Promise<World> {
   const state = mkdtempSync(join(tmpdir(), `pgherd-${label}-`));
   const starting: Stoppable = {
     async stop() {
@@ -44,7 +44,7 @@ export async function startLocalWorld(label: string): Promise<World> {
   // From the first moment: an interrupt may come while it starts.
   running.add(starting);
   try {
-    const { info, client } = await bringUp({ state, nodes: 3 });
+    const { info, client } = await bringUp({ state, nodes });
     const stop = async (): Promise<void> => {
       client.close();
       await starting.stop();

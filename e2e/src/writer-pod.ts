@@ -12,11 +12,12 @@ import { logs } from '@pgherd/kube/streams';
 const PROGRAM = 'writer-program';
 let serial = 0;
 
-/** Starts a writer in the pod network; resolves once its pod runs. */
+/** Starts a writer in the pod network, on that node if one is given; resolves once its pod runs. */
 export async function startPodWriter(
   client: Client,
   namespace: string,
   settings: WriterSettings,
+  node?: string,
 ): Promise<RunningWriter> {
   const name = `writer-${++serial}`;
   const program = {
@@ -33,7 +34,7 @@ export async function startPodWriter(
     metadata: { name, namespace },
     stringData: { settings: JSON.stringify(settings) },
   } as unknown as Secret);
-  await client.create(kinds.Pod, podOf(name, namespace));
+  await client.create(kinds.Pod, podOf(name, namespace, node));
   await running(client, namespace, name);
   const recording = new Recording();
   const following = new AbortController();
@@ -49,13 +50,14 @@ export async function startPodWriter(
   };
 }
 
-function podOf(name: string, namespace: string): Pod {
+function podOf(name: string, namespace: string, node?: string): Pod {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name, namespace, labels: { app: 'writer' } },
     spec: {
       restartPolicy: 'Never',
+      ...(node ? { nodeSelector: { 'kubernetes.io/hostname': node } } : {}),
       terminationGracePeriodSeconds: 5,
       securityContext: { runAsNonRoot: true, runAsUser: 10001, seccompProfile: { type: 'RuntimeDefault' } },
       containers: [

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
-import { waitFor } from '@pgherd/cli';
-import { kinds } from '@pgherd/kube';
+import { deleteAndReplace } from '../faults.ts';
 import type { Scenario } from '../scenario.ts';
-import type { Stage } from '../stage.ts';
 
 export const podDeleted: Scenario = {
   name: 'primary-pod-deleted',
@@ -39,16 +37,3 @@ export const replicaDeleted: Scenario = {
     assert.equal(await stage.primary(), primary, 'the loss of a replica must not change the primary');
   },
 };
-
-/** Deletes a pod, and waits until another one of the same name, on the same volume, is there. */
-async function deleteAndReplace(stage: Stage, name: string): Promise<void> {
-  const old = await stage.pod(name);
-  await stage.client.delete(kinds.Pod, { namespace: stage.namespace, name });
-  await waitFor(
-    async () => {
-      const pod = await stage.client.find(kinds.Pod, { namespace: stage.namespace, name });
-      return pod !== undefined && pod.metadata.uid !== old.metadata.uid;
-    },
-    { timeoutMs: 60_000, everyMs: 50, describe: () => `pod ${name} has not been made again` },
-  );
-}

@@ -45,11 +45,7 @@ export class Member {
   start(): void {
     if (this.agent?.exitCode === null && this.agent.signalCode === null) return;
     const sandbox = ['bwrap', '--unshare-user', '--uid', USER, '--gid', USER, '--dev-bind', '/', '/', '--'];
-    const [program, args] = enter(this.holder, [
-      ...sandbox,
-      'patroni',
-      join(this.folder, 'patroni.yml'),
-    ]);
+    const [program, args] = enter(this.holder, [...sandbox, 'patroni', join(this.folder, 'patroni.yml')]);
     const log = openSync(join(this.folder, 'patroni.log'), 'a');
     this.agent = spawn(program, args, {
       cwd: '/',
@@ -73,7 +69,9 @@ export class Member {
     const { agent } = this;
     if (!agent?.pid) return;
     const ended = new Promise<void>((resolve) => agent.once('exit', () => resolve()));
-    const patroni = withDescendants([agent.pid]).find((pid) => /^\S*python3? \S*patroni /.test(commandLine(pid)));
+    const patroni = withDescendants([agent.pid]).find((pid) =>
+      /^\S*python3? \S*patroni /.test(commandLine(pid)),
+    );
     if (!patroni) throw new Error(`no agent was found in ${this.name}`);
     signalPid(patroni, 'SIGTERM');
     await ended;

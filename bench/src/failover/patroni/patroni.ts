@@ -132,7 +132,11 @@ export class PatroniSystem implements System {
   private async pgbench(options: string[]): Promise<string> {
     const hosts = this.members.map((member) => member.address).join(',');
     const connection = `host=${hosts} port=${PORT} dbname=${USERS.database} user=${USERS.app} target_session_attrs=read-write`;
-    const [program, args] = enter(this.router as Holder, [join(postgresBin(), 'pgbench'), ...options, connection]);
+    const [program, args] = enter(this.router as Holder, [
+      join(postgresBin(), 'pgbench'),
+      ...options,
+      connection,
+    ]);
     const child = spawn(program, args, {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, PGPASSWORD: USERS.password },
@@ -269,7 +273,9 @@ export class PatroniSystem implements System {
     });
     await this.sql(app, database, async (client) => {
       for (const table of ['writes', 'held'])
-        await client.query(`CREATE TABLE ${table} (id bigint PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())`);
+        await client.query(
+          `CREATE TABLE ${table} (id bigint PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())`,
+        );
     });
     await this.pgbench(LOAD_ARGS);
   }

@@ -20,6 +20,9 @@ process.once('SIGINT', () => {
   stopping = true;
 });
 
+// Whoever listened is gone, and with him the reason to write.
+process.stdout.on('error', () => process.exit(1));
+
 const now = (): number => performance.timeOrigin + performance.now();
 const tell = (line: WriterLine): void => {
   process.stdout.write(`${JSON.stringify(line)}\n`);
