@@ -37,6 +37,8 @@ export interface RoleSettings {
   /** libpq connection string of the upstream; empty: follow nobody. */
   primaryConninfo: string;
   primarySlotName?: string;
+  /** Where a standby finds WAL that its upstream has no longer; absent: nowhere. */
+  restoreCommand?: string;
   synchronousStandbyNames: string;
 }
 
@@ -75,6 +77,7 @@ export async function writeRoleSettings(
   const standby: Settings = {
     primary_conninfo: role.standby ? role.primaryConninfo : '',
     primary_slot_name: (role.standby && role.primaryConninfo && role.primarySlotName) || '',
+    restore_command: (role.standby && role.restoreCommand) || '',
     recovery_target_timeline: 'latest',
   };
   const always: Settings = { synchronous_standby_names: role.synchronousStandbyNames };

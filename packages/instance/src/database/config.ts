@@ -22,6 +22,9 @@ export class Config {
   /** What the role file says, or will say at the next start. */
   role: RoleSettings = { standby: true, primaryConninfo: '', synchronousStandbyNames: '' };
 
+  /** How a standby fetches WAL out of the archive, while there is one. Takes effect with the next role. */
+  restoreCommand: string | undefined;
+
   constructor(pg: Postgres, context: ParameterContext, log: Logger) {
     this.#pg = pg;
     this.#context = context;

@@ -173,6 +173,42 @@ test('a standby that is cut from its upstream has no receiver and knows all it h
   await until('all to be replayed', async () => (await two.observe()).replayedAll === true);
 });
 
+test('for a promise all WAL is cut off, in and out, and stays so over restarts', async () => {
+  await two.follow(member('demo-2', 'demo-1'));
+  await streams('demo-2');
+  await two.ensureSlots(['demo-1', 'demo-2', 'demo-3']);
+  await three.follow(member('demo-3', 'demo-2'));
+  await streams('demo-3');
+  const session = await app('demo-1');
+  await one.setSync('');
+  const promise = { epoch: 3, version: '4711' };
+  await two.cutWal(promise);
+  assert.deepEqual(two.promised, promise);
+  assert.equal(two.view().receiverRunning, false);
+  const { receivedLsn } = two.view();
+  assert.ok(receivedLsn);
+  await session.query('insert into t values (30)');
+  // The cascaded standby may come again, but there is nothing new to be had.
+  await two.stop(STOP);
+  await two.startStandby({ upstream: null, applicationName: 'demo-2', sealed: true });
+  await until('all to be replayed', async () => (await two.observe()).replayedAll === true);
+  assert.equal(two.view().receiverRunning, false);
+  assert.ok(compareLsn(two.view().replayedLsn!, receivedLsn) <= 0);
+  const again = await openDatabase({
+    instance: 'demo-2',
+    cluster: 'demo',
+    layout: layoutOf('demo-2'),
+    port,
+    serverName: 'demo-rw',
+    log: quiet,
+  });
+  assert.deepEqual(again.promised, promise);
+  await two.follow(member('demo-2', 'demo-1'));
+  await three.follow(member('demo-3', 'demo-1'));
+  await Promise.all([streams('demo-2'), streams('demo-3')]);
+  await one.setSync('ANY 1 ("demo-2","demo-3")');
+});
+
 test('a switchover: old one stopped, new one promoted, the others follow', async () => {
   await two.follow(member('demo-2', 'demo-1'));
   await streams('demo-2');

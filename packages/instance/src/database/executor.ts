@@ -1,12 +1,20 @@
 import type { EffectiveSpec } from '@pgherd/api';
-import { type Logger, openPostgres, type Postgres, type ServerExit, type Session } from '@pgherd/postgres';
+import {
+  type Logger,
+  openPostgres,
+  type Postgres,
+  type RoleSettings,
+  type ServerExit,
+  type Session,
+} from '@pgherd/postgres';
 import { ensureLoginRole, ensureReplicationRole, ensureSuperuserPassword } from '../bootstrap/roles.ts';
 import { InstanceError } from '../errors.ts';
 import { Config } from './config.ts';
 import { claim, copy, initialise, rewind, type Workplace } from './fresh.ts';
 import type { Layout } from './layout.ts';
 import { LineUp } from './line-up.ts';
-import { cutReceiver, ensureSlots } from './running.ts';
+import { type PromiseNote, readPromise, writePromise } from './promise-note.ts';
+import { cutReceiver, cutSenders, ensureSlots } from './running.ts';
 import type {
   ApplicationSecrets,
   Database,
@@ -57,7 +65,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       for (const callback of exits) callback(exit);
     },
   });
-  const executor = new Executor(options, postgres);
+  const executor = new Executor(options, postgres, await readPromise(options.layout));
   exits.push((exit) => executor.exited(exit));
   await executor.observe();
   return executor;
@@ -72,7 +80,10 @@ class Executor implements Database {
   readonly #line = new LineUp();
   readonly #callbacks: ((info: ExitInfo) => void)[] = [];
 
-  constructor(o: DatabaseOptions, pg: Postgres) {
+  #promised: PromiseNote | undefined;
+
+  constructor(o: DatabaseOptions, pg: Postgres, promised: PromiseNote | undefined) {
+    this.#promised = promised;
     const { layout, instance, port, listenAddresses = '*', serverName } = o;
     this.#o = o;
     this.#pg = pg;
@@ -201,13 +212,39 @@ class Executor implements Database {
         return;
       }
       this.#pg.reload();
-      if (o.upstream === null) await this.#withSession((session) => cutReceiver(session));
+      if (o.upstream === null) await this.#withSession((session) => cutReceiver(session, o.sealed === true));
     });
   }
 
-  #standbyRole({ upstream, applicationName }: StandbyOptions) {
+  get promised(): PromiseNote | undefined {
+    return this.#promised;
+  }
+
+  cutWal(promise: PromiseNote): Promise<void> {
+    return this.#request('cutting off all WAL', async () => {
+      await writePromise(this.#o.layout, promise);
+      this.#promised = promise;
+      const { restoreCommand } = this.#config.role;
+      this.#config.role = this.#standbyRole({ upstream: null, applicationName: '', sealed: true });
+      this.#watcher.follows(undefined);
+      await this.#pg.writeRoleSettings(this.#config.role);
+      if (this.#pg.state === 'stopped') return;
+      // Older versions read these settings at a start only.
+      const needsRestart = this.#pg.major < 13 || (this.#pg.major < 14 && restoreCommand);
+      if (needsRestart) return this.#pg.stop(RESTART_STOP);
+      this.#pg.reload();
+      await this.#withSession(async (session) => {
+        await cutReceiver(session, true);
+        await cutSenders(session);
+      });
+    });
+  }
+
+  #standbyRole({ upstream, applicationName, sealed }: StandbyOptions): RoleSettings {
+    const { restoreCommand } = this.#config;
     return {
       standby: true,
+      ...(restoreCommand && !sealed ? { restoreCommand } : {}),
       primaryConninfo: upstream ? upstreamConninfo(upstream, this.#place.upstreams, { applicationName }) : '',
       primarySlotName: slotName(this.#o.instance),
       synchronousStandbyNames: '',
@@ -230,14 +267,17 @@ class Executor implements Database {
     );
   }
 
-  promote(o: { syncNames: string }): Promise<{ timeline: number }> {
+  promote(o: { syncNames: string; timeline?: number }): Promise<{ timeline: number }> {
     return this.#request('promoting', () =>
       this.#withSession(async (session) => {
         const role = { standby: true, primaryConninfo: '', synchronousStandbyNames: o.syncNames };
         this.#config.role = role;
         await this.#pg.writeRoleSettings(role, { sync: false });
         await this.#pg.reloadSync(session, o.syncNames);
-        const timeline = await this.#pg.promote(session, { deadlineMs: PROMOTE_MS });
+        const timeline = await this.#pg.promote(session, {
+          deadlineMs: PROMOTE_MS,
+          ...(o.timeline ? { timeline: o.timeline } : {}),
+        });
         this.#config.role = { ...role, standby: false };
         this.#watcher.follows(undefined);
         return { timeline };

@@ -6,19 +6,40 @@ const LOOK_MS = 3;
 const RECEIVER_MS = 10_000;
 const RELOAD_MS = 2000;
 
-/** Waits until the WAL receiver is gone, after a reload that took its upstream away. */
-export async function cutReceiver(session: Session): Promise<void> {
+/** Waits until the WAL receiver is gone, after a reload that took its upstream (sealed: the archive too) away. */
+export async function cutReceiver(session: Session, sealed: boolean): Promise<void> {
   const end = performance.now() + RECEIVER_MS;
   for (;;) {
     const [row] = await session.query<{ done: boolean }>(
-      `select current_setting('primary_conninfo') = ''
+      `select current_setting('primary_conninfo') = '' and (not $1 or current_setting('restore_command') = '')
          and not exists (select from pg_stat_activity where backend_type = 'walreceiver') as done`,
+      [sealed],
     );
     if (row?.done) return;
     if (performance.now() > end) {
       throw new InstanceError(
         'FollowTimeout',
         `cutting the WAL receiver: it still runs after ${RECEIVER_MS} ms`,
+      );
+    }
+    await sleep(LOOK_MS);
+  }
+}
+
+/** Ends the WAL senders of a standby that is no longer to pass anything on; resolves once these are gone. */
+export async function cutSenders(session: Session): Promise<void> {
+  const cut = await session.query<{ pid: number }>(
+    'select pid, pg_terminate_backend(pid) from pg_stat_replication',
+  );
+  const pids = cut.map((row) => row.pid);
+  const end = performance.now() + RECEIVER_MS;
+  while (pids.length > 0) {
+    const left = await session.query('select from pg_stat_replication where pid = any($1)', [pids]);
+    if (left.length === 0) return;
+    if (performance.now() > end) {
+      throw new InstanceError(
+        'FollowTimeout',
+        `cutting the WAL senders: ${left.length} still run after ${RECEIVER_MS} ms`,
       );
     }
     await sleep(LOOK_MS);

@@ -7,6 +7,7 @@
  * request failed.
  */
 import type { EffectiveSpec, InstanceReport } from '@pgherd/api';
+import type { PromiseNote } from './promise-note.ts';
 
 /** Name of an instance and the address (IP) of its pod. */
 export interface Upstream {
@@ -108,6 +109,8 @@ export interface StandbyOptions {
   upstream: Upstream | null;
   /** `application_name` towards the upstream: the instance name only when the Lease records our incarnation. */
   applicationName: string;
+  /** No WAL from anywhere, the archive included: a promise binds this standby (ELECTION 5). */
+  sealed?: boolean;
 }
 
 /** Runs one query that only reads. */
@@ -136,13 +139,24 @@ export interface Database {
   /** Changes the upstream of a running standby by reload. With null: resolves once the WAL receiver is gone (durable). */
   follow(o: StandbyOptions): Promise<void>;
 
+  /**
+   * For a promise: the note is on disk first, then no WAL comes in from anywhere, and none is passed on; that holds
+   * over restarts of PostgreSQL. Before PostgreSQL 13, which must be restarted for it, the standby is stopped.
+   */
+  cutWal(promise: PromiseNote): Promise<void>;
+  /** The last promise that was noted on this volume. */
+  readonly promised: PromiseNote | undefined;
+
   /** Resolves once the names are in force: postmaster and every WAL sender have reloaded. Every start sets them anew. */
   setSync(names: string): Promise<void>;
   /** Keeps a physical slot for each of these instances (ourselves left out), drops those of others. */
   ensureSlots(instances: string[]): Promise<void>;
 
-  /** Sets the rule, promotes, resolves as soon as it accepts writes. The checkpoint is a separate call. */
-  promote(o: { syncNames: string }): Promise<{ timeline: number }>;
+  /**
+   * Sets the rule, promotes, resolves as soon as it accepts writes. The checkpoint is a separate call. The new
+   * timeline has the number `timeline`, or a higher one that nobody has used.
+   */
+  promote(o: { syncNames: string; timeline?: number }): Promise<{ timeline: number }>;
   checkpoint(): Promise<void>;
 
   /** Fast stop; immediate after fastMs; certain death after immediateMs more. Resolves when nothing of PGDATA lives. */

@@ -38,18 +38,17 @@ const DISPATCH: Dispatch = {
   stop: ({ database }, { fastMs, immediateMs }) => nothing(database.stop({ fastMs, immediateMs })),
   claim: ({ database }) => nothing(database.claim()),
   startPrimary: ({ database }, { syncNames }) => nothing(database.startPrimary({ syncNames })),
-  startStandby: ({ database }, { upstream, applicationName }) =>
-    nothing(database.startStandby({ upstream, applicationName })),
+  startStandby: ({ database }, { upstream, applicationName, sealed }) =>
+    nothing(database.startStandby({ upstream, applicationName, ...(sealed ? { sealed } : {}) })),
   follow: ({ database }, { upstream, applicationName }) =>
     nothing(database.follow({ upstream, applicationName })),
   setSync: ({ database }, { names }) => nothing(database.setSync(names)),
-  promote: ({ database }, { syncNames }) => database.promote({ syncNames }),
+  promote: ({ database }, { syncNames, timeline }) => database.promote({ syncNames, timeline }),
   checkpoint: ({ database }) => nothing(database.checkpoint()),
   copy: ({ database }, { source }, signal) => nothing(database.copy({ source }, signal)),
   rewind: ({ database }, { source }, signal) => database.rewind({ source }, signal),
   wipe: ({ database }) => nothing(database.wipeForCopy()),
-  /** The standby is told to follow nobody. */
-  cutWal: ({ database }) => nothing(database.follow({ upstream: null, applicationName: '' })),
+  cutWal: ({ database }, { promise }) => nothing(database.cutWal(promise)),
   async initialise({ database, client, namespace, eff }) {
     const spec = eff();
     if (!spec)

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:https';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ANNOTATION_EPOCH, instanceLabels, type LeaseRecord, readLease, writeLease } from '@pgherd/api';
@@ -13,7 +12,9 @@ import { freePort, killAllIn, killIfThere, quiet, testFolder, until } from '@pgh
 import { parse } from 'yaml';
 import { openDatabase } from '../database/index.ts';
 import { type Layout, tlsFiles } from '../database/layout.ts';
+import { type ManagerServer, serveManager } from '../server/manager-server.ts';
 import { copyTls, makeTls } from '../testing.ts';
+import { readTlsFiles } from '../tls.ts';
 import { Loop } from './loop.ts';
 import { ClusterKind, type ClusterObject } from './surroundings.ts';
 
@@ -43,7 +44,7 @@ class Instance {
   loop!: Loop;
   exit: { code: number; why: string } | undefined;
   podUID = '';
-  #server: Server | undefined;
+  #server: ManagerServer | undefined;
   #end = new AbortController();
 
   constructor(name: string) {
@@ -84,17 +85,17 @@ class Instance {
       },
       peerPort: managerPort,
     });
-    const tls = { ca: peerTls.ca, cert: pem(files.serverCert), key: pem(files.serverKey), requestCert: true };
-    this.#server = createServer(tls, async (_, answer) => {
-      answer.end(JSON.stringify(await this.loop.freshReport()));
+    this.#server = await serveManager({
+      port: managerPort,
+      host: address(this.name),
+      material: readTlsFiles(layout.tls)!,
+      answers: this.loop,
     });
-    await new Promise<void>((resolve) => this.#server!.listen(managerPort, address(this.name), resolve));
     this.loop.start(this.#end.signal);
   }
 
   stop(): void {
     this.#end.abort();
-    this.#server?.closeAllConnections();
     this.#server?.close();
   }
 

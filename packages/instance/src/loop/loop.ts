@@ -7,14 +7,17 @@ import {
   type Action,
   type Event,
   electionReport,
+  type GrantAnswer,
   initialState,
   type Now,
+  type PromiseAnswer,
   type State,
   step,
 } from '@pgherd/ha';
 import { type Client, createEventRecorder, type EventRecorder, type Log } from '@pgherd/kube';
 import type { Database, DatabaseView } from '../database/types.ts';
 import type { GuardLink } from '../guard-link.ts';
+import { Assent } from './assent.ts';
 import { guardDeadline, readClocks } from './clock.ts';
 import { Configurer } from './configure.ts';
 import { runAside, runJob } from './jobs.ts';
@@ -53,6 +56,7 @@ export class Loop {
   readonly #lease: LeaseClient;
   readonly #peers: PeersClient;
   readonly #configurer: Configurer;
+  readonly #assent: Assent;
   readonly #surroundings: Surroundings;
   readonly #events: EventRecorder;
   #state: State;
@@ -71,12 +75,8 @@ export class Loop {
   constructor(options: LoopOptions) {
     this.#o = options;
     const { client, namespace, cluster, instance, podUID, podIP, database, log } = options;
-    this.#state = initialState({
-      name: instance,
-      podUID,
-      identity: `${podUID}/${options.managerStart}`,
-      address: podIP,
-    });
+    const identity = `${podUID}/${options.managerStart}`;
+    this.#state = initialState({ name: instance, podUID, identity, address: podIP }, database.promised);
     this.#lease = new LeaseClient({ client, namespace, cluster, wall: () => Date.now() });
     this.#peers = new PeersClient({
       cluster,
@@ -106,6 +106,23 @@ export class Loop {
         this.#configurer.apply(eff).then(() => this.#feed({ type: 'settings', settings }));
       },
     });
+    this.#assent = new Assent({
+      instance,
+      identity,
+      peers: this.#peers,
+      addressOf: (name) => this.#surroundings.addressOf(name),
+      feed: (event) => this.#feed(event),
+    });
+  }
+
+  /** A leader asks whether it may go on without the API. */
+  grant(question: { leader: string; epoch: number }): Promise<GrantAnswer> {
+    return this.#assent.grant(question);
+  }
+
+  /** A candidate asks us to receive no more WAL and to say how far we are. */
+  promise(question: { candidate: string; epoch: number; version: string }): Promise<PromiseAnswer> {
+    return this.#assent.promise(question);
   }
 
   /** Starts, and goes on until `signal` ends it. The certificates must be in place. */
@@ -233,6 +250,14 @@ export class Loop {
         return this.#writeLease(action);
       case 'askPeers':
         return this.#askPeers(action.names, action.timeoutMs);
+      case 'askGrants':
+        return this.#assent.askGrants(action);
+      case 'askPromises':
+        return this.#assent.askPromises(action);
+      case 'answerGrant':
+      case 'answerPromise':
+        this.#assent.answer(action);
+        return undefined;
       case 'observe':
         return this.#observe();
       case 'job':

@@ -1,4 +1,4 @@
-/** Asks the other instances for their reports: in parallel, over mutual TLS, with a short deadline. */
+/** Asks the other instances: for their reports, for grants and promises; over mutual TLS, with a short deadline. */
 import { Agent, request } from 'node:https';
 import { type InstanceReport, MANAGER_PORT, names } from '@pgherd/api';
 
@@ -16,7 +16,7 @@ export interface PeersClientOptions {
   port?: number;
 }
 
-const LONGEST_REPORT = 1 << 20;
+const LONGEST_ANSWER = 1 << 20;
 
 export class PeersClient {
   readonly #o: PeersClientOptions;
@@ -27,13 +27,18 @@ export class PeersClient {
     this.#o = options;
   }
 
-  /** Answers by name; null for whoever did not answer in time, or answered as somebody else. */
+  /** Reports by name; null for whoever did not answer in time, or answered as somebody else. */
   async ask(
     peers: { name: string; address: string }[],
     timeoutMs: number,
   ): Promise<Record<string, InstanceReport | null>> {
     const answers = await Promise.all(
-      peers.map(async (peer) => [peer.name, await this.#one(peer, timeoutMs).catch(() => null)] as const),
+      peers.map(async ({ name, address }) => {
+        const report = await this.call<InstanceReport>(address, { path: '/status', timeoutMs }).catch(
+          () => null,
+        );
+        return [name, report?.name === name ? report : null] as const;
+      }),
     );
     return Object.fromEntries(answers);
   }
@@ -57,14 +62,16 @@ export class PeersClient {
     return this.#agent;
   }
 
-  #one(peer: { name: string; address: string }, timeoutMs: number): Promise<InstanceReport | null> {
+  /** One call: GET, or POST when there is a body. Rejects unless the answer is 200 with JSON, in time. */
+  call<T>(address: string, o: { path: string; body?: object; timeoutMs: number }): Promise<T> {
     return new Promise((resolve, reject) => {
       const call = request({
         agent: this.#connection(),
-        host: peer.address,
+        host: address,
         port: this.#o.port ?? MANAGER_PORT,
-        path: '/status',
-        signal: AbortSignal.timeout(timeoutMs),
+        method: o.body ? 'POST' : 'GET',
+        path: o.path,
+        signal: AbortSignal.timeout(o.timeoutMs),
       });
       call.on('error', reject);
       call.on('response', (answer) => {
@@ -73,19 +80,20 @@ export class PeersClient {
         answer.on('error', reject);
         answer.on('data', (chunk: Buffer) => {
           size += chunk.length;
-          if (size > LONGEST_REPORT) call.destroy(new Error('the report is too long'));
+          if (size > LONGEST_ANSWER) call.destroy(new Error('the answer is too long'));
           else chunks.push(chunk);
         });
         answer.on('end', () => {
+          const text = Buffer.concat(chunks).toString('utf8');
+          if (answer.statusCode !== 200) return reject(new Error(`${answer.statusCode}: ${text.trim()}`));
           try {
-            const report = JSON.parse(Buffer.concat(chunks).toString('utf8')) as InstanceReport;
-            resolve(answer.statusCode === 200 && report.name === peer.name ? report : null);
+            resolve(JSON.parse(text) as T);
           } catch (error) {
             reject(error as Error);
           }
         });
       });
-      call.end();
+      call.end(o.body && JSON.stringify(o.body));
     });
   }
 }

@@ -17,6 +17,10 @@ export interface Answers {
   report(): InstanceReport;
   /** From an observation that begins now. */
   freshReport(): Promise<InstanceReport>;
+  /** A leader without the API asks whether it may go on. */
+  grant(question: { leader: string; epoch: number }): Promise<object>;
+  /** A candidate asks us to receive no more WAL. */
+  promise(question: { candidate: string; epoch: number; version: string }): Promise<object>;
 }
 
 export interface ManagerServer {
@@ -96,8 +100,11 @@ function answer(request: IncomingMessage, response: ServerResponse, answers: Ans
 }
 
 async function decide(request: IncomingMessage, answers: Answers, known: boolean): Promise<Answer> {
-  if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, text: 'only GET\n' };
-  switch (request.url?.split('?')[0]) {
+  const url = new URL(request.url ?? '/', 'https://instance');
+  const post = url.pathname === '/promise';
+  const methods = post ? ['POST'] : ['GET', 'HEAD'];
+  if (!methods.includes(request.method ?? '')) return { status: 405, text: `only ${methods[0]}\n` };
+  switch (url.pathname) {
     case '/healthz':
       return { status: 200, text: 'ok\n' };
     case '/readyz': {
@@ -105,10 +112,51 @@ async function decide(request: IncomingMessage, answers: Answers, known: boolean
       return report.ready ? { status: 200, text: 'ok\n' } : { status: 503, text: `${notReady(report)}\n` };
     }
     case '/status':
-      if (!known) return { status: 403, text: 'this needs a client certificate of the cluster\n' };
-      return { status: 200, text: JSON.stringify(await answers.freshReport()), type: 'application/json' };
+      return known ? json(await answers.freshReport()) : STRANGER;
+    case '/grant':
+      return known ? grant(url.searchParams, answers) : STRANGER;
+    case '/promise':
+      return known ? promise(await bodyOf(request), answers) : STRANGER;
     default:
-      return { status: 404, text: 'there is /healthz, /readyz and /status\n' };
+      return { status: 404, text: 'there is /healthz, /readyz, /status, /grant and /promise\n' };
+  }
+}
+
+const STRANGER: Answer = { status: 403, text: 'this needs a client certificate of the cluster\n' };
+
+function json(value: object): Answer {
+  return { status: 200, text: JSON.stringify(value), type: 'application/json' };
+}
+
+async function grant(query: URLSearchParams, answers: Answers): Promise<Answer> {
+  const leader = query.get('leader');
+  const epoch = query.get('epoch');
+  if (!leader || !epoch || !/^\d+$/.test(epoch))
+    return { status: 400, text: 'say leader=IDENTITY and epoch=NUMBER\n' };
+  return json(await answers.grant({ leader, epoch: Number(epoch) }));
+}
+
+async function promise(body: Record<string, unknown> | undefined, answers: Answers): Promise<Answer> {
+  const { candidate, epoch, version } = body ?? {};
+  if (typeof candidate !== 'string' || !Number.isSafeInteger(epoch) || typeof version !== 'string')
+    return { status: 400, text: 'say candidate, epoch and version in JSON\n' };
+  return json(await answers.promise({ candidate, epoch: epoch as number, version }));
+}
+
+const LONGEST_BODY = 4096;
+
+/** The JSON object that was sent; undefined when it is none, or too long to be one of ours. */
+async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown> | undefined> {
+  let text = '';
+  for await (const chunk of request.setEncoding('utf8')) {
+    text += chunk;
+    if (text.length > LONGEST_BODY) return undefined;
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
   }
 }
 

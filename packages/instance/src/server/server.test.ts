@@ -32,7 +32,12 @@ const report = (ready: boolean): InstanceReport => ({
   ...(ready ? {} : { waiting: { what: 'its primary', since: '2026-01-01T00:00:00Z' } }),
 });
 let ready = true;
-const answers = { report: () => report(ready), freshReport: async () => report(ready) };
+const answers = {
+  report: () => report(ready),
+  freshReport: async () => report(ready),
+  grant: async (question: object) => ({ name: 'demo-1', question }),
+  promise: async (question: object) => ({ name: 'demo-1', question }),
+};
 
 interface Got {
   status: number;
@@ -41,7 +46,7 @@ interface Got {
 
 function get(
   path: string,
-  o: { cert?: string; key?: string; method?: string; ca?: string } = {},
+  o: { cert?: string; key?: string; method?: string; ca?: string; body?: string } = {},
 ): Promise<Got> {
   return new Promise((resolve, reject) => {
     const call = request({
@@ -56,7 +61,7 @@ function get(
     });
     call.on('error', reject);
     call.on('response', (response) => collect(response, resolve));
-    call.end();
+    call.end(o.body);
   });
 }
 
@@ -140,6 +145,32 @@ test('the state is told to the operator and to siblings, to nobody else', async 
   const own = await get('/status', { cert: material.clientCert, key: material.clientKey });
   assert.equal(own.status, 200);
   assert.equal(JSON.parse(own.text).name, 'demo-1');
+});
+
+test('grants and promises are asked for by siblings, in full, or refused', async () => {
+  const own = { cert: material.clientCert, key: material.clientKey };
+  const body = JSON.stringify({ candidate: 'demo-2', epoch: 4, version: '77' });
+  assert.equal((await get('/grant?leader=u/1&epoch=4')).status, 403);
+  assert.equal((await get('/promise', { method: 'POST', body })).status, 403);
+  const granted = await get('/grant?leader=u%2F1&epoch=4', own);
+  assert.deepEqual(JSON.parse(granted.text).question, { leader: 'u/1', epoch: 4 });
+  const promised = await get('/promise', { ...own, method: 'POST', body });
+  assert.deepEqual(JSON.parse(promised.text).question, { candidate: 'demo-2', epoch: 4, version: '77' });
+  for (const query of ['', '?leader=u/1', '?leader=u/1&epoch=x', '?epoch=1'])
+    assert.equal((await get(`/grant${query}`, own)).status, 400, query);
+  for (const bad of [
+    '',
+    '[]',
+    'null',
+    '{"candidate":"demo-2","epoch":"4","version":"77"}',
+    `"${'x'.repeat(9999)}"`,
+  ])
+    assert.equal(
+      (await get('/promise', { ...own, method: 'POST', body: bad })).status,
+      400,
+      bad.slice(0, 80),
+    );
+  assert.equal((await get('/promise', own)).status, 405);
 });
 
 test('anything else is refused', async () => {
