@@ -16,6 +16,7 @@ const DEBIAN_PACKAGES = [
   { name: 'iproute2', proof: '/usr/bin/ip', orProof: '/usr/sbin/ip' },
   { name: 'procps', proof: '/usr/bin/ps', orProof: '/bin/ps' },
   { name: 'util-linux', proof: '/usr/bin/nsenter' },
+  { name: 'mount', proof: '/usr/bin/mount', orProof: '/bin/mount' },
   { name: 'locales', proof: '/usr/sbin/locale-gen' },
 ];
 

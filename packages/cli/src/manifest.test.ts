@@ -45,3 +45,21 @@ test('--parameter without = is refused', () => {
     /a name, = and a value/,
   );
 });
+
+test('a flag counts before the custom configuration', () => {
+  const custom = {
+    parameters: { work_mem: '1MB', jit: 'off' },
+    hba: ['hostssl all all all md5'],
+    setupSql: { name: 'c', key: 'setup.sql' },
+  };
+  const manifest = manifestOf('demo', 'ns', { storage: '1Gi', parameter: ['work_mem=2MB'] }, custom);
+  assert.deepEqual(validateCluster(manifest as unknown as Cluster), []);
+  const { spec } = manifest as unknown as Cluster;
+  assert.deepEqual(spec.postgresql, {
+    parameters: { work_mem: '2MB', jit: 'off' },
+    pg_hba: ['hostssl all all all md5'],
+  });
+  assert.deepEqual(spec.bootstrap?.initdb?.postInitSQLRefs, {
+    configMapRefs: [{ name: 'c', key: 'setup.sql' }],
+  });
+});

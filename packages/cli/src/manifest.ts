@@ -1,6 +1,7 @@
 /** A Cluster from the flags of a command line. Pure. */
 import { API_VERSION, CLUSTER_KIND } from '@pgherd/api';
 import type { KubeObject } from '@pgherd/kube';
+import type { CustomConfig } from './custom-config.ts';
 import { CliError } from './errors.ts';
 
 export interface ManifestFlags {
@@ -15,20 +16,27 @@ export interface ManifestFlags {
   owner?: string;
 }
 
-/** The manifest that the flags describe; leaves out what has a default. */
-export function manifestOf(name: string, namespace: string, flags: ManifestFlags): KubeObject {
+/** The manifest that the flags describe; leaves out what has a default. A flag counts before `custom`. */
+export function manifestOf(
+  name: string,
+  namespace: string,
+  flags: ManifestFlags,
+  custom?: CustomConfig,
+): KubeObject {
   const volume = (size: string) => ({
     size,
     ...(flags.storageClass ? { storageClass: flags.storageClass } : {}),
   });
-  const parameters = parametersOf(flags.parameter ?? []);
+  const parameters = { ...custom?.parameters, ...parametersOf(flags.parameter ?? []) };
   const postgresql = {
-    ...(parameters ? { parameters } : {}),
+    ...(isEmpty(parameters) ? {} : { parameters }),
+    ...(custom?.hba.length ? { pg_hba: custom.hba } : {}),
     ...(flags.sync ? { synchronous: synchronousOf(flags.sync) } : {}),
   };
   const initdb = {
     ...(flags.database ? { database: flags.database } : {}),
     ...(flags.owner ? { owner: flags.owner } : {}),
+    ...(custom?.setupSql ? { postInitSQLRefs: { configMapRefs: [custom.setupSql] } } : {}),
   };
   const spec = {
     ...(flags.instances === undefined ? {} : { instances: flags.instances }),
@@ -45,8 +53,7 @@ function isEmpty(value: object): boolean {
   return Object.keys(value).length === 0;
 }
 
-function parametersOf(given: string[]): Record<string, string> | undefined {
-  if (given.length === 0) return undefined;
+function parametersOf(given: string[]): Record<string, string> {
   const pairs = given.map((pair) => {
     const at = pair.indexOf('=');
     if (at < 1) {

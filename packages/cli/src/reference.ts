@@ -25,7 +25,9 @@ function page(program: Command): string {
 }
 
 function leaves(command: Command): Command[] {
-  return command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
+  if (command.commands.length === 0) return [command];
+  // What only scripts ask begins so.
+  return command.commands.filter((each) => !each.name().startsWith('__')).flatMap(leaves);
 }
 
 function nameOf(command: Command): string {

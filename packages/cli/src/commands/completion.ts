@@ -1,84 +1,59 @@
-import type { Command, Option } from 'commander';
-import { CliError } from '../errors.ts';
+import { kinds } from '@pgherd/kube';
+import { Argument, type Command } from 'commander';
+import { type Candidates, candidatesFor } from '../completion/candidates.ts';
+import { completionScripts } from '../completion/scripts.ts';
+import { connect } from '../connection.ts';
+import { ClusterKind } from '../kinds.ts';
 import { example } from '../options.ts';
 import { print } from '../output.ts';
 
-type Shell = 'bash' | 'zsh' | 'fish';
+/** Nobody waits longer for a key that is not answered. */
+const ASK_MS = 1500;
 
-/** What can follow each command, by its words: `local node` → `list stop ...`. */
-type Words = Map<string, string[]>;
-
-/** `pgherd completion`. */
+/** `pgherd completion`, and what its scripts ask. */
 export function addCompletion(program: Command): void {
   const command = program
     .command('completion')
     .description('Print a script that completes commands in your shell')
-    .argument('<shell>', 'bash, zsh or fish');
-  command.action((shell: string) => {
-    const words = wordsOf(program);
-    const make = { bash: bashScript, zsh: zshScript, fish: fishScript }[shell as Shell];
-    if (!make) {
-      throw new CliError('usage', `There is no completion for ${shell}.`, {
-        hint: 'Choose bash, zsh or fish.',
-      });
-    }
-    print(make(program.name(), words));
-  });
+    .addArgument(
+      new Argument('<shell>', 'shell; kubectl: save it as kubectl_complete-pgherd on your PATH').choices(
+        Object.keys(completionScripts),
+      ),
+    )
+    .action((shell: keyof typeof completionScripts) => print(completionScripts[shell]));
   example(command, 'source <(pgherd completion bash)', 'pgherd completion fish | source');
+
+  const answer = program
+    .command('__complete', { hidden: true })
+    .description('Print what may stand at the end of a command line')
+    .argument('[words...]')
+    .action(async (words: string[]) => {
+      const current = words.at(-1) ?? '';
+      const found = candidatesFor(program, words);
+      const names = await namesOf(found, words).catch(() => []);
+      for (const word of [...found.words, ...names]) if (word.startsWith(current)) print(word);
+    });
+  example(answer, 'pgherd __complete -- show cluster de');
 }
 
-function wordsOf(program: Command): Words {
-  const words: Words = new Map();
-  const visit = (command: Command, path: string[]) => {
-    const options = command.options
-      .filter((each: Option) => !each.hidden)
-      .map((each) => each.long ?? each.short ?? '');
-    words.set(
-      path.join(' '),
-      [...command.commands.map((each) => each.name()), ...options, '--help'].filter(Boolean),
-    );
-    for (const child of command.commands) visit(child, [...path, child.name()]);
+async function namesOf({ names }: Candidates, words: string[]): Promise<string[]> {
+  if (!names) return [];
+  const { client, namespace } = await connect(connectionIn(words));
+  const { items } =
+    names === 'cluster'
+      ? await client.list(ClusterKind, { namespace, timeoutMs: ASK_MS })
+      : await client.list(kinds.Namespace, { timeoutMs: ASK_MS });
+  client.close();
+  return items.map(({ metadata }) => metadata.name);
+}
+
+/** The options of the line so far that say which cluster it is about. */
+function connectionIn(words: string[]): { namespace?: string; kubeconfig?: string; context?: string } {
+  const after = (...flags: string[]): string | undefined =>
+    words.find((_, i) => flags.includes(words[i - 1] ?? ''));
+  return {
+    namespace: after('-n', '--namespace'),
+    kubeconfig: after('--kubeconfig'),
+    context: after('--context'),
   };
-  visit(program, []);
-  return words;
-}
-
-function bashScript(name: string, words: Words): string {
-  const cases = [...words].map(([path, next]) => `    '${path}') next='${next.join(' ')}' ;;`);
-  return `_${name}() {
-  local path='' next='' word i
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    word=\${COMP_WORDS[i]}
-    case "$word" in -*) continue ;; esac
-    case "\${path:+$path }$word" in ${[...words.keys()]
-      .filter(Boolean)
-      .map((path) => `'${path}'`)
-      .join('|')}) path="\${path:+$path }$word" ;; esac
-  done
-  case "$path" in
-${cases.join('\n')}
-  esac
-  COMPREPLY=($(compgen -W "$next" -- "\${COMP_WORDS[COMP_CWORD]}"))
-}
-complete -F _${name} ${name}`;
-}
-
-function zshScript(name: string, words: Words): string {
-  return `autoload -Uz bashcompinit && bashcompinit\n${bashScript(name, words)}`;
-}
-
-function fishScript(name: string, words: Words): string {
-  const lines = [`complete -c ${name} -f`];
-  for (const [path, next] of words) {
-    const seen =
-      path === '' ? '__fish_use_subcommand' : `__fish_seen_subcommand_from ${path.split(' ').at(-1)}`;
-    for (const word of next) {
-      lines.push(
-        word.startsWith('--')
-          ? `complete -c ${name} -n '${seen}' -l ${word.slice(2)}`
-          : `complete -c ${name} -n '${seen}' -a ${word}`,
-      );
-    }
-  }
-  return lines.join('\n');
 }

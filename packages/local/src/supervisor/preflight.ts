@@ -64,6 +64,9 @@ function isInstalled(tool: string): boolean {
 
 const isRoot = (): boolean => process.geteuid!() === 0;
 
+const USER_NAMESPACES =
+  'as root: sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000 kernel.apparmor_restrict_unprivileged_userns=0 (those that exist)';
+
 /** Makes what a router needs, once, in a namespace that ends with the try. */
 async function networkProblem(): Promise<PreflightProblem | undefined> {
   const script = `ip link set lo up
@@ -80,7 +83,7 @@ nft add chain ip t c '{ type nat hook prerouting priority dstnat; }'`;
       message: `this machine does not let ${isRoot() ? 'root' : 'a normal user'} make a network of its own: ${reason(error)}`,
       hint: isRoot()
         ? 'in a container, run it with --privileged, or with CAP_SYS_ADMIN and CAP_NET_ADMIN and a writable /proc/sys'
-        : 'as root: sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000 kernel.apparmor_restrict_unprivileged_userns=0 (those that exist); or run pgherd as root',
+        : `${USER_NAMESPACES}; or run pgherd as root`,
     };
   }
 }
@@ -101,7 +104,7 @@ async function sandboxProblem(): Promise<PreflightProblem | undefined> {
     return {
       code: 'SandboxForbidden',
       message: `this machine does not let bubblewrap make a sandbox: ${reason(error)}`,
-      hint: 'allow unprivileged user namespaces (see above for the sysctls); in a container, run it with --privileged, so that /proc may be mounted anew',
+      hint: `${USER_NAMESPACES}; in a container, run it with --privileged, so that /proc may be mounted anew; in a chroot, its root must be a mount point`,
     };
   }
 }
