@@ -1,12 +1,5 @@
 import type { EffectiveSpec } from '@pgherd/api';
-import {
-  type Logger,
-  openPostgres,
-  type Postgres,
-  type RoleSettings,
-  type ServerExit,
-  type Session,
-} from '@pgherd/postgres';
+import { type Logger, openPostgres, type Postgres, type ServerExit } from '@pgherd/postgres';
 import { ensureLoginRole, ensureReplicationRole, ensureSuperuserPassword } from '../bootstrap/roles.ts';
 import { InstanceError } from '../errors.ts';
 import { Config } from './config.ts';
@@ -14,7 +7,8 @@ import { claim, copy, initialise, rewind, type Workplace } from './fresh.ts';
 import type { Layout } from './layout.ts';
 import { LineUp } from './line-up.ts';
 import { type PromiseNote, readPromise, writePromise } from './promise-note.ts';
-import { cutReceiver, cutSenders, ensureSlots } from './running.ts';
+import { cutWal, follow, promote, setSync, startPrimary, startStandby } from './roles.ts';
+import { ensureSlots, withSession } from './running.ts';
 import type {
   ApplicationSecrets,
   Database,
@@ -25,7 +19,7 @@ import type {
   StandbyOptions,
   Upstream,
 } from './types.ts';
-import { slotName, upstreamConninfo } from './upstream.ts';
+import { slotName } from './upstream.ts';
 import { emptyData, writeNote } from './volume.ts';
 import { Watcher } from './watcher.ts';
 
@@ -43,11 +37,7 @@ export interface DatabaseOptions {
   onServerLog?: Parameters<typeof openPostgres>[0]['onServerLog'];
 }
 
-/** A standby that has not come to accept connections by then goes on recovering in peace. */
-const STANDBY_PATIENCE_MS = 2000;
-const RESTART_STOP = { fastMs: 60_000, immediateMs: 5000 };
 const READ_MS = 5000;
-const PROMOTE_MS = 60_000;
 const CHECKPOINT_MS = 3600_000;
 
 /** Opens the database of this pod; throws PostgresError `BinariesMissing`. */
@@ -182,38 +172,17 @@ class Executor implements Database {
   }
 
   startPrimary(o: { syncNames: string }): Promise<void> {
-    return this.#request('starting as primary', async (signal) => {
-      this.#watcher.starts(undefined);
-      await this.#config.writeAll({
-        standby: false,
-        primaryConninfo: '',
-        synchronousStandbyNames: o.syncNames,
-      });
-      await this.#pg.start({ signal });
-    });
+    return this.#request('starting as primary', (signal) => startPrimary(this.#place, o, signal));
   }
 
   startStandby(o: StandbyOptions): Promise<{ accepting: boolean }> {
-    return this.#request('starting as standby', async (signal) => {
-      this.#watcher.starts(o.upstream?.name);
-      await this.#config.writeAll(this.#standbyRole(o));
-      return { accepting: await this.#pg.start({ patienceMs: STANDBY_PATIENCE_MS, signal }) };
-    });
+    return this.#request('starting as standby', (signal) => startStandby(this.#place, o, signal));
   }
 
   follow(o: StandbyOptions): Promise<void> {
-    return this.#request(`following ${o.upstream?.name ?? 'nobody'}`, async (signal) => {
-      this.#config.role = this.#standbyRole(o);
-      this.#watcher.follows(o.upstream?.name);
-      await this.#pg.writeRoleSettings(this.#config.role);
-      if (this.#pg.major < 13) {
-        await this.#pg.stop(RESTART_STOP);
-        await this.#pg.start({ patienceMs: STANDBY_PATIENCE_MS, signal });
-        return;
-      }
-      this.#pg.reload();
-      if (o.upstream === null) await this.#withSession((session) => cutReceiver(session, o.sealed === true));
-    });
+    return this.#request(`following ${o.upstream?.name ?? 'nobody'}`, (signal) =>
+      follow(this.#place, o, signal),
+    );
   }
 
   get promised(): PromiseNote | undefined {
@@ -224,69 +193,27 @@ class Executor implements Database {
     return this.#request('cutting off all WAL', async () => {
       await writePromise(this.#o.layout, promise);
       this.#promised = promise;
-      const { restoreCommand } = this.#config.role;
-      this.#config.role = this.#standbyRole({ upstream: null, applicationName: '', sealed: true });
-      this.#watcher.follows(undefined);
-      await this.#pg.writeRoleSettings(this.#config.role);
-      if (this.#pg.state === 'stopped') return;
-      // Older versions read these settings at a start only.
-      const needsRestart = this.#pg.major < 13 || (this.#pg.major < 14 && restoreCommand);
-      if (needsRestart) return this.#pg.stop(RESTART_STOP);
-      this.#pg.reload();
-      await this.#withSession(async (session) => {
-        await cutReceiver(session, true);
-        await cutSenders(session);
-      });
+      await cutWal(this.#place);
     });
-  }
-
-  #standbyRole({ upstream, applicationName, sealed }: StandbyOptions): RoleSettings {
-    const { restoreCommand } = this.#config;
-    return {
-      standby: true,
-      ...(restoreCommand && !sealed ? { restoreCommand } : {}),
-      primaryConninfo: upstream ? upstreamConninfo(upstream, this.#place.upstreams, { applicationName }) : '',
-      primarySlotName: slotName(this.#o.instance),
-      synchronousStandbyNames: '',
-    };
   }
 
   setSync(names: string): Promise<void> {
-    return this.#request('setting the synchronous standbys', async () => {
-      this.#config.role = { ...this.#config.role, synchronousStandbyNames: names };
-      await this.#pg.writeRoleSettings(this.#config.role, { sync: false });
-      if (this.#pg.state === 'stopped') return;
-      await this.#withSession((session) => this.#pg.reloadSync(session, names));
-    });
+    return this.#request('setting the synchronous standbys', () => setSync(this.#place, names));
   }
 
   ensureSlots(instances: string[]): Promise<void> {
     const wanted = instances.filter((name) => name !== this.#o.instance).map(slotName);
     return this.#request('keeping replication slots', () =>
-      this.#withSession((session) => ensureSlots(session, wanted)),
+      withSession(this.#pg, (session) => ensureSlots(session, wanted)),
     );
   }
 
   promote(o: { syncNames: string; timeline?: number }): Promise<{ timeline: number }> {
-    return this.#request('promoting', () =>
-      this.#withSession(async (session) => {
-        const role = { standby: true, primaryConninfo: '', synchronousStandbyNames: o.syncNames };
-        this.#config.role = role;
-        await this.#pg.writeRoleSettings(role, { sync: false });
-        await this.#pg.reloadSync(session, o.syncNames);
-        const timeline = await this.#pg.promote(session, {
-          deadlineMs: PROMOTE_MS,
-          ...(o.timeline ? { timeline: o.timeline } : {}),
-        });
-        this.#config.role = { ...role, standby: false };
-        this.#watcher.follows(undefined);
-        return { timeline };
-      }),
-    );
+    return this.#request('promoting', () => promote(this.#place, o));
   }
 
   async checkpoint(): Promise<void> {
-    await this.#withSession((session) => session.query('checkpoint', [], CHECKPOINT_MS));
+    await withSession(this.#pg, (session) => session.query('checkpoint', [], CHECKPOINT_MS));
   }
 
   async stop(o: { fastMs: number; immediateMs: number }): Promise<void> {
@@ -309,7 +236,7 @@ class Executor implements Database {
       if (data !== 'present' && data !== 'unclaimed') return { pendingRestart: false };
       const changed = await this.#config.write();
       if (changed && this.#pg.state === 'running') {
-        const pending = await this.#withSession((session) => this.#config.reload(session, before));
+        const pending = await withSession(this.#pg, (session) => this.#config.reload(session, before));
         this.#watcher.pendingRestart(pending);
       }
       return { pendingRestart: this.view().pendingRestart };
@@ -319,7 +246,7 @@ class Executor implements Database {
   ensureApplication(eff: EffectiveSpec, secrets: ApplicationSecrets): Promise<void> {
     const superuser = eff.enableSuperuserAccess ? secrets.superuser?.password : undefined;
     return this.#request('seeing to roles and passwords', () =>
-      this.#withSession(async (session) => {
+      withSession(this.#pg, async (session) => {
         await ensureReplicationRole(session);
         await ensureSuperuserPassword(session, superuser);
         if (secrets.app && eff.initdb.owner !== 'postgres') {
@@ -338,16 +265,6 @@ class Executor implements Database {
     const session = await this.#pg.session({ settings, queryTimeoutMs: READ_MS });
     try {
       return await run((text) => session.query(text));
-    } finally {
-      session.close();
-    }
-  }
-
-  /** Our own writes never wait for a standby: what they do is repeated until it is there. */
-  async #withSession<T>(run: (session: Session) => Promise<T>): Promise<T> {
-    const session = await this.#pg.session({ settings: { synchronous_commit: 'local' } });
-    try {
-      return await run(session);
     } finally {
       session.close();
     }

@@ -6,6 +6,16 @@ const LOOK_MS = 3;
 const RECEIVER_MS = 10_000;
 const RELOAD_MS = 2000;
 
+/** Runs with a session. Our own writes never wait for a standby: what they do is repeated until it is there. */
+export async function withSession<T>(pg: Postgres, run: (session: Session) => Promise<T>): Promise<T> {
+  const session = await pg.session({ settings: { synchronous_commit: 'local' } });
+  try {
+    return await run(session);
+  } finally {
+    session.close();
+  }
+}
+
 /** Waits until the WAL receiver is gone, after a reload that took its upstream (sealed: the archive too) away. */
 export async function cutReceiver(session: Session, sealed: boolean): Promise<void> {
   const end = performance.now() + RECEIVER_MS;

@@ -1,13 +1,14 @@
-/** Hands the machine's jobs to the executor. */
+/** Hands the machine's jobs to the executor, and tells it how they ended. */
 import type { EffectiveSpec } from '@pgherd/api';
-import type { Aside, Job } from '@pgherd/ha';
-import type { Client } from '@pgherd/kube';
+import type { Action, Aside, Event, Job } from '@pgherd/ha';
+import type { Client, Log } from '@pgherd/kube';
 import { initialiseSpec } from '../bootstrap/plan.ts';
 import { readBootstrapInputs } from '../bootstrap/references.ts';
-import type { Database } from '../database/types.ts';
+import type { Database, DatabaseView } from '../database/types.ts';
 import { InstanceError } from '../errors.ts';
+import { clocksAt } from './clock.ts';
 
-export interface JobContext {
+interface JobContext {
   database: Database;
   client: Client;
   namespace: string;
@@ -15,7 +16,14 @@ export interface JobContext {
   eff(): EffectiveSpec | undefined;
 }
 
-export interface JobResult {
+export interface JobsOptions extends JobContext {
+  log: Log;
+  /** Told of every view. */
+  saw(view: DatabaseView): void;
+  feed(event: Event): void;
+}
+
+interface JobResult {
   timeline?: number;
   discarded?: { from: string; to: string };
 }
@@ -59,13 +67,62 @@ const DISPATCH: Dispatch = {
   },
 };
 
-/** Runs one job to its end. Rejects with the executor's error. */
-export function runJob(c: JobContext, job: Job, signal: AbortSignal): Promise<JobResult> {
-  const dispatch = DISPATCH[job.kind] as (c: JobContext, job: Job, signal: AbortSignal) => Promise<JobResult>;
-  return dispatch(c, job, signal);
+/** Runs what the machine asks for, one job at a time, and feeds it with the outcome. */
+export class Jobs {
+  readonly #o: JobsOptions;
+  /** Ends the job that runs, when the machine has begun another. */
+  #current = new AbortController();
+
+  constructor(options: JobsOptions) {
+    this.#o = options;
+  }
+
+  abort(): void {
+    this.#current.abort();
+  }
+
+  async run({ id, job }: Extract<Action, { type: 'job' }>): Promise<void> {
+    const { log, feed } = this.#o;
+    this.abort();
+    this.#current = new AbortController();
+    const began = performance.now();
+    const ms = () => Math.round(performance.now() - began);
+    const dispatch = DISPATCH[job.kind] as (
+      c: JobContext,
+      job: Job,
+      signal: AbortSignal,
+    ) => Promise<JobResult>;
+    try {
+      const result = await dispatch(this.#o, job, this.#current.signal);
+      log.info({ job, ms: ms() }, `${job.kind} done`);
+      feed({ type: 'jobDone', id, ...this.#seenAfter(began), ...result });
+    } catch (error) {
+      const { code = 'Failed', message = String(error) } = error as { code?: string; message?: string };
+      log.warn({ job, code, message, ms: ms() }, `${job.kind} failed`);
+      feed({ type: 'jobFailed', id, code: String(code), message });
+    }
+  }
+
+  /** What goes on beside the jobs. */
+  async aside({ aside }: Extract<Action, { type: 'aside' }>): Promise<void> {
+    const { log, feed } = this.#o;
+    try {
+      await runAside(this.#o.database, aside);
+      feed({ type: 'asideDone', kind: aside.kind, ok: true });
+    } catch (error) {
+      log.warn({ aside, error: String(error) }, `${aside.kind} failed`);
+      feed({ type: 'asideDone', kind: aside.kind, ok: false });
+    }
+  }
+
+  /** The executor looks at the database at the end of each request: what it saw need not be looked at again. */
+  #seenAfter(began: number): Pick<Extract<Event, { type: 'jobDone' }>, 'seen'> {
+    const view = this.#o.database.view();
+    this.#o.saw(view);
+    return view.observedAt >= began ? { seen: { startedAt: clocksAt(view.observedAt), view } } : {};
+  }
 }
 
-/** Runs what goes on beside the jobs. */
-export function runAside(database: Database, aside: Aside): Promise<void> {
+function runAside(database: Database, aside: Aside): Promise<void> {
   return aside.kind === 'checkpoint' ? database.checkpoint() : database.ensureSlots(aside.instances);
 }

@@ -6,26 +6,23 @@ import type { EffectiveSpec, InstanceReport } from '@pgherd/api';
 import {
   type Action,
   type Event,
-  electionReport,
   type GrantAnswer,
   initialState,
-  type Now,
   type PromiseAnswer,
   type State,
   step,
 } from '@pgherd/ha';
 import { type Client, createEventRecorder, type EventRecorder, type Log } from '@pgherd/kube';
-import type { Database, DatabaseView } from '../database/types.ts';
+import type { Database } from '../database/types.ts';
 import type { GuardLink } from '../guard-link.ts';
 import { Assent } from './assent.ts';
-import { guardDeadline, readClocks } from './clock.ts';
+import { clocksAt, guardDeadline, readClocks } from './clock.ts';
 import { Configurer } from './configure.ts';
-import { runAside, runJob } from './jobs.ts';
+import { Jobs } from './jobs.ts';
 import { LeaseClient } from './lease-client.ts';
 import { PeersClient, type PeerTls } from './peers-client.ts';
-import { buildReport } from './report.ts';
+import { Reporter } from './reporter.ts';
 import { route } from './routing.ts';
-import { ServiceTimes } from './service-times.ts';
 import { type ClusterObject, Surroundings } from './surroundings.ts';
 
 export interface LoopOptions {
@@ -57,6 +54,8 @@ export class Loop {
   readonly #peers: PeersClient;
   readonly #configurer: Configurer;
   readonly #assent: Assent;
+  readonly #reporter: Reporter;
+  readonly #jobs: Jobs;
   readonly #surroundings: Surroundings;
   readonly #events: EventRecorder;
   #state: State;
@@ -65,12 +64,6 @@ export class Loop {
   #draining = false;
   #timer: NodeJS.Timeout | undefined;
   #signal: AbortSignal | undefined;
-  /** Ends the job that runs, when the machine has begun another. */
-  #job = new AbortController();
-  /** The standby has streamed since PostgreSQL was started. */
-  #streamed = false;
-  #problems = new Map<string, string>();
-  readonly #service = new ServiceTimes();
 
   constructor(options: LoopOptions) {
     this.#o = options;
@@ -82,6 +75,16 @@ export class Loop {
       cluster,
       tls: options.peerTls,
       ...(options.peerPort ? { port: options.peerPort } : {}),
+    });
+    this.#reporter = new Reporter(database, () => this.#state);
+    this.#jobs = new Jobs({
+      database,
+      client,
+      namespace,
+      log,
+      eff: () => this.#configurer.eff,
+      saw: (view) => this.#reporter.saw(view),
+      feed: (event) => this.#feed(event),
     });
     this.#events = createEventRecorder(client, 'pgherd-instance', { log, instance });
     this.#configurer = new Configurer({
@@ -136,7 +139,7 @@ export class Loop {
     });
     signal.addEventListener('abort', () => {
       clearTimeout(this.#timer);
-      this.#job.abort();
+      this.#jobs.abort();
       this.#peers.close();
     });
     this.#surroundings.start(signal);
@@ -167,40 +170,12 @@ export class Loop {
 
   /** The report from the last observation: for probes, which must not wait. */
   report(): InstanceReport {
-    return this.#report(this.#o.database.view());
+    return this.#reporter.report();
   }
 
-  /**
-   * The report from an observation that began after this call. Peers count on it: a position from before the
-   * question would miss what was acknowledged in between.
-   */
-  async freshReport(): Promise<InstanceReport> {
-    return this.#report(await this.#freshView());
-  }
-
-  async #freshView(): Promise<DatabaseView> {
-    const { database } = this.#o;
-    const asked = performance.now();
-    let view = await database.observe();
-    if (view.observedAt < asked) view = await database.observe();
-    this.#watchStreaming(view);
-    return view;
-  }
-
-  #report(view: DatabaseView): InstanceReport {
-    const report: InstanceReport = {
-      ...buildReport(this.#state, view, this.#streamed, this.#service.report),
-      ...electionReport(this.#state, readClocks()),
-    };
-    const [problem] = this.#problems.values();
-    return problem && !report.error
-      ? { ...report, error: { code: 'Configuration', message: problem } }
-      : report;
-  }
-
-  #watchStreaming(view: DatabaseView): void {
-    if (view.process !== 'running') this.#streamed = false;
-    else if (view.streaming) this.#streamed = true;
+  /** The report from an observation that began after this call; see Reporter. */
+  freshReport(): Promise<InstanceReport> {
+    return this.#reporter.freshReport();
   }
 
   // --- the machine ----------------------------------------------------------------------------------------------
@@ -221,7 +196,7 @@ export class Loop {
     const now = readClocks();
     const { state, actions, wakeAt, situation } = step(this.#state, event, now);
     this.#state = state;
-    this.#service.watch(state, now.wall);
+    this.#reporter.stepped(state);
     if (situation !== this.#situation) {
       this.#o.log.debug({ situation, event: event.type }, 'the situation has changed');
       this.#situation = situation;
@@ -261,9 +236,9 @@ export class Loop {
       case 'observe':
         return this.#observe();
       case 'job':
-        return this.#runJob(action);
+        return this.#jobs.run(action);
       case 'aside':
-        return this.#runAside(action);
+        return this.#jobs.aside(action);
       case 'route':
         return this.#route(action.epoch);
       case 'note':
@@ -303,42 +278,8 @@ export class Loop {
   }
 
   async #observe(): Promise<void> {
-    const view = await this.#freshView();
+    const view = await this.#reporter.freshView();
     this.#feed({ type: 'observed', startedAt: clocksAt(view.observedAt), view });
-  }
-
-  async #runJob({ id, job }: Extract<Action, { type: 'job' }>): Promise<void> {
-    const { database, client, namespace, log } = this.#o;
-    this.#job.abort();
-    this.#job = new AbortController();
-    const began = performance.now();
-    const context = { database, client, namespace, eff: () => this.#configurer.eff };
-    try {
-      const result = await runJob(context, job, this.#job.signal);
-      log.info({ job, ms: Math.round(performance.now() - began) }, `${job.kind} done`);
-      this.#feed({ type: 'jobDone', id, ...this.#seenAfter(began), ...result });
-    } catch (error) {
-      const { code = 'Failed', message = String(error) } = error as { code?: string; message?: string };
-      log.warn({ job, code, message, ms: Math.round(performance.now() - began) }, `${job.kind} failed`);
-      this.#feed({ type: 'jobFailed', id, code: String(code), message });
-    }
-  }
-
-  /** The executor looks at the database at the end of each request: what it saw need not be looked at again. */
-  #seenAfter(began: number): { seen?: { startedAt: Now; view: DatabaseView } } {
-    const view = this.#o.database.view();
-    this.#watchStreaming(view);
-    return view.observedAt >= began ? { seen: { startedAt: clocksAt(view.observedAt), view } } : {};
-  }
-
-  async #runAside({ aside }: Extract<Action, { type: 'aside' }>): Promise<void> {
-    try {
-      await runAside(this.#o.database, aside);
-      this.#feed({ type: 'asideDone', kind: aside.kind, ok: true });
-    } catch (error) {
-      this.#o.log.warn({ aside, error: String(error) }, `${aside.kind} failed`);
-      this.#feed({ type: 'asideDone', kind: aside.kind, ok: false });
-    }
   }
 
   async #route(epoch: number): Promise<void> {
@@ -361,19 +302,8 @@ export class Loop {
   }
 
   #problem(what: string, message: string | undefined): void {
-    if (message === undefined) {
-      this.#problems.delete(what);
-      return;
-    }
-    if (this.#problems.get(what) === message) return;
-    this.#problems.set(what, message);
+    if (!this.#reporter.problem(what, message) || message === undefined) return;
     const reason = what === 'settings' ? 'SettingsRefused' : 'RolesFailed';
     this.#note({ type: 'note', severity: 'Warning', reason, message });
   }
-}
-
-/** Both clocks as they stood at an earlier reading of the monotonic one. */
-function clocksAt(mono: number): Now {
-  const now = readClocks();
-  return { mono, wall: now.wall - (now.mono - mono) };
 }

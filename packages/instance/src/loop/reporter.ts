@@ -1,0 +1,73 @@
+/** The report of this instance: from the last observation, or from a fresh one. */
+import type { InstanceReport } from '@pgherd/api';
+import { electionReport, type State } from '@pgherd/ha';
+import type { Database, DatabaseView } from '../database/types.ts';
+import { readClocks } from './clock.ts';
+import { buildReport } from './report.ts';
+import { ServiceTimes } from './service-times.ts';
+
+export class Reporter {
+  readonly #database: Database;
+  readonly #state: () => State;
+  readonly #service = new ServiceTimes();
+  /** The standby has streamed since PostgreSQL was started. */
+  #streamed = false;
+  readonly #problems = new Map<string, string>();
+
+  constructor(database: Database, state: () => State) {
+    this.#database = database;
+    this.#state = state;
+  }
+
+  /** To be told after every step of the machine. */
+  stepped(state: State): void {
+    this.#service.watch(state, readClocks().wall);
+  }
+
+  /** From the last observation: for probes, which must not wait. */
+  report(): InstanceReport {
+    return this.#build(this.#database.view());
+  }
+
+  /**
+   * From an observation that began after this call. Peers count on it: a position from before the question would
+   * miss what was acknowledged in between.
+   */
+  async freshReport(): Promise<InstanceReport> {
+    return this.#build(await this.freshView());
+  }
+
+  async freshView(): Promise<DatabaseView> {
+    const asked = performance.now();
+    let view = await this.#database.observe();
+    if (view.observedAt < asked) view = await this.#database.observe();
+    this.saw(view);
+    return view;
+  }
+
+  /** To be told of every view, whoever asked for it. */
+  saw(view: DatabaseView): void {
+    if (view.process !== 'running') this.#streamed = false;
+    else if (view.streaming) this.#streamed = true;
+  }
+
+  /** Notes a problem with the configuration, or (without a message) its end. True when it is news. */
+  problem(what: string, message: string | undefined): boolean {
+    if (message === undefined) return this.#problems.delete(what);
+    if (this.#problems.get(what) === message) return false;
+    this.#problems.set(what, message);
+    return true;
+  }
+
+  #build(view: DatabaseView): InstanceReport {
+    const state = this.#state();
+    const report: InstanceReport = {
+      ...buildReport(state, view, this.#streamed, this.#service.report),
+      ...electionReport(state, readClocks()),
+    };
+    const [problem] = this.#problems.values();
+    return problem && !report.error
+      ? { ...report, error: { code: 'Configuration', message: problem } }
+      : report;
+  }
+}
