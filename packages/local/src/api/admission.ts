@@ -5,7 +5,7 @@ import type { WriteContext } from './context.ts';
 import type { CrdManager } from './crd/definitions.ts';
 import { generatedName } from './names.ts';
 import { type Authorizer, type Rule, rulesOf } from './rbac.ts';
-import { ApiError, forbidden, invalid, invalidValue } from './status.ts';
+import { ApiError, badRequest, forbidden, invalid, invalidValue } from './status.ts';
 import type { Store } from './store.ts';
 import { clone, type KubeObject, type Obj, objectAt, objectsAt, same, stringAt } from './types.ts';
 
@@ -33,6 +33,9 @@ export class Admission {
       case 'persistentvolumeclaims':
         this.#claim(object);
         break;
+      case 'secrets':
+        mustBeBase64(object);
+        break;
       case 'customresourcedefinitions.apiextensions.k8s.io':
         this.#crds.prepare(object, undefined);
         break;
@@ -44,6 +47,7 @@ export class Admission {
   /** The same for an update. */
   update(context: WriteContext, object: KubeObject, old: KubeObject): void {
     if (context.resource.storage === 'services') keepAllocated(object, old);
+    else if (context.resource.storage === 'secrets') mustBeBase64(object);
     else if (context.resource.storage === 'customresourcedefinitions.apiextensions.k8s.io')
       this.#crds.prepare(object, old);
     else this.#noEscalation(context, object, old);
@@ -119,6 +123,15 @@ export class Admission {
       `user ${JSON.stringify(user.name)} (groups=${JSON.stringify(user.groups)}) is attempting to grant RBAC permissions not currently held:\n${missing.map(ruleText).join('\n')}`,
     );
   }
+}
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** Values of a secret are bytes, which JSON carries as base64. */
+function mustBeBase64(secret: KubeObject): void {
+  for (const value of Object.values(objectAt(secret, 'data')))
+    if (typeof value === 'string' && !BASE64.test(value.replaceAll(/[\r\n]/g, '')))
+      throw badRequest('Secret in version "v1" cannot be handled as a Secret: illegal base64 data');
 }
 
 function ruleText(rule: Rule): string {

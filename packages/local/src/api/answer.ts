@@ -92,6 +92,21 @@ export function renderList(
     });
   }
   const head = JSON.stringify({ kind: resource.listKind, apiVersion: apiVersionOf(resource), metadata });
-  const texts = items.map((object) => objectText(outward(object, resource), apiVersionOf(resource)));
+  const text = resource.custom
+    ? (object: KubeObject) => objectText(object, apiVersionOf(resource))
+    : (object: KubeObject) => itemText(outward(object, resource));
+  const texts = items.map(text);
   return `${head.slice(0, -1)},"items":[${texts.join(',')}]}`;
+}
+
+const itemTexts = new WeakMap<KubeObject, string>();
+
+/** An item of a list of a built-in kind: what the list says, kind and version, its items do not. */
+function itemText(object: KubeObject): string {
+  let text = itemTexts.get(object);
+  if (text === undefined) {
+    text = JSON.stringify({ ...object, apiVersion: undefined, kind: undefined });
+    itemTexts.set(object, text);
+  }
+  return text;
 }

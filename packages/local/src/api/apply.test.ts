@@ -99,7 +99,7 @@ describe('server-side apply', () => {
     assert.match(unknown.body.message ?? '', /.extra: field not declared in schema/);
     assert.equal(
       (await api.ask('PATCH', `${CONFIGMAPS}/y`, yaml, { type: 'application/apply-patch+yaml' })).code,
-      400,
+      422,
     );
   });
 

@@ -13,7 +13,17 @@ import { answerReview } from './reviews.ts';
 import { scaleOf, withScale } from './scale.ts';
 import { parseSelector } from './selectors.ts';
 import type { Server } from './server.ts';
-import { badRequest, methodNotAllowed, noSuchPath, notFound, unsupportedMediaType } from './status.ts';
+import {
+  badRequest,
+  forbiddenValue,
+  invalidOptions,
+  methodNotAllowed,
+  noSuchPath,
+  notFound,
+  requiredValue,
+  unsupportedMediaType,
+  unsupportedValue,
+} from './status.ts';
 import { strategicMergePatch } from './strategic.ts';
 import { serveSubresource } from './subresources.ts';
 import {
@@ -104,16 +114,27 @@ function storedOnly({ kind }: Resource): string {
   return `nothing in local mode acts on a ${kind}: it is only stored`;
 }
 
+/** As what the parameters of a verb are validated. */
+const OPTIONS: Record<string, string> = {
+  update: 'UpdateOptions',
+  patch: 'PatchOptions',
+  delete: 'DeleteOptions',
+  deletecollection: 'DeleteOptions',
+};
+const PROPAGATION = ['Background', 'Foreground', 'Orphan'];
+
 /** The context of a write; checks the common query parameters. */
 export function contextOf(call: Call): WriteContext {
   const { info, target, resource, request, user } = call;
   const dryRun = info.query.getAll('dryRun');
+  const kind = OPTIONS[info.verb] ?? 'CreateOptions';
   if (dryRun.some((value) => value !== 'All' && value !== ''))
-    throw badRequest(`invalid dryRun ${JSON.stringify(dryRun)}: only "All" is supported`);
+    throw invalidOptions(kind, [unsupportedValue('dryRun', dryRun, ['All'])]);
   const validation = info.query.get('fieldValidation') || 'Warn';
-  if (validation !== 'Strict' && validation !== 'Warn' && validation !== 'Ignore') {
-    throw badRequest(`invalid fieldValidation ${JSON.stringify(validation)}: must be Strict, Warn or Ignore`);
-  }
+  if (validation !== 'Strict' && validation !== 'Warn' && validation !== 'Ignore')
+    throw invalidOptions(kind, [
+      unsupportedValue('fieldValidation', validation, ['', 'Ignore', 'Strict', 'Warn']),
+    ]);
   return {
     user,
     resource,
@@ -165,6 +186,14 @@ function watch(call: Call): void {
   const form = formOf(request.headers.accept, query);
   const from = query.get('resourceVersion');
   if (from && !/^\d+$/.test(from)) throw badRequest(`invalid resource version ${JSON.stringify(from)}`);
+  const sendInitialEvents = isTrue(query.get('sendInitialEvents') ?? 'false');
+  if (sendInitialEvents && query.get('resourceVersionMatch') !== 'NotOlderThan')
+    throw invalidOptions('ListOptions', [
+      forbiddenValue(
+        'resourceVersionMatch',
+        'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan',
+      ),
+    ]);
   const seconds = Number(query.get('timeoutSeconds') ?? 0);
   let first = true;
   serveWatch(
@@ -175,7 +204,7 @@ function watch(call: Call): void {
       selector: parseSelector(query, resource),
       from: from ? Number(from) : undefined,
       bookmarks: isTrue(query.get('allowWatchBookmarks') ?? 'false'),
-      sendInitialEvents: isTrue(query.get('sendInitialEvents') ?? 'false'),
+      sendInitialEvents,
       timeoutMs: seconds > 0 ? seconds * 1000 : MIN_WATCH_MS * (1 + Math.random()),
       bookmarkMs: server.bookmarkMs,
       render: (object) => {
@@ -214,9 +243,7 @@ async function patch(call: Call): Promise<void> {
   if (type === 'application/apply-patch+yaml') {
     const force = isTrue(call.info.query.get('force') ?? 'false');
     if (!call.info.query.get('fieldManager'))
-      throw badRequest(
-        'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
-      );
+      throw invalidOptions('PatchOptions', [requiredValue('fieldManager', 'is required for apply patch')]);
     const { object, created } = apply(writer, context, body, force, call.server.now());
     return sendObject(call, created ? 201 : 200, object, context.warnings);
   }
@@ -262,6 +289,8 @@ export function deleteOptions(body: unknown, query: URLSearchParams): DeleteOpti
     options.propagationPolicy ??
     (orphan === true || (typeof orphan === 'string' && isTrue(orphan)) ? 'Orphan' : undefined);
   const preconditions = objectAt(options, 'preconditions');
+  if (policy !== undefined && policy !== null && !PROPAGATION.includes(String(policy)))
+    throw invalidOptions('DeleteOptions', [unsupportedValue('propagationPolicy', policy, PROPAGATION)]);
   return {
     gracePeriodSeconds: grace === undefined || grace === null ? undefined : Number(grace),
     propagationPolicy: typeof policy === 'string' ? policy : undefined,

@@ -130,6 +130,18 @@ export function expired(message: string): ApiError {
   return new ApiError(410, 'Expired', message);
 }
 
+/** A request for a version that no write has reached yet. */
+export function tooLargeVersion(wanted: number, latest: number): ApiError {
+  const causes = [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }];
+  const message = `Timeout: Too large resource version: ${wanted}, current: ${latest}`;
+  return new ApiError(504, 'Timeout', message, { causes }, 1);
+}
+
+/** Wrong parameters of a request, which are validated as an object of a kind such as CreateOptions. */
+export function invalidOptions(kind: string, errors: FieldError[]): ApiError {
+  return invalid({ group: 'meta.k8s.io', plural: '', kind }, '', errors);
+}
+
 export function tooMany(message: string, retryAfterSeconds: number, causes: Cause[]): ApiError {
   return new ApiError(429, 'TooManyRequests', message, { causes }, retryAfterSeconds);
 }

@@ -251,7 +251,6 @@ function fixedPodSpec(spec: Obj): Obj {
     for (const one of objectsAt(fixed, list)) delete one.image;
   delete fixed.activeDeadlineSeconds;
   delete fixed.tolerations;
-  delete fixed.terminationGracePeriodSeconds;
   delete fixed.ephemeralContainers;
   return fixed;
 }
@@ -285,9 +284,10 @@ function dataUpdate(object: KubeObject, old: KubeObject): FieldError[] {
 }
 
 function claimUpdate(object: KubeObject, old: KubeObject): FieldError[] {
+  const bound = objectAt(old, 'status').phase === 'Bound';
   const strip = (claim: KubeObject) => ({
     ...objectAt(claim, 'spec'),
-    resources: undefined,
+    ...(bound ? { resources: undefined } : {}),
     volumeName: undefined,
     volumeAttributesClassName: undefined,
   });
