@@ -1,11 +1,10 @@
 /** What can happen to a cluster in local mode, each with what makes it good again. */
 import assert from 'node:assert/strict';
-import { OPERATOR_NAMESPACE } from '@pgherd/api';
 import { waitFor } from '@pgherd/cli';
 import { type Deployment, kinds } from '@pgherd/kube';
 import { api, node } from '@pgherd/local';
 import type { Stage } from './stage.ts';
-import type { World } from './world.ts';
+import { operatorDeployment, type World } from './world.ts';
 
 /** Makes good what a fault broke. */
 export type Undo = () => Promise<void>;
@@ -53,20 +52,21 @@ export async function takeApiAway(world: World): Promise<Undo> {
 
 /** The operator is killed, not asked, and stays away. */
 export async function takeOperatorAway(stage: Stage): Promise<Undo> {
-  const { items } = await stage.client.list(kinds.Deployment, { namespace: OPERATOR_NAMESPACE });
-  assert.equal(items.length, 1, 'there must be one Deployment of the operator');
-  const [deployment] = items as [Deployment];
+  const deployment = await operatorDeployment(stage.client);
   await scaleOperator(stage, deployment, 0);
   return () => scaleOperator(stage, deployment, deployment.spec?.replicas ?? 1);
 }
 
 /** The pods that the operator has now. */
 export async function operatorPods(stage: Stage) {
-  return (await stage.client.list(kinds.Pod, { namespace: OPERATOR_NAMESPACE })).items;
+  const { metadata, spec } = await operatorDeployment(stage.client);
+  const labels = Object.entries(spec.selector.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
+  const { namespace } = metadata;
+  return (await stage.client.list(kinds.Pod, { namespace, labelSelector: labels.join(',') })).items;
 }
 
 async function scaleOperator(stage: Stage, deployment: Deployment, replicas: number): Promise<void> {
-  const ref = { namespace: OPERATOR_NAMESPACE, name: deployment.metadata.name };
+  const ref = deployment.metadata;
   await stage.client.patch(kinds.Deployment, ref, { type: 'merge', body: { spec: { replicas } } });
   if (replicas === 0) {
     for (const pod of await operatorPods(stage)) {

@@ -1,5 +1,6 @@
 /** `npm run e2e`: runs the scenarios; the last line is `N passed, N failed, N skipped`. */
 import { parseArgs } from 'node:util';
+import { runConformanceOnly } from './conformance/main.ts';
 import { runScenarios } from './runner.ts';
 import { scenarios } from './scenarios/index.ts';
 import { stopAllWorlds } from './world.ts';
@@ -8,17 +9,30 @@ const { values } = parseArgs({
   options: {
     kubeconfig: { type: 'string' },
     context: { type: 'string' },
+    'storage-class': { type: 'string' },
+    'image-registry': { type: 'string' },
     only: { type: 'string', multiple: true },
+    conformance: { type: 'boolean' },
     list: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   },
 });
 
 if (values.help) {
-  console.log(`Usage: npm run e2e -- [--only NAME]... [--list] [--kubeconfig FILE [--context NAME]]
+  console.log(`Usage: npm run e2e -- [--only NAME]... [--list]
+       npm run e2e -- --kubeconfig FILE [--context NAME] [--storage-class CLASS] [--image-registry REGISTRY]
+       npm run e2e -- --conformance [--kubeconfig FILE]
 
 Runs the scenarios in a local mode of their own, or, with --kubeconfig, in a Kubernetes cluster where the
-operator is installed.
+operator is installed. What is left of a scenario that failed is in .tmp/e2e/NAME.
+
+  --kubeconfig FILE        a cluster that is there
+  --context NAME           its context, if not the current one
+  --storage-class CLASS    class of all volumes, if not the default one
+  --image-registry PLACE   where nodes fetch postgresql:15, such as registry.example.com/pgherd
+  --only NAME              one scenario (may be given several times)
+  --conformance            only what the Kubernetes API answers, row by row
+  --list                   names the scenarios
 
 Example:
   npm run e2e -- --only postmaster-killed`);
@@ -40,8 +54,15 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
+const { kubeconfig, context } = values;
+const options = {
+  ...(kubeconfig ? { kubeconfig } : {}),
+  ...(context ? { context } : {}),
+  ...(values['storage-class'] ? { storageClass: values['storage-class'] } : {}),
+  ...(values['image-registry'] ? { imageRegistry: values['image-registry'] } : {}),
+};
 const wanted = scenarios.filter((each) => !values.only || values.only.includes(each.name));
-const { passed, failed, skipped } = await runScenarios(wanted, values);
-await stopAllWorlds();
+const run = values.conformance ? runConformanceOnly(options) : runScenarios(wanted, options);
+const { passed, failed, skipped } = await run.finally(stopAllWorlds);
 console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);

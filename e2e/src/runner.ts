@@ -1,4 +1,5 @@
 /** Runs scenarios one after the other, each in a namespace of its own, and tells what came of them. */
+import { waitFor } from '@pgherd/cli';
 import { type KubeObject, kinds } from '@pgherd/kube';
 import { report } from './failure-report.ts';
 import type { Scenario } from './scenario.ts';
@@ -8,6 +9,8 @@ import { joinWorld, startLocalWorld, type World } from './world.ts';
 export interface RunOptions {
   kubeconfig?: string;
   context?: string;
+  storageClass?: string;
+  imageRegistry?: string;
 }
 
 export interface Totals {
@@ -16,74 +19,111 @@ export interface Totals {
   skipped: number;
 }
 
+interface Outcome {
+  scenario: string;
+  result: 'passed' | 'failed' | 'skipped';
+  seconds: number;
+  /** What was measured, why it was skipped, or how it failed, in one line. */
+  note: string;
+}
+
 const TIMEOUT_MS = 180_000;
+/** A real cluster fetches images and provisions volumes. */
+const SLOWER = 3;
+const GONE_MS = 180_000;
 
 /** Runs them all; a failure is reported and does not keep the next one from running. */
 export async function runScenarios(scenarios: Scenario[], options: RunOptions): Promise<Totals> {
-  const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
-  let shared: World | undefined;
+  const outcomes: Outcome[] = [];
+  const { kubeconfig } = options;
+  const shared = lazily(() => (kubeconfig ? joinWorld({ ...options, kubeconfig }) : startLocalWorld('e2e')));
   for (const scenario of scenarios) {
-    if (options.kubeconfig && scenario.needs) {
-      console.log(`skip ${scenario.name}: only local mode can do this`);
-      totals.skipped += 1;
-      continue;
-    }
-    try {
-      if (scenario.needs === 'own') {
-        const own = await startLocalWorld('own');
-        try {
-          await runOne(scenario, own);
-        } finally {
-          await own.stop();
-        }
-      } else {
-        shared ??= options.kubeconfig
-          ? await joinWorld(options.kubeconfig, options.context)
-          : await startLocalWorld('e2e');
-        await runOne(scenario, shared);
-      }
-      totals.passed += 1;
-    } catch (error) {
-      totals.failed += 1;
-      if (!(error instanceof Reported)) console.log(`FAIL ${scenario.name}: ${(error as Error).stack}`);
-    }
+    if (kubeconfig && scenario.needs) {
+      const note = scenario.because ?? 'only local mode can do this';
+      console.log(`skip ${scenario.name}: ${note}`);
+      outcomes.push({ scenario: scenario.name, result: 'skipped', seconds: 0, note });
+    } else outcomes.push(await inItsWorld(scenario, shared.get));
   }
-  await shared?.stop();
-  return totals;
+  await shared.end();
+  for (const line of table(outcomes)) console.log(line);
+  const count = (wanted: Outcome['result']) => outcomes.filter(({ result }) => result === wanted).length;
+  return { passed: count('passed'), failed: count('failed'), skipped: count('skipped') };
 }
 
-/** A failure that has been told already. */
-class Reported extends Error {}
+function lazily(make: () => Promise<World>): { get(): Promise<World>; end(): Promise<void> } {
+  let world: Promise<World> | undefined;
+  return {
+    get() {
+      world ??= make();
+      return world;
+    },
+    async end() {
+      await (await world?.catch(() => undefined))?.stop();
+    },
+  };
+}
 
-async function runOne(scenario: Scenario, world: World): Promise<void> {
+async function inItsWorld(scenario: Scenario, shared: () => Promise<World>): Promise<Outcome> {
+  const started = performance.now();
+  const seconds = () => (performance.now() - started) / 1000;
+  try {
+    if (scenario.needs !== 'own') return await runOne(scenario, await shared());
+    const own = await startLocalWorld('own');
+    try {
+      return await runOne(scenario, own);
+    } finally {
+      await own.stop();
+    }
+  } catch (error) {
+    console.log(`FAIL ${scenario.name}: ${(error as Error).stack}`);
+    return { scenario: scenario.name, result: 'failed', seconds: seconds(), note: firstLine(error) };
+  }
+}
+
+async function runOne(scenario: Scenario, world: World): Promise<Outcome> {
   const namespace = `e2e-${scenario.name}-${Math.random().toString(36).slice(2, 6)}`;
   const stage = new Stage(world, namespace);
   const started = performance.now();
-  const seconds = () => `${((performance.now() - started) / 1000).toFixed(1)} s`;
+  const seconds = () => (performance.now() - started) / 1000;
+  const told = () => `(${seconds().toFixed(1)} s)`;
+  const allowed = (scenario.timeoutMs ?? TIMEOUT_MS) * (world.state ? 1 : SLOWER);
   try {
-    await world.client.create(kinds.Namespace, {
-      apiVersion: 'v1',
-      kind: 'Namespace',
-      metadata: { name: namespace },
-    } as KubeObject);
-    await within(scenario.run(stage), scenario.timeoutMs ?? TIMEOUT_MS);
+    await world.client.create(kinds.Namespace, namespaceOf(namespace, scenario));
+    await within(scenario.run(stage), allowed);
     const { verdict } = stage;
     const measured = verdict
       ? `write outage ${(verdict.outageMs / 1000).toFixed(2)} s, 0 of ${verdict.acknowledged} acknowledged writes missing`
       : '';
-    console.log(
-      `ok   ${scenario.name} (${seconds()}): ${[measured, ...stage.notes].filter(Boolean).join('; ')}`,
-    );
+    const note = [measured, ...stage.notes].filter(Boolean).join('; ');
+    console.log(`ok   ${scenario.name} ${told()}: ${note}`);
+    return { scenario: scenario.name, result: 'passed', seconds: seconds(), note };
   } catch (error) {
-    console.log(`FAIL ${scenario.name} (${seconds()}): ${scenario.title}`);
+    console.log(`FAIL ${scenario.name} ${told()}: ${scenario.title}`);
     console.log(indent((error as Error).stack ?? String(error)));
     const folder = await report(stage, scenario.name);
     console.log(`     What was found is in ${folder}`);
-    throw new Reported();
+    return { scenario: scenario.name, result: 'failed', seconds: seconds(), note: firstLine(error) };
   } finally {
     await stage.end();
-    await world.client.delete(kinds.Namespace, { name: namespace }).catch(() => {});
+    await cleanUp(world, namespace);
   }
+}
+
+function namespaceOf(name: string, { podSecurity = 'restricted' }: Scenario): KubeObject {
+  const labels = { 'pod-security.kubernetes.io/enforce': podSecurity };
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
+}
+
+/** Deletes a scenario's namespace. A cluster that is not ours is left as it was: that is waited for. */
+async function cleanUp(world: World, namespace: string): Promise<void> {
+  const ref = { name: namespace };
+  await world.client.delete(kinds.Namespace, ref).catch(() => {});
+  if (world.state) return;
+  await waitFor(async () => (await world.client.find(kinds.Namespace, ref)) === undefined, {
+    timeoutMs: GONE_MS,
+    everyMs: 500,
+    describe: () => `the namespace ${namespace} is still there`,
+  }).catch((error: Error) => console.log(`     ${error.message}`));
 }
 
 async function within<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
@@ -101,9 +141,21 @@ async function within<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
   }
 }
 
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
+}
+
 function indent(text: string): string {
   return text
     .split('\n')
     .map((line) => `     ${line}`)
     .join('\n');
+}
+
+function table(outcomes: Outcome[]): string[] {
+  const width = Math.max(8, ...outcomes.map(({ scenario }) => scenario.length));
+  const lines = outcomes.map(({ scenario, result, seconds, note }) =>
+    `${scenario.padEnd(width)}  ${result.padEnd(7)}  ${seconds.toFixed(1).padStart(7)}  ${note}`.trimEnd(),
+  );
+  return ['', `${'scenario'.padEnd(width)}  result   seconds`, ...lines];
 }

@@ -8,6 +8,10 @@ export interface Scenario {
   title: string;
   /** `local`: only local mode can do it. `own`: a local mode of its own, since it breaks more than its cluster. */
   needs?: 'local' | 'own';
+  /** Why another cluster cannot show it; for scenarios that need local mode. */
+  because?: string;
+  /** What its namespace lets pods do; by default the least, "restricted". */
+  podSecurity?: 'restricted' | 'baseline' | 'privileged';
   timeoutMs?: number;
   run(stage: Stage): Promise<void>;
 }

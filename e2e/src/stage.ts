@@ -8,9 +8,10 @@ import { killPod } from '@pgherd/cli/pod-processes';
 import type { WriterSettings } from '@pgherd/cli/writer/settings';
 import { type RunningWriter, startWriter } from '@pgherd/cli/writer/start';
 import { type Client, kinds, type Pod } from '@pgherd/kube';
+import { parseAllDocuments, stringify } from 'yaml';
 import { type CommandResult, kubectl, runCli, type World } from './world.ts';
 import { startWriterInside } from './writer-inside.ts';
-import { startPodWriter } from './writer-pod.ts';
+import { startPodWriter, type WriterPlace } from './writer-pod.ts';
 
 const READY_MS = 120_000;
 const TABLE = 'writes';
@@ -91,12 +92,38 @@ export class Stage {
       apiVersion: 'pgherd.io/v1',
       kind: 'Cluster',
       metadata: { name: this.cluster, namespace: this.namespace },
-      spec: { instances, storage: { size: '1Gi' }, postgresql: synchronous, ...spec },
+      spec: this.fitted({ instances, storage: { size: '1Gi' }, postgresql: synchronous, ...spec }),
     };
     await this.client.create(ClusterKind, manifest as unknown as ClusterObject, {
       fieldValidation: 'Strict',
     });
     return this.ready();
+  }
+
+  /** The spec of a Cluster with the storage class and the image that this world asks for. */
+  fitted(spec: Record<string, unknown>): Record<string, unknown> {
+    const { storageClass, imageRegistry } = this.world;
+    const withClass = (storage: unknown) =>
+      storage && storageClass ? { storageClass, ...(storage as object) } : storage;
+    return {
+      ...(imageRegistry ? { imageName: this.world.image('postgresql') } : {}),
+      ...spec,
+      storage: withClass(spec.storage),
+      ...(spec.walStorage ? { walStorage: withClass(spec.walStorage) } : {}),
+    };
+  }
+
+  /** A manifest of the examples, fitted likewise: Clusters and volume claims. */
+  manifest(text: string): string {
+    const fit = (object: Record<string, unknown>): Record<string, unknown> => {
+      const { kind, spec } = object as { kind?: string; spec?: Record<string, unknown> };
+      if (kind === 'Cluster' && spec) return { ...object, spec: this.fitted(spec) };
+      if (kind !== 'PersistentVolumeClaim' || !this.world.storageClass) return object;
+      return { ...object, spec: { storageClassName: this.world.storageClass, ...spec } };
+    };
+    return parseAllDocuments(text)
+      .map((document) => stringify(fit(document.toJS() as Record<string, unknown>)))
+      .join('---\n');
   }
 
   /** Waits until the cluster is ready, all instances included. */
@@ -202,17 +229,35 @@ export class Stage {
     );
   }
 
-  /** Kills every process of a pod with SIGKILL: from the machine where it runs on this one, else from inside. */
-  async killEverything(pod: string): Promise<void> {
-    await this.killEverythingOf(await this.pod(pod));
+  /**
+   * Kills every process of a pod with SIGKILL. In local mode from outside, the container's first process too. On
+   * another cluster from inside, where the kernel spares the first process of a container: `firstToo` is false.
+   */
+  async killEverything(pod: string): Promise<{ firstToo: boolean }> {
+    return this.killEverythingOf(await this.pod(pod));
   }
 
-  async killEverythingOf({ metadata, spec }: Pod): Promise<void> {
-    if (killPod(metadata.uid ?? '') > 0) return;
+  async killEverythingOf({ metadata, spec }: Pod): Promise<{ firstToo: boolean }> {
+    if (this.world.state && killPod(metadata.uid ?? '') > 0) return { firstToo: true };
     const container = spec?.containers[0]?.name;
     await captureInPod(this.client, { metadata }, ['sh', '-c', 'kill -9 -1'], { container }).catch(
       () => undefined,
     );
+    return { firstToo: false };
+  }
+
+  /**
+   * Waits until somebody leads after all processes of `old` were killed: another instance where its first process
+   * died too; else it may also be the same one, whose manager was started again at once.
+   */
+  async primaryAfterKill(old: string, before: number, { firstToo }: { firstToo: boolean }): Promise<string> {
+    if (firstToo) return this.newPrimary(old);
+    await waitFor(async () => (await this.epoch()) > before, {
+      timeoutMs: 60_000,
+      everyMs: 50,
+      describe: () => `nobody leads anew after ${old} was killed`,
+    });
+    return this.primary();
   }
 
   /** Runs SQL as superuser through `pgherd psql`; returns what psql prints unaligned. */
@@ -253,10 +298,15 @@ export class Stage {
     const writer =
       place === 'host' && this.world.state
         ? await startWriter(settings)
-        : await startPodWriter(this.client, this.namespace, settings, options.node);
+        : await startPodWriter(this.client, this.placeOnNode(options.node), settings);
     this.writers.add(writer);
     await this.written(writer, 200);
     return writer;
+  }
+
+  private placeOnNode(node: string | undefined): WriterPlace {
+    const { namespace, world } = this;
+    return { namespace, image: world.image('pgherd'), ...(node ? { node } : {}) };
   }
 
   /**
@@ -275,12 +325,10 @@ export class Stage {
             { name: instance, namespace: this.namespace },
             { ...settings, host: '127.0.0.1' },
           )
-        : await startPodWriter(
-            this.client,
-            this.namespace,
-            { ...settings, host: status?.podIP ?? '' },
-            from.node,
-          );
+        : await startPodWriter(this.client, this.placeOnNode(from.node), {
+            ...settings,
+            host: status?.podIP ?? '',
+          });
     this.writers.add(writer);
     await this.written(writer, 50);
     return writer;

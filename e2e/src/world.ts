@@ -1,10 +1,11 @@
 /** Where scenarios run: a local mode of their own making, or the cluster of a kubeconfig. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { DEFAULT_POSTGRES_IMAGE, OPERATOR_IMAGE } from '@pgherd/api';
 import { bringUp } from '@pgherd/cli';
-import { Client } from '@pgherd/kube';
+import { Client, type Deployment, kinds } from '@pgherd/kube';
 import { loadKubeconfig } from '@pgherd/kube/kubeconfig';
 import { reset } from '@pgherd/local';
 
@@ -21,6 +22,12 @@ export interface World {
   client: Client;
   /** The state folder of local mode; undefined on another cluster. */
   state: string | undefined;
+  /** Class of all volumes; undefined: the default one of the cluster. */
+  storageClass: string | undefined;
+  /** Where images other than those of the installation come from; undefined: the names that pgherd has built in. */
+  imageRegistry: string | undefined;
+  /** The name of one of our images, as nodes of this world can fetch it. */
+  image(name: 'pgherd' | 'postgresql'): string;
   stop(): Promise<void>;
 }
 
@@ -30,6 +37,16 @@ interface Stoppable {
 
 /** Worlds that this process has started and not yet ended, so that an interrupt can end them. */
 const running = new Set<Stoppable>();
+
+/** How to use a cluster that is there. */
+export interface JoinOptions {
+  kubeconfig: string;
+  context?: string;
+  storageClass?: string;
+  imageRegistry?: string;
+}
+
+const BUILT_IN = { pgherd: OPERATOR_IMAGE, postgresql: DEFAULT_POSTGRES_IMAGE };
 
 /** Starts a local mode in a temporary folder. */
 export async function startLocalWorld(label: string, nodes = 3): Promise<World> {
@@ -49,7 +66,9 @@ export async function startLocalWorld(label: string, nodes = 3): Promise<World> 
       client.close();
       await starting.stop();
     };
-    return { kubeconfig: info.kubeconfig, client, state, stop };
+    const image: World['image'] = (name) => BUILT_IN[name];
+    const ownClass = { storageClass: undefined, imageRegistry: undefined };
+    return { kubeconfig: info.kubeconfig, client, state, stop, image, ...ownClass };
   } catch (error) {
     await starting.stop().catch(() => {});
     throw error;
@@ -57,10 +76,51 @@ export async function startLocalWorld(label: string, nodes = 3): Promise<World> 
 }
 
 /** Uses a cluster that is there, with the operator in it. */
-export async function joinWorld(kubeconfig: string, context?: string): Promise<World> {
-  const config = await loadKubeconfig({ path: kubeconfig, context });
+export async function joinWorld(options: JoinOptions): Promise<World> {
+  const { context, storageClass, imageRegistry } = options;
+  const own = context ? await kubeconfigOf(options.kubeconfig, context) : undefined;
+  const kubeconfig = own ?? resolve(options.kubeconfig);
+  const config = await loadKubeconfig({ path: kubeconfig });
   const client = new Client({ ...config, userAgent: 'pgherd-e2e' });
-  return { kubeconfig, client, state: undefined, stop: async () => client.close() };
+  const operator = (await operatorDeployment(client)).spec.template.spec.containers[0]?.image;
+  const registry = imageRegistry?.replace(/\/$/, '');
+  return {
+    kubeconfig,
+    client,
+    state: undefined,
+    storageClass,
+    imageRegistry: registry,
+    image(name) {
+      if (name === 'pgherd' && operator) return operator;
+      return registry ? `${registry}/${BUILT_IN[name].split('/').at(-1)}` : BUILT_IN[name];
+    },
+    async stop() {
+      client.close();
+      if (own) rmSync(dirname(own), { recursive: true, force: true });
+    },
+  };
+}
+
+/** A kubeconfig of one context alone: kubectl, `pgherd` and we then all mean the same cluster. */
+async function kubeconfigOf(path: string, context: string): Promise<string> {
+  const args = ['config', 'view', '--raw', '--flatten', '--minify', '--context', context];
+  const env = { ...process.env, KUBECONFIG: path };
+  const { code, stdout, stderr } = await run('kubectl', args, { env });
+  if (code !== 0) throw new Error(`reading the context ${context} of ${path}: ${stderr}`);
+  const file = join(mkdtempSync(join(tmpdir(), 'pgherd-e2e-')), 'kubeconfig');
+  writeFileSync(file, stdout, { mode: 0o600 });
+  return file;
+}
+
+/** The Deployment of the operator, in whichever namespace it is. */
+export async function operatorDeployment(client: Client): Promise<Deployment> {
+  const labelSelector = 'app.kubernetes.io/name=pgherd,app.kubernetes.io/component=operator';
+  const { items } = await client.list(kinds.Deployment, { labelSelector });
+  if (items.length !== 1)
+    throw new Error(
+      `there are ${items.length} Deployments of the operator instead of one: install it first (docs/install.md)`,
+    );
+  return items[0] as Deployment;
 }
 
 /** Ends what is still running. */

@@ -1,5 +1,4 @@
 /** The recording writer as a pod, so that it sees what an application in the cluster sees. */
-import { OPERATOR_IMAGE } from '@pgherd/api';
 import { waitFor } from '@pgherd/cli';
 import { LineSplitter } from '@pgherd/cli/log-lines';
 import { programText } from '@pgherd/cli/programs/files';
@@ -12,13 +11,21 @@ import { logs } from '@pgherd/kube/streams';
 const PROGRAM = 'writer-program';
 let serial = 0;
 
+export interface WriterPlace {
+  namespace: string;
+  /** An image with Node in /pgherd. */
+  image: string;
+  /** The node to run on; undefined: any. */
+  node?: string;
+}
+
 /** Starts a writer in the pod network, on that node if one is given; resolves once its pod runs. */
 export async function startPodWriter(
   client: Client,
-  namespace: string,
+  place: WriterPlace,
   settings: WriterSettings,
-  node?: string,
 ): Promise<RunningWriter> {
+  const { namespace } = place;
   const name = `writer-${++serial}`;
   const program = {
     apiVersion: 'v1',
@@ -34,7 +41,7 @@ export async function startPodWriter(
     metadata: { name, namespace },
     stringData: { settings: JSON.stringify(settings) },
   } as unknown as Secret);
-  await client.create(kinds.Pod, podOf(name, namespace, node));
+  await client.create(kinds.Pod, podOf(name, place));
   await running(client, namespace, name);
   const recording = new Recording();
   const following = new AbortController();
@@ -50,7 +57,7 @@ export async function startPodWriter(
   };
 }
 
-function podOf(name: string, namespace: string, node?: string): Pod {
+function podOf(name: string, { namespace, image, node }: WriterPlace): Pod {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -63,7 +70,7 @@ function podOf(name: string, namespace: string, node?: string): Pod {
       containers: [
         {
           name: 'writer',
-          image: OPERATOR_IMAGE,
+          image,
           command: ['/pgherd/bin/node', '/writer/writer.mjs'],
           env: [{ name: SETTINGS_VARIABLE, valueFrom: { secretKeyRef: { name, key: 'settings' } } }],
           volumeMounts: [{ name: 'program', mountPath: '/writer', readOnly: true }],
@@ -83,7 +90,7 @@ async function running(client: Client, namespace: string, name: string): Promise
       seen = JSON.stringify(pod.status?.containerStatuses?.[0]?.state ?? pod.status?.conditions ?? {});
       return pod.status?.phase === 'Running' || pod.status?.phase === 'Succeeded';
     },
-    { timeoutMs: 30_000, everyMs: 100, describe: () => `pod ${name} does not run: ${seen}` },
+    { timeoutMs: 120_000, everyMs: 100, describe: () => `pod ${name} does not run: ${seen}` },
   );
 }
 

@@ -36,7 +36,7 @@ export async function runConformance(options: ConformanceOptions): Promise<RowRe
     await client.create(kinds.Namespace, {
       apiVersion: 'v1',
       kind: 'Namespace',
-      metadata: { name: namespace },
+      metadata: { name: namespace, labels: { 'pod-security.kubernetes.io/enforce': 'baseline' } },
     } as KubeObject);
     await client.create(kinds.CustomResourceDefinition, definition as never);
     await established(client, definition.metadata.name);

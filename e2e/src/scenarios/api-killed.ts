@@ -13,6 +13,7 @@ export const apiKilled: Scenario = {
   name: 'api-killed',
   title: 'the Kubernetes API is killed with SIGKILL and is back within 4 s',
   needs: 'own',
+  because: 'kills the API server, which is not ours to kill',
   async run(stage) {
     await stage.createCluster();
     const writer = await stage.startWriter({ place: 'host' });

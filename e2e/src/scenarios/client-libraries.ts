@@ -5,12 +5,11 @@ import type { Watch as WatchOf } from '@kubernetes/client-node';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 
-const IMAGE = 'ghcr.io/pgherd/postgresql:15';
-
 /** The official client libraries list, watch, patch and exec. */
 export const clientLibraries: Scenario = {
   name: 'client-libraries',
   title: 'the official clients for JavaScript and Python, as their users use them',
+  podSecurity: 'baseline',
   async run(stage) {
     await javascript(stage);
     stage.note(python(stage) ? "Python's client too" : "Python's client is not installed here");
@@ -51,10 +50,10 @@ async function javascript(stage: Stage): Promise<void> {
     (error: { code?: number }) => error.code === 404,
   );
 
-  const container = { name: 'c', image: IMAGE, command: ['sleep', '600'] };
+  const container = { name: 'c', image: stage.world.image('postgresql'), command: ['sleep', '600'] };
   const spec = { terminationGracePeriodSeconds: 0, containers: [container] };
   await core.createNamespacedPod({ namespace, body: { metadata: { name: 'sleeper' }, spec } });
-  const waited = await stage.kubectl(['wait', '--for=condition=Ready', 'pod/sleeper', '--timeout=30s']);
+  const waited = await stage.kubectl(['wait', '--for=condition=Ready', 'pod/sleeper', '--timeout=120s']);
   assert.equal(waited.code, 0, waited.stderr);
   const result = await runInPod(new k8s.Exec(config), namespace);
   assert.equal(result.output, 'out\n');

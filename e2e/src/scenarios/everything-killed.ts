@@ -10,6 +10,7 @@ export const everythingKilled: Scenario = {
   name: 'everything-killed',
   title: 'all of local mode is killed with SIGKILL, pods included, and started again',
   needs: 'own',
+  because: 'kills all processes of all nodes from outside',
   async run(stage) {
     await stage.createCluster();
     const writer = await stage.startWriter({ place: 'host' });

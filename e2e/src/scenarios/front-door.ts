@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { waitFor } from '@pgherd/cli';
+import { kinds } from '@pgherd/kube';
 import type { Scenario } from '../scenario.ts';
+import type { Stage } from '../stage.ts';
 
 const EXAMPLE = join(import.meta.dirname, '..', '..', '..', 'examples', 'cluster.yaml');
 
@@ -11,7 +13,9 @@ export const frontDoor: Scenario = {
   name: 'front-door',
   title: 'the example manifest, kubectl and the everyday commands',
   async run(stage) {
-    const applied = await stage.kubectl(['apply', '-f', '-'], { input: readFileSync(EXAMPLE, 'utf8') });
+    const applied = await stage.kubectl(['apply', '-f', '-'], {
+      input: stage.manifest(readFileSync(EXAMPLE, 'utf8')),
+    });
     assert.equal(applied.code, 0, applied.stderr);
     const waited = await stage.kubectl(['wait', '--for=condition=Ready', 'cluster/demo', '--timeout=120s'], {
       timeoutMs: 130_000,
@@ -31,8 +35,8 @@ export const frontDoor: Scenario = {
     assert.equal(view.instances.length, 3);
     assert.equal(
       new Set(view.instances.map((each) => each.node)).size,
-      3,
-      'instances must be on three nodes',
+      Math.min(3, await freeNodes(stage)),
+      'each instance must be on a node of its own',
     );
     for (const each of view.instances) assert.ok(each.lsn && each.timeline, `${each.name} has no position`);
     assert.match(await ok(['status', 'demo']), /demo-1 +(primary|replica) /);
@@ -73,4 +77,12 @@ export const frontDoor: Scenario = {
 async function password(stage: Parameters<Scenario['run']>[0]): Promise<string> {
   const { stdout } = await stage.kubectl(['get', 'secret', 'demo-app', '-o', 'jsonpath={.data.password}']);
   return Buffer.from(stdout, 'base64').toString('utf8');
+}
+
+/** Nodes that take ordinary pods. */
+async function freeNodes(stage: Stage): Promise<number> {
+  const { items } = await stage.client.list(kinds.Node);
+  const isFree = ({ spec }: (typeof items)[number]) =>
+    spec?.unschedulable !== true && !spec?.taints?.some(({ effect }) => effect !== 'PreferNoSchedule');
+  return items.filter(isFree).length;
 }

@@ -1,4 +1,5 @@
 import type { Scenario } from '../scenario.ts';
+import { apiConformance } from './api-conformance.ts';
 import { apiKilled } from './api-killed.ts';
 import { badInput } from './bad-input.ts';
 import { clientLibraries } from './client-libraries.ts';
@@ -16,6 +17,7 @@ import { settingsChanged } from './settings-changed.ts';
 
 /** All scenarios, in the order in which they run. */
 export const scenarios: Scenario[] = [
+  apiConformance,
   frontDoor,
   badInput,
   kubectlVerbs,

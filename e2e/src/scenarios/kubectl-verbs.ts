@@ -5,15 +5,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { names } from '@pgherd/api';
+import { kinds } from '@pgherd/kube';
 import { portForward } from '@pgherd/kube/streams';
 import pg from 'pg';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 
-const IMAGE = 'ghcr.io/pgherd/postgresql:15';
-
-/** A pod that talks, stores, and shows a file of a config map. */
-const BOX = `
+/** Among others a pod that talks, stores, and shows a file of a config map. */
+const objects = (image: string) => `
 apiVersion: v1
 kind: Pod
 metadata:
@@ -21,10 +20,11 @@ metadata:
   labels: {app: box}
 spec:
   terminationGracePeriodSeconds: 1
+  securityContext: {runAsUser: 10001, runAsGroup: 10001, fsGroup: 10001}
   readinessGates: [{conditionType: example.com/open}]
   containers:
     - name: c
-      image: ${IMAGE}
+      image: ${image}
       command: [sh, -c, 'trap "exit 0" TERM; n=0; while :; do echo "line $n"; n=$((n+1)); sleep 0.2; done']
       volumeMounts: [{name: settings, mountPath: /settings}, {name: data, mountPath: /data}]
   volumes:
@@ -41,7 +41,7 @@ kind: Pod
 metadata: {name: crash}
 spec:
   terminationGracePeriodSeconds: 1
-  containers: [{name: c, image: '${IMAGE}', command: [sh, -c, 'echo I crash; exit 3']}]
+  containers: [{name: c, image: '${image}', command: [sh, -c, 'echo I crash; exit 3']}]
 ---
 apiVersion: batch/v1
 kind: Job
@@ -49,7 +49,7 @@ metadata: {name: failing}
 spec:
   backoffLimit: 0
   ttlSecondsAfterFinished: 2
-  template: {spec: {restartPolicy: Never, containers: [{name: c, image: '${IMAGE}', command: ['false']}]}}
+  template: {spec: {restartPolicy: Never, containers: [{name: c, image: '${image}', command: ['false']}]}}
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -62,7 +62,7 @@ spec:
     spec:
       terminationGracePeriodSeconds: 1
       containers:
-        - {name: c, image: '${IMAGE}', command: [sh, -c, 'trap "exit 0" TERM; while :; do sleep 0.2; done']}
+        - {name: c, image: '${image}', command: [sh, -c, 'trap "exit 0" TERM; while :; do sleep 0.2; done']}
 `;
 
 interface Expected {
@@ -86,7 +86,7 @@ class Kubectl {
     this.commands++;
     const { code = 0, says, ...options } = expected;
     const result = await this.stage.kubectl([...command.split(' '), ...words], {
-      timeoutMs: 40_000,
+      timeoutMs: 130_000,
       ...options,
     });
     const said = result.stdout + result.stderr;
@@ -100,16 +100,21 @@ class Kubectl {
 export const kubectlVerbs: Scenario = {
   name: 'kubectl-verbs',
   title: 'the verbs of an unmodified kubectl',
+  podSecurity: 'baseline',
   async run(stage) {
     const kubectl = new Kubectl(stage);
+    const image = stage.world.image('postgresql');
     const folder = mkdtempSync(join(tmpdir(), 'pgherd-kubectl-'));
     try {
       await kubectl.run('create configmap settings --from-literal=mode=first');
-      await kubectl.run('apply -f -', [], { input: BOX, says: /deployment.apps\/web created/ });
+      await kubectl.run('apply -f -', [], {
+        input: stage.manifest(objects(image)),
+        says: /deployment.apps\/web created/,
+      });
       const cluster = stage.createCluster({ instances: 1 });
       cluster.catch(() => {});
-      await writes(kubectl, folder);
-      await streams(kubectl, folder);
+      await writes(kubectl, folder, image);
+      await streams(stage, kubectl, folder, image);
       await workloads(kubectl);
       await cluster;
       await forward(stage, kubectl);
@@ -122,12 +127,12 @@ export const kubectlVerbs: Scenario = {
   },
 };
 
-async function writes(kubectl: Kubectl, folder: string): Promise<void> {
+async function writes(kubectl: Kubectl, folder: string, image: string): Promise<void> {
   await kubectl.run('version', [], { says: /Server Version/ });
   await kubectl.run('explain pod.spec.containers.image', [], { says: /image <string>/ });
   await kubectl.run('create secret generic s --from-literal=p=q');
   await kubectl.run('create deployment d --replicas=0 --image=x', [], { says: /created/ });
-  await kubectl.run('create cronjob tick --schedule=@daily', [`--image=${IMAGE}`, '--', 'true']);
+  await kubectl.run('create cronjob tick --schedule=@daily', [`--image=${image}`, '--', 'true']);
   const file = join(folder, 'map.yaml');
   const map = (value: string) =>
     writeFileSync(file, `{apiVersion: v1, kind: ConfigMap, metadata: {name: m}, data: {a: "${value}"}}\n`);
@@ -152,17 +157,16 @@ async function writes(kubectl: Kubectl, folder: string): Promise<void> {
   await kubectl.run('get configmap m', ['-o', 'go-template={{.data.a}}'], { says: /^4$/ });
   await kubectl.run('auth can-i delete pods --as=nobody', [], { code: 1, says: /^no/ });
   await kubectl.run('get --raw /readyz', [], { says: /^ok/ });
-  await kubectl.run('top pods', [], { code: 1, says: /Metrics API not available/ });
 }
 
-async function streams(kubectl: Kubectl, folder: string): Promise<void> {
-  await kubectl.run('wait --for=condition=ContainersReady pod/box --timeout=30s');
+async function streams(stage: Stage, kubectl: Kubectl, folder: string, image: string): Promise<void> {
+  await kubectl.run('wait --for=condition=ContainersReady pod/box --timeout=120s');
   await kubectl.run('exec box -- sh -c', ['echo out; echo err >&2; exit 7'], {
     code: 7,
     says: /out\n(.*\n)*err/,
   });
   assert.equal(await kubectl.run('exec -i box -- cat', [], { input: 'through' }), 'through');
-  await kubectl.run('run ask -i --rm --restart=Never', [`--image=${IMAGE}`, '--', 'cat'], {
+  await kubectl.run('run ask -i --rm --restart=Never', [`--image=${image}`, '--', 'cat'], {
     input: 'typed',
     says: /typed/,
   });
@@ -178,37 +182,50 @@ async function streams(kubectl: Kubectl, folder: string): Promise<void> {
   await kubectl.run('exec box -- sh -c', [
     'for n in $(seq 100); do grep -q second /settings/mode && exit; sleep 0.1; done; exit 1',
   ]);
-  await kubectl.run('patch pvc data -p', ['{"spec":{"resources":{"requests":{"storage":"2Gi"}}}}']);
-  await kubectl.run('wait pvc/data --timeout=20s', ['--for=jsonpath={.status.capacity.storage}=2Gi']);
+  if (await canGrow(stage)) await grow(kubectl);
   await kubectl.run('get pod box', [], { says: /box +1\/1 +Running/ });
-  await kubectl.run('wait pod/box --for=condition=Ready=false --timeout=10s');
+  await kubectl.run('wait pod/box --for=condition=Ready=false --timeout=120s');
   await kubectl.run('patch pod box --subresource=status -p', [
     '{"status":{"conditions":[{"type":"example.com/open","status":"True"}]}}',
   ]);
-  await kubectl.run('wait pod/box --for=condition=Ready --timeout=20s');
+  await kubectl.run('wait pod/box --for=condition=Ready --timeout=120s');
   await kubectl.run('events --for pod/box', [], { says: /Started/ });
   await kubectl.run('describe pod crash', [], { says: /Back-off restarting failed container/ });
 }
 
+async function grow(kubectl: Kubectl): Promise<void> {
+  await kubectl.run('patch pvc data -p', ['{"spec":{"resources":{"requests":{"storage":"2Gi"}}}}']);
+  await kubectl.run('wait pvc/data --timeout=120s', ['--for=jsonpath={.status.capacity.storage}=2Gi']);
+}
+
+/** Whether volumes of the class that is used here can be made larger. */
+async function canGrow(stage: Stage): Promise<boolean> {
+  const name = (
+    await stage.client.get(kinds.PersistentVolumeClaim, { namespace: stage.namespace, name: 'data' })
+  ).spec.storageClassName;
+  const found = name ? await stage.client.find(kinds.StorageClass, { name }) : undefined;
+  return (found as { allowVolumeExpansion?: boolean } | undefined)?.allowVolumeExpansion === true;
+}
+
 async function workloads(kubectl: Kubectl): Promise<void> {
-  await kubectl.run('rollout status deployment/web --timeout=30s');
-  await kubectl.run('wait deployment/web --timeout=20s', ['--for=jsonpath={.status.readyReplicas}=2']);
+  await kubectl.run('rollout status deployment/web --timeout=120s');
+  await kubectl.run('wait deployment/web --timeout=120s', ['--for=jsonpath={.status.readyReplicas}=2']);
   await kubectl.run('set env deployment/web COLOUR=blue');
-  await kubectl.run('rollout status deployment/web --timeout=30s', [], { says: /successfully rolled out/ });
+  await kubectl.run('rollout status deployment/web --timeout=120s', [], { says: /successfully rolled out/ });
   await kubectl.run('rollout history deployment/web', [], { says: /^2 /m });
   await kubectl.run('scale deployment/web --replicas=3');
-  await kubectl.run('wait deployment/web --timeout=20s', ['--for=jsonpath={.status.readyReplicas}=3']);
+  await kubectl.run('wait deployment/web --timeout=120s', ['--for=jsonpath={.status.readyReplicas}=3']);
   await kubectl.run('create pdb web --selector=app=web --min-available=2');
   const node = await kubectl.run('get pods -l app=web', ['-o', 'jsonpath={.items[0].spec.nodeName}']);
-  await kubectl.run('wait pdb/web --timeout=20s', ['--for=jsonpath={.status.disruptionsAllowed}=1']);
+  await kubectl.run('wait pdb/web --timeout=120s', ['--for=jsonpath={.status.disruptionsAllowed}=1']);
   try {
     await kubectl.run('drain', [node, '--pod-selector=app=web', '--timeout=35s'], { says: /drained/ });
   } finally {
     await kubectl.run('uncordon', [node]);
   }
   await kubectl.run('create job once --from=cronjob/tick');
-  await kubectl.run('wait job/once --for=condition=complete --timeout=30s');
-  await kubectl.run('wait job/failing --for=delete --timeout=30s');
+  await kubectl.run('wait job/once --for=condition=complete --timeout=120s');
+  await kubectl.run('wait job/failing --for=delete --timeout=120s');
 }
 
 /** `kubectl port-forward`, used by a real client. */
@@ -266,8 +283,8 @@ async function deletes(kubectl: Kubectl): Promise<void> {
   await kubectl.run('get configmap m', [], { code: 1, says: /NotFound/ });
   await kubectl.run('delete deployment web --cascade=orphan');
   assert.match(await kubectl.run('get replicasets -o name'), /web-/);
-  await kubectl.run('delete replicasets -l app=web --cascade=foreground --timeout=30s');
+  await kubectl.run('delete replicasets -l app=web --cascade=foreground --timeout=120s');
   assert.equal(await kubectl.run('get pods -l app=web -o name'), '');
-  await kubectl.run('delete pod box crash --timeout=30s');
-  await kubectl.run('delete pvc data --timeout=20s');
+  await kubectl.run('delete pod box crash --timeout=120s');
+  await kubectl.run('delete pvc data --timeout=120s');
 }

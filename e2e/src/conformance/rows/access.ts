@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { role } from '../objects.ts';
+import { pendingPod, role, runningPod } from '../objects.ts';
 import { type Api, refuses, rows, Skipped, sees } from '../table.ts';
 
 const RBAC = 'rbac.authorization.k8s.io';
@@ -93,6 +93,18 @@ export const access = rows('access', {
         return last;
       });
     refuses(answer, 403, 'Forbidden', /is attempting to grant RBAC permissions not currently held/);
+  },
+  'a pod that asks for more than its namespace allows is 403': async (api) => {
+    const name = `${api.namespace}-strict`;
+    const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
+    sees(await api.ask('POST', '/api/v1/namespaces', { metadata: { name, labels } }), 201);
+    const account = `/api/v1/namespaces/${name}/serviceaccounts/default`;
+    await api.until(account, 'there is no service account', ({ code }) => code === 200);
+    const pods = `/api/v1/namespaces/${name}/pods?dryRun=All`;
+    const refusal = await api.ask('POST', pods, pendingPod(api.name));
+    refuses(refusal, 403, 'Forbidden', /violates PodSecurity "restricted:latest": .*seccompProfile/);
+    sees(await api.ask('POST', pods, runningPod(api.name, api.image)), 201);
+    sees(await api.ask('DELETE', `/api/v1/namespaces/${name}`), 200);
   },
   'SelfSubjectAccessReview says what one may': async (api) => {
     const resourceAttributes = { namespace: api.namespace, verb: 'create', resource: 'configmaps' };

@@ -74,7 +74,8 @@ export const updates = rows('update', {
     sees(await api.ask('PUT', api.path('roles', api.name), role(api.name)), 201);
   },
   'generation of a Deployment rises with spec and annotations, not with labels': async (api) => {
-    await api.made('deployments', deployment(api.name));
+    // Paused, so that its controller leaves it alone.
+    await api.made('deployments', deployment(api.name, { paused: true }));
     const path = api.path('deployments', api.name);
     const after = async (patch: object) =>
       sees(await api.patch('merge', path, patch), 200).body.metadata.generation;

@@ -4,6 +4,7 @@ import type { ClusterIps } from './cluster-ips.ts';
 import type { WriteContext } from './context.ts';
 import type { CrdManager } from './crd/definitions.ts';
 import { generatedName } from './names.ts';
+import { levelOf, podSecurityViolations } from './pod-security.ts';
 import { type Authorizer, type Rule, rulesOf } from './rbac.ts';
 import { ApiError, badRequest, forbidden, invalid, invalidValue } from './status.ts';
 import type { Store } from './store.ts';
@@ -86,8 +87,21 @@ export class Admission {
         `error looking up service account ${pod.metadata.namespace}/${name}: serviceaccount ${JSON.stringify(name)} not found`,
       );
     }
+    this.#podSecurity(context, pod);
     const wants = spec.automountServiceAccountToken ?? account.automountServiceAccountToken ?? true;
     if (wants) mountToken(spec);
+  }
+
+  #podSecurity(context: WriteContext, pod: KubeObject): void {
+    const labels = this.#store.get('namespaces', undefined, pod.metadata.namespace ?? '')?.metadata.labels;
+    const level = levelOf(labels);
+    const violations = podSecurityViolations(objectAt(pod, 'spec'), level);
+    if (violations.length > 0)
+      throw forbidden(
+        context.resource,
+        pod.metadata.name,
+        `violates PodSecurity "${level}:latest": ${violations.join(', ')}`,
+      );
   }
 
   #claim(claim: KubeObject): void {
