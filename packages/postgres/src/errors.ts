@@ -16,6 +16,7 @@ export type PostgresErrorCode =
   | 'PromoteTimeout'
   | 'ReloadUnconfirmed'
   | 'BadLsn'
+  | 'NoBackup'
   | 'BadOption'
   | 'BackrestFailed';
 

@@ -1,0 +1,74 @@
+/** Which timeline was the living one at a moment, and what leads there. Pure. */
+import { compareLsn, parseLsn } from '../lsn.ts';
+import type { Catalogue, CatalogueTimeline } from './catalogue.ts';
+
+/** One stretch on the way to a timeline: this timeline, and where it was left for the next; the last has no end. */
+export interface Stretch {
+  timeline: number;
+  end?: string;
+}
+
+export function timelineOf(catalogue: Catalogue, id: number): CatalogueTimeline | undefined {
+  return catalogue.timelines.find((timeline) => timeline.id === id);
+}
+
+/** When a timeline began, milliseconds since 1970; the first one always was. */
+function bornMs({ id, bornMs, segments }: CatalogueTimeline): number {
+  return bornMs ?? (id === 1 ? Number.NEGATIVE_INFINITY : (segments[0]?.ms ?? Number.NEGATIVE_INFINITY));
+}
+
+/**
+ * The timeline on which the cluster lived at a moment: the one that began last before it. A restore to an earlier
+ * point begins a new timeline, and what came after that point lives on only in the old one: to follow the newest
+ * timeline blindly would end the recovery at the earlier restore.
+ */
+export function liveTimeline(catalogue: Catalogue, atMs: number): number | undefined {
+  const begun = catalogue.timelines.filter((timeline) => bornMs(timeline) <= atMs);
+  return begun.sort((a, b) => bornMs(a) - bornMs(b) || a.id - b.id).at(-1)?.id ?? catalogue.timelines[0]?.id;
+}
+
+/**
+ * The timeline to follow so that all WAL of `id` is found. When a primary dies, the last file of its timeline never
+ * comes to the archive by itself: what it held is in the first file of the timeline that its successor began.
+ */
+export function withSuccessor(catalogue: Catalogue, id: number): number {
+  const last = timelineOf(catalogue, id)?.segments.at(-1);
+  const children = catalogue.timelines.filter(({ history }) => history.at(-1)?.timeline === id);
+  const heirs = children.filter(({ history }) => {
+    const fork = segmentNumber(catalogue, parseLsn(history.at(-1)!.end));
+    return last === undefined || fork > numberOfSegment(catalogue, last.name);
+  });
+  const heir = heirs.sort((a, b) => bornMs(a) - bornMs(b)).at(-1);
+  if (!heir) return id;
+  return heir.segments.length > 0 ? heir.id : withSuccessor(catalogue, heir.id);
+}
+
+/** The way to a timeline, from its oldest ancestor. */
+export function lineTo(catalogue: Catalogue, id: number): Stretch[] {
+  const history = timelineOf(catalogue, id)?.history ?? [];
+  return [...history.map(({ timeline, end }) => ({ timeline, end })), { timeline: id }];
+}
+
+/** Whether a position of a timeline lies on the way. */
+export function isOnLine(line: Stretch[], timeline: number, lsn: string): boolean {
+  const stretch = line.find((each) => each.timeline === timeline);
+  return stretch !== undefined && (stretch.end === undefined || compareLsn(lsn, stretch.end) <= 0);
+}
+
+/** Number of the WAL file that holds a position, counted from the beginning of all WAL. */
+export function segmentNumber(catalogue: Catalogue, lsn: bigint): number {
+  return Number(lsn / BigInt(catalogue.segmentBytes));
+}
+
+/** The same of a file by its name. */
+export function numberOfSegment({ segmentBytes }: Catalogue, name: string): number {
+  const perId = 0x1_0000_0000 / segmentBytes;
+  return Number.parseInt(name.slice(8, 16), 16) * perId + Number.parseInt(name.slice(16), 16);
+}
+
+/** The name of a file by its number. */
+export function segmentName({ segmentBytes }: Catalogue, timeline: number, number: number): string {
+  const perId = 0x1_0000_0000 / segmentBytes;
+  const part = (n: number) => n.toString(16).toUpperCase().padStart(8, '0');
+  return part(timeline) + part(Math.floor(number / perId)) + part(number % perId);
+}
