@@ -15,9 +15,12 @@ export type { ClusterSpec } from './cluster/spec.ts';
 export type {
   ClusterCondition,
   ClusterPhase,
+  ClusterRecovered,
+  ClusterRestoration,
   ClusterStatus,
   ConditionStatus,
   InstanceReportedState,
+  RestorationStage,
 } from './cluster/status.ts';
 export * from './crd.ts';
 export * from './duration.ts';
@@ -39,6 +42,9 @@ export {
 } from './operation/spec.ts';
 export type { OperationPhase, OperationStatus, OperationStep, StepState } from './operation/status.ts';
 export * from './quantity.ts';
+export type { RecoveryTargetSpec } from './recovery/fields.ts';
+export * from './recovery/source.ts';
+export * from './recovery/target-time.ts';
 export {
   SCHEDULE_PATTERN,
   type ScheduledBackup,

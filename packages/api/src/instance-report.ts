@@ -53,6 +53,24 @@ export interface ArchiveReport {
   readonly repositories?: readonly string[];
 }
 
+/** Where a recovery of this volume's content ended. */
+export interface RecoveredReport {
+  /** Label of the backup it began with; for a live copy, the name of the instance. */
+  readonly backup: string;
+  /** Where it was to end, in words. */
+  readonly target?: string;
+  /** Time of the last transaction that is there (RFC 3339). */
+  readonly time?: string;
+  readonly lsn?: string;
+  readonly xid?: string;
+  /** Why replay ended there, in PostgreSQL's words. */
+  readonly stopped?: string;
+  readonly timeline: number;
+  readonly finishedAt: string;
+  /** Which restoration asked for it. */
+  readonly id: string;
+}
+
 export interface InstanceReport {
   readonly name: string;
   readonly podUID: string;
@@ -85,6 +103,15 @@ export interface InstanceReport {
   readonly dataEmpty: boolean;
   readonly pendingRestart?: boolean;
   readonly volumes?: readonly VolumeUsage[];
+  /** What this database was recovered from; missing for one made by initdb. */
+  readonly recovered?: RecoveredReport;
+  /** How far a recovery is. */
+  readonly progress?: {
+    readonly doing: string;
+    readonly done: number;
+    readonly total: number;
+    readonly unit: string;
+  };
   /** Missing while no backup is set up. */
   readonly archive?: ArchiveReport;
   /** The leader that it lets go on without the API, while that grant lasts. */

@@ -32,6 +32,14 @@ export const ANNOTATION_HIBERNATION = 'pgherd.io/hibernation';
 /** On the Cluster: `on` makes the operator and the election leave it alone. */
 export const ANNOTATION_MAINTENANCE = 'pgherd.io/maintenance';
 
+/**
+ * On the Cluster: a restore in place that is asked for by an Operation, as JSON: see RestoreMark. It stays as long as
+ * the operation is under way.
+ */
+export const ANNOTATION_RESTORE = 'pgherd.io/restore';
+/** On a volume claim that an earlier state of a cluster was left on: the name of that cluster. */
+export const LABEL_KEPT_FROM = 'pgherd.io/kept-from';
+
 export type Role = 'primary' | 'replica';
 
 /** The labels every object of a cluster carries. */

@@ -60,6 +60,11 @@ export interface LeaseRecord {
   renewTime?: string;
   /** The instance that may run initdb, as long as no system identifier is recorded. */
   designated?: string;
+  /**
+   * The epoch in which the operator began the cluster anew, for a restore in place: as long as nobody has led since,
+   * the designated instance may fill its volume although there was a database before.
+   */
+  begunAnew?: number;
   /** The database's identity, claimed once by compare-and-swap before its first opening. */
   systemID?: string;
   /** The holder; after a release, the last holder. */

@@ -4,6 +4,7 @@ import {
   ANNOTATION_HIBERNATION,
   ANNOTATION_MAINTENANCE,
   ANNOTATION_PROMOTE,
+  ANNOTATION_RESTORE,
   ANNOTATION_SWITCHOVER,
 } from './labels.ts';
 
@@ -21,6 +22,18 @@ export interface PromoteMark {
   id: string;
   to: string;
   epoch: number;
+}
+
+/** A restore in place. `back`: the state from before is to come back, if the restored primary has not answered yet. */
+export interface RestoreMark {
+  /** UID of the Operation. */
+  id: string;
+  /** Its name, for people. */
+  operation: string;
+  back?: boolean;
+  keepOldVolumes?: boolean;
+  /** What is restored: a RecoverySource. */
+  source: unknown;
 }
 
 type Marked = { metadata: { annotations?: Record<string, string> | undefined } };
@@ -67,4 +80,11 @@ export function promoteMark(cluster: Marked): PromoteMark | undefined {
   const { id, to, epoch } = { ...parsed(cluster, ANNOTATION_PROMOTE) } as Record<string, unknown>;
   if (typeof id !== 'string' || typeof to !== 'string' || typeof epoch !== 'number') return undefined;
   return { id, to, epoch };
+}
+
+export function restoreMark(cluster: Marked): RestoreMark | undefined {
+  const mark = { ...parsed(cluster, ANNOTATION_RESTORE) } as Record<string, unknown>;
+  const { id, operation, back, keepOldVolumes, source } = mark;
+  if (typeof id !== 'string' || typeof operation !== 'string' || typeof source !== 'object') return undefined;
+  return { id, operation, back: back === true, keepOldVolumes: keepOldVolumes === true, source };
 }

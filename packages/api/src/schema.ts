@@ -121,3 +121,21 @@ export function seconds(description: string, minimum: number, maximum: number) {
 }
 
 export const optional = Type.Optional;
+
+/** The same shape without its rules about changes: for a place where nothing can be changed at all. */
+export function frozen<S extends TSchema>(schema: S): S {
+  const strip = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(strip);
+    if (typeof value !== 'object' || value === null) return value;
+    // typebox keeps its own marks in properties that are not enumerable.
+    const copy = Object.create(
+      Object.getPrototypeOf(value),
+      Object.getOwnPropertyDescriptors(value),
+    ) as Record<string, unknown>;
+    for (const [key, field] of Object.entries(value)) copy[key] = strip(field);
+    const rules = copy['x-kubernetes-validations'] as Rule[] | undefined;
+    if (rules) copy['x-kubernetes-validations'] = rules.filter(({ rule }) => !/\boldSelf\b/.test(rule));
+    return copy;
+  };
+  return strip(schema) as S;
+}

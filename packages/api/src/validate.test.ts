@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { repositoryCases } from './cluster/backup-cases.ts';
+import { recoveryCases } from './cluster/recovery-cases.ts';
 import { CLUSTER_DEFINITION, crdOf, OWNED_PARAMETERS, validateCluster } from './index.ts';
 import { brokenRules } from './rules.ts';
 import { cluster, everySchema, rulesOf } from './testing.ts';
@@ -58,12 +59,6 @@ const byShape: Case[] = [
     object: spec({ env: [{ name: 'A', val: 'b' }] }),
     field: 'spec.env[0].val',
     says: /no field.*fields known here: name, value/,
-  },
-  {
-    what: 'another way of bootstrap',
-    object: spec({ bootstrap: { initdb: {}, recovery: {} } }),
-    field: 'spec.bootstrap.recovery',
-    says: /no field/,
   },
   { what: 'no storage', object: { ...cluster(), spec: {} }, field: 'spec.storage', says: /missing.*add it/ },
   { what: 'no size', object: spec({ storage: {} }), field: 'spec.storage.size', says: /missing/ },
@@ -129,6 +124,7 @@ const withBootstrap = initdb({ database: 'shop' });
 
 const byRule: Case[] = [
   ...repositoryCases,
+  ...recoveryCases,
   { what: 'a name with a dot', object: cluster({}, 'a.b'), field: 'metadata.name', says: /no dot/ },
   {
     what: 'a name that begins with a digit',

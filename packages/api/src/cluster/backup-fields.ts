@@ -162,7 +162,7 @@ const repositoryRules: Rule[] = [
   },
 ];
 
-const repository = object(
+export const repository = object(
   'A place for backups and WAL.',
   {
     name: text('Its name, by which backups refer to it.', {

@@ -130,6 +130,16 @@ function initdb(cluster: string, given: Initdb = {}): EffectiveInitdb {
   };
 }
 
+/** Database and owner of a cluster that is not made by initdb. */
+function applicationOf(bootstrap: ClusterSpec['bootstrap']): Initdb {
+  const { database, owner, secret } = bootstrap?.recovery ?? bootstrap?.pg_basebackup ?? {};
+  return {
+    ...(database ? { database } : {}),
+    ...(owner ? { owner } : {}),
+    ...(secret ? { secret } : {}),
+  };
+}
+
 function postgresql(
   instances: number,
   given: NonNullable<ClusterSpec['postgresql']> = {},
@@ -202,7 +212,8 @@ export function effective(cluster: Pick<Cluster, 'metadata' | 'spec'>): Effectiv
     storage: storage(spec.storage),
     walStorage: spec.walStorage && storage(spec.walStorage),
     postgresql: postgresql(instances, spec.postgresql),
-    initdb: initdb(name, spec.bootstrap?.initdb),
+    // The owner of the application's database, whichever way the first instance gets its data.
+    initdb: initdb(name, spec.bootstrap?.initdb ?? applicationOf(spec.bootstrap)),
     backup: spec.backup && effectiveBackup(cluster.metadata, spec.backup),
     superuserSecret: spec.superuserSecret?.name ?? names(name).superuser,
     ownSuperuserSecret: spec.superuserSecret === undefined,

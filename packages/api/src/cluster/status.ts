@@ -16,8 +16,22 @@ export type ClusterPhase =
   | 'ScalingUp'
   | 'ScalingDown'
   | 'Upgrading'
+  | 'Restoring'
   | 'Failed'
   | 'Deleting';
+
+/**
+ * How far a recovery is. In place: stopping (the old instances end), restoring, rebuilding (the replicas), cleaning
+ * (the old volumes go), done; or back: returning, returned.
+ */
+export type RestorationStage =
+  | 'stopping'
+  | 'restoring'
+  | 'rebuilding'
+  | 'cleaning'
+  | 'done'
+  | 'returning'
+  | 'returned';
 
 export type ConditionStatus = 'True' | 'False' | 'Unknown';
 
@@ -39,6 +53,31 @@ const reportedState = object('What an instance last said of itself.', {
   ip: optional(text('Address of its pod.')),
   state: optional(openWord<InstanceState>('What it is doing, for example running.')),
   waitingFor: optional(text('What it waits for, if anything.')),
+});
+
+const restoration = object('A recovery that is under way: of a new cluster, or in place.', {
+  id: text('Which one: the UID of its Operation, or bootstrap.'),
+  stage: openWord<RestorationStage>('How far it is.'),
+  instance: text('The instance that restores.'),
+  source: optional(text('What is restored and how far, as JSON, for that instance.')),
+  old: optional(
+    nameList('Instances from before. Their volumes are kept until the restored primary answers.'),
+  ),
+  record: optional(text('What the Lease said before, as JSON: for the way back.')),
+  keepOldVolumes: optional(bool('Whether the old volumes are kept afterwards.')),
+  message: optional(text('What it waits for, or why it went back.')),
+});
+
+const recovered = object('Where a recovery really ended.', {
+  operation: optional(text('The Operation that asked for it.')),
+  backup: text('Label of the backup it began with; for a live copy, the name of the instance.'),
+  target: optional(text('Where it was to end.')),
+  time: optional(time('Time of the last transaction that is there.')),
+  lsn: optional(text('LSN of the last WAL that was replayed.')),
+  xid: optional(text('The last transaction that is there.')),
+  stopped: optional(text("Why replay ended there, in PostgreSQL's words.")),
+  timeline: integer('The new timeline.', { format: 'int64' }),
+  finishedAt: time('When it ended.'),
 });
 
 export const ClusterStatusSchema = object('What was found; written by the operator.', {
@@ -122,6 +161,8 @@ export const ClusterStatusSchema = object('What was found; written by the operat
   ),
   lastSuccessfulBackup: optional(time('When the last backup was completed.')),
   lastFailedBackup: optional(time('When a backup failed the last time.')),
+  restoration: optional(restoration),
+  recovered: optional(recovered),
   observedGeneration: optional(integer('Generation of the spec this status is about.', { format: 'int64' })),
   selector: optional(text('Label selector of the instances, for the scale subresource.')),
 });
@@ -129,3 +170,5 @@ export const ClusterStatusSchema = object('What was found; written by the operat
 export type ClusterStatus = Static<typeof ClusterStatusSchema>;
 export type ClusterCondition = Static<typeof condition>;
 export type InstanceReportedState = Static<typeof reportedState>;
+export type ClusterRestoration = Static<typeof restoration>;
+export type ClusterRecovered = Static<typeof recovered>;

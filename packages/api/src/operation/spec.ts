@@ -2,6 +2,7 @@
 import type { Static } from 'typebox';
 import { MAX_CLUSTER_NAME_LENGTH } from '../names.ts';
 import { bool, object, oneOf, optional, type Rule, seconds, text } from '../schema.ts';
+import { clone, restore, verifyBackup } from './recovery-fields.ts';
 
 /** Each type, and the field that holds its parameters. */
 export const OPERATION_MEMBERS = {
@@ -58,10 +59,6 @@ const destroy = object('Parameters of a Destroy: an instance is removed, and a n
   instance: instance('The instance to remove. Never the primary: switch over first.'),
   keepVolumes: optional(bool('Whether its volumes are kept, no longer part of the cluster. Default: false.')),
 });
-
-const restore = object('Parameters of a Restore.', {});
-const clone = object('Parameters of a Clone.', {});
-const verifyBackup = object('Parameters of a VerifyBackup.', {});
 
 const memberRules: Rule[] = OPERATION_TYPES.map((type) => {
   const member = OPERATION_MEMBERS[type];

@@ -1,0 +1,67 @@
+/** Where a recovery ends and what it is made from: for `bootstrap.recovery` and for Operations. */
+import type { Static } from 'typebox';
+import { bool, object, optional, type Rule, text } from '../schema.ts';
+
+const ONE_TARGET = ['targetTime', 'targetLSN', 'targetXID', 'targetName', 'targetImmediate'];
+
+const targetRules: Rule[] = [
+  {
+    rule: `[${ONE_TARGET.map((field) => `has(self.${field})`).join(', ')}].filter(given, given).size() <= 1`,
+    message: `give at most one of ${ONE_TARGET.join(', ')}`,
+    reason: 'FieldValueInvalid',
+  },
+  {
+    rule: '!has(self.exclusive) || has(self.targetTime) || has(self.targetLSN) || has(self.targetXID)',
+    message: 'exclusive needs targetTime, targetLSN or targetXID',
+    fieldPath: '.exclusive',
+  },
+];
+
+const TIME_PATTERN =
+  '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?( ?(Z|z|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?))?$';
+
+/** Where recovery ends; without any target it goes on to the end of the archive. */
+export const recoveryTarget = object(
+  'Where recovery ends. Nothing given: at the end of the archive. A target that cannot be reached is refused, and what can be reached is named.',
+  {
+    targetTime: optional(
+      text(
+        'The last moment whose commits are kept, for example 2026-11-28T10:30:00Z or 2026-11-28 12:30:00+02. Without a time zone it is UTC.',
+        { maxLength: 64, pattern: TIME_PATTERN },
+      ),
+    ),
+    targetLSN: optional(
+      text('The LSN up to which WAL is replayed, for example 0/3018240.', {
+        maxLength: 17,
+        pattern: '^[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$',
+      }),
+    ),
+    targetXID: optional(
+      text('The transaction with whose commit recovery ends.', { maxLength: 20, pattern: '^[0-9]+$' }),
+    ),
+    targetName: optional(
+      text('The restore point, made with pg_create_restore_point(), at which recovery ends.', {
+        minLength: 1,
+        maxLength: 63,
+        pattern: '^[^\\r\\n]+$',
+      }),
+    ),
+    targetImmediate: optional(bool('End as soon as the backup is consistent. Default: false.')),
+    targetTLI: optional(
+      text(
+        "The timeline to follow: latest, current (the backup's), or a number. Default: the one the cluster lived on at the target, so that a point before an earlier restore is found again.",
+        { maxLength: 12, pattern: '^(latest|current|[0-9]+|0x[0-9A-Fa-f]+)$' },
+      ),
+    ),
+    exclusive: optional(bool('End just before the target instead of just after it. Default: false.')),
+    backupID: optional(
+      text(
+        'Label of the backup to begin with, for example 20261128-103021F. Default: the newest one that ends before the target.',
+        { maxLength: 64, pattern: '^[0-9]{8}-[0-9]{6}F(_[0-9]{8}-[0-9]{6}[DI])?$' },
+      ),
+    ),
+  },
+  { rules: targetRules },
+);
+
+export type RecoveryTargetSpec = Static<typeof recoveryTarget>;

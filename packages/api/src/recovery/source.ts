@@ -1,0 +1,48 @@
+/** What an instance is to restore, with everything that it needs to know: the operator makes it, the instance reads it. */
+import type { EffectiveRepository } from '../cluster/effective-backup.ts';
+import type { RecoveryTargetSpec } from './fields.ts';
+
+/** From a backup repository. */
+export interface RepositorySource {
+  from: 'repository';
+  /** Whose backups. */
+  cluster: string;
+  systemID?: string;
+  stanza?: string;
+  repository: EffectiveRepository;
+  target?: RecoveryTargetSpec;
+  /** The archive holds everything up to here (RFC 3339), whatever the listing of its files says. */
+  completeUntil?: string;
+  /** A backup of that label, chosen beforehand, on that timeline; the instance chooses itself where it is missing. */
+  chosen?: { backup: string; timeline: number };
+  /** Tries before it gives up. */
+  attempts?: number;
+}
+
+/** From the running instances of another cluster. */
+export interface LiveSource {
+  from: 'cluster';
+  cluster: string;
+}
+
+export type RecoverySource = RepositorySource | LiveSource;
+
+/** Reads what the status or a mark holds; undefined when it is none. */
+export function readRecoverySource(text: string | undefined): RecoverySource | undefined {
+  try {
+    const source = JSON.parse(text ?? '') as RecoverySource | null;
+    return source && (source.from === 'repository' || source.from === 'cluster') ? source : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A target in words. */
+export function describeTarget(target: RecoveryTargetSpec = {}): string {
+  const { targetTime, targetLSN, targetXID, targetName, targetImmediate } = target;
+  if (targetTime) return `the time ${targetTime}`;
+  if (targetLSN) return `LSN ${targetLSN}`;
+  if (targetXID) return `transaction ${targetXID}`;
+  if (targetName) return `the restore point "${targetName}"`;
+  return targetImmediate ? 'the end of the backup' : 'the latest point';
+}
