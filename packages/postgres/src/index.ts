@@ -11,6 +11,7 @@ export { PostgresError, type PostgresErrorCode } from './errors.ts';
 export { configPath, privateFolder, removeDurable, writeDurable } from './files.ts';
 export { compareLsn, diffLsn, formatLsn, type Lsn, maxLsn, parseLsn, walFileName } from './lsn.ts';
 export * from './pgbackrest/index.ts';
+export * from './recovery/index.ts';
 export { openPostgres, Postgres, type PostgresOptions } from './postgres.ts';
 export { currentTimeline } from './promote.ts';
 export type { ServerExit, ServerState } from './server.ts';

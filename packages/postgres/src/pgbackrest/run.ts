@@ -39,9 +39,8 @@ export async function runBackrest(command: string, o: BackrestCommand): Promise<
     `--config=${o.config}`,
     ...(o.stanza === undefined ? [] : [`--stanza=${o.stanza}`]),
     '--log-level-console=off',
-    '--log-level-stderr=info',
     '--log-level-file=off',
-    ...optionArgs(o.options ?? {}),
+    ...optionArgs({ 'log-level-stderr': 'info', ...o.options }),
     command,
     ...(o.args ?? []),
   ];

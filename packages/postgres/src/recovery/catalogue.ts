@@ -1,6 +1,6 @@
 /** What lies in a backup repository, as far as a recovery has to know: read from pgBackRest's own listings. */
-import { PostgresError } from '../errors.ts';
 import { parseLsn, walFileName } from '../lsn.ts';
+import type { BackupSet, StanzaInfo } from '../pgbackrest/info.ts';
 import { parseHistory, type TimelineSwitch } from '../timeline.ts';
 
 export interface CatalogueBackup {
@@ -49,80 +49,62 @@ export interface Catalogue {
   timelines: CatalogueTimeline[];
 }
 
-interface InfoStanza {
-  name: string;
-  status?: { code?: number; message?: string };
-  db?: { id: number; 'repo-key': number; 'system-id': number; version: string }[];
-  archive?: { id: string; database: { id: number; 'repo-key': number } }[];
-  backup?: {
-    label: string;
-    type: string;
-    error?: boolean | null;
-    archive: { start: string | null; stop: string | null };
-    lsn?: { start?: string; stop?: string };
-    timestamp: { start: number; stop: number };
-    database: { id: number; 'repo-key': number };
-  }[];
-}
-
-/**
- * The stanzas in the answer of `pgbackrest info --output=json`. System identifiers are too large for a JSON number,
- * so they are made strings before they are parsed.
- */
-export function parseInfo(json: string): InfoStanza[] {
-  return JSON.parse(json.replace(/("system-id"\s*:\s*)(\d+)/g, '$1"$2"')) as InfoStanza[];
-}
-
 type RepoLs = Record<string, { type: string; size?: number; time?: number }>;
 
 const SEGMENT = /(?:^|\/)([0-9A-F]{24})-[0-9a-f]{40}(?:\.[a-z0-9]+)?$/;
 const HISTORY = /(?:^|\/)([0-9A-F]{8})\.history$/;
 
 /**
- * Puts a catalogue together: one stanza out of `info`, the recursive listing of its archive (`repo-ls`), and the
- * content of the history files by their names. Throws PostgresError `NoBackup` for a stanza without a database.
+ * Puts a catalogue together: what `info` says of one stanza in one repository, the recursive listing of its archive
+ * (`repo-ls`), and the content of the history files by their names. Undefined where nothing was archived.
  */
 export function catalogueOf(
-  stanza: InfoStanza,
+  stanza: StanzaInfo,
+  repository: number,
   listing: string,
   histories: ReadonlyMap<string, string>,
-): Catalogue {
-  const db = stanza.db?.at(-1);
-  const archive = stanza.archive?.findLast(({ database }) => database.id === db?.id);
-  if (!db || !archive)
-    throw new PostgresError('NoBackup', `reading the backups of stanza ${stanza.name}: nothing was archived`, {
-      hint: stanza.status?.message ?? 'no stanza',
-    });
-  const backups = (stanza.backup ?? [])
-    .filter(({ database }) => database.id === db.id)
+): Catalogue | undefined {
+  const found = newestArchive(stanza, repository);
+  if (!found) return undefined;
+  const { database, archiveID } = found;
+  const backups = stanza.backups
+    .filter((backup) => backup.repository === repository && backup.database === database.id)
     .flatMap(toBackup)
     .sort((a, b) => a.stopMs - b.stopMs);
   return {
     stanza: stanza.name,
-    systemID: String(db['system-id']),
-    archiveID: archive.id,
+    systemID: database.systemID,
+    archiveID,
     segmentBytes: segmentBytesOf(backups),
     backups,
     timelines: timelinesOf(JSON.parse(listing) as RepoLs, histories, backups),
   };
 }
 
-function toBackup(given: NonNullable<InfoStanza['backup']>[number]): CatalogueBackup[] {
-  const { archive, lsn } = given;
+/** The archive of the newest version of the database, where a repository has one. */
+export function newestArchive(stanza: StanzaInfo, repository: number) {
+  const database = stanza.databases.findLast((each) => each.repository === repository);
+  const archive = stanza.archives.findLast(
+    (each) => each.repository === repository && each.database === database?.id,
+  );
+  return database && archive ? { database, archiveID: archive.id } : undefined;
+}
+
+function toBackup({ wal, lsn, ...given }: BackupSet): CatalogueBackup[] {
   // One without WAL of its own (made offline) cannot be recovered to a point.
-  if (!archive.start || !archive.stop || !lsn?.start || !lsn.stop) return [];
+  if (!wal || !lsn) return [];
   return [
     {
       label: given.label,
       type: given.type,
-      startMs: given.timestamp.start * 1000,
-      stopMs: given.timestamp.stop * 1000,
-      timeline: Number.parseInt(archive.stop.slice(0, 8), 16),
+      startMs: given.startedAt,
+      stopMs: given.stoppedAt,
+      timeline: Number.parseInt(wal.stop.slice(0, 8), 16),
       startLsn: lsn.start,
       stopLsn: lsn.stop,
-      startWal: archive.start,
-      stopWal: archive.stop,
-      error: given.error === true,
+      startWal: wal.start,
+      stopWal: wal.stop,
+      error: given.damaged,
     },
   ];
 }
@@ -168,11 +150,11 @@ export function historyFiles(listing: string): string[] {
   return Object.keys(JSON.parse(listing) as RepoLs).filter((path) => HISTORY.test(path));
 }
 
-/** The stanza of a cluster's database: `<cluster>-<systemID>`. With several, the one backed up or archived last. */
+/** The stanza of a cluster's database: `<cluster>-<systemID>`. With several, the one that was backed up last. */
 export function stanzaOf(
-  stanzas: InfoStanza[],
+  stanzas: StanzaInfo[],
   wanted: { cluster: string; systemID?: string; stanza?: string },
-): InfoStanza | undefined {
+): StanzaInfo | undefined {
   const { cluster, systemID, stanza } = wanted;
   const mine = stanzas.filter(({ name }) => {
     if (stanza !== undefined) return name === stanza;
@@ -180,8 +162,5 @@ export function stanzaOf(
     const id = name.slice(cluster.length + 1);
     return /^\d+$/.test(id) && (systemID === undefined || id === systemID);
   });
-  const newest = ({ backup = [] }: InfoStanza) => Math.max(0, ...backup.map(({ timestamp }) => timestamp.stop));
-  return mine.sort((a, b) => newest(b) - newest(a))[0];
+  return mine.sort((a, b) => (b.backups.at(-1)?.stoppedAt ?? 0) - (a.backups.at(-1)?.stoppedAt ?? 0))[0];
 }
-
-export type { InfoStanza };

@@ -1,0 +1,111 @@
+/** Asks a backup repository what can be recovered from it, and copies a backup out of it. */
+import { PostgresError } from '../errors.ts';
+import { parseBackrestInfo } from '../pgbackrest/info.ts';
+import { type BackrestCommand, runBackrest } from '../pgbackrest/run.ts';
+import { type Catalogue, catalogueOf, historyFiles, newestArchive, stanzaOf } from './catalogue.ts';
+
+/** Whose backups. */
+export interface BackupOwner {
+  cluster: string;
+  systemID?: string;
+  stanza?: string;
+}
+
+/** How a repository is reached: a configuration of pgBackRest, and its number in there. */
+export interface RepositoryAccess {
+  config: string;
+  repository: number;
+}
+
+export type Run = Pick<BackrestCommand, 'signal' | 'onLine' | 'onStart'>;
+
+const ASK_MS = 120_000;
+
+/**
+ * Lists backups, timelines and WAL of a cluster's newest database in a repository.
+ * Throws PostgresError `NoBackup` when it has none, `BackrestFailed` with pgBackRest's words.
+ */
+export async function readCatalogue(
+  access: RepositoryAccess,
+  owner: BackupOwner,
+  run: Run = {},
+): Promise<Catalogue> {
+  const doing = `listing the backups of ${owner.stanza ?? owner.cluster}`;
+  const ask = (command: string, args: string[], options = {}) =>
+    runBackrest(command, {
+      ...run,
+      config: access.config,
+      doing,
+      args,
+      options: { repo: access.repository, ...options },
+      timeoutMs: ASK_MS,
+    });
+  const stanzas = parseBackrestInfo(await ask('info', [], { output: 'json' }));
+  const stanza = stanzaOf(stanzas, owner);
+  const archive = stanza && newestArchive(stanza, access.repository);
+  if (!stanza || !archive) {
+    const known = stanzas.map(({ name }) => name).join(', ') || 'nothing';
+    throw new PostgresError('NoBackup', `${doing}: the repository has none of them`, {
+      hint: `it has ${known}`,
+    });
+  }
+  const folder = `archive/${stanza.name}/${archive.archiveID}`;
+  const listing = await ask('repo-ls', [folder], { output: 'json', recurse: true });
+  const histories = new Map<string, string>();
+  for (const file of historyFiles(listing))
+    histories.set(file.split('/').at(-1)!, await ask('repo-get', [`${folder}/${file}`]));
+  return catalogueOf(stanza, access.repository, listing, histories)!;
+}
+
+/** How much of a backup has been copied, out of a line of pgBackRest's log; undefined for any other line. */
+export function restoreProgress(line: string): number | undefined {
+  const match = /restore file .*\([^()]*?([\d.]+)%\)/.exec(line);
+  return match ? Number(match[1]) : undefined;
+}
+
+/**
+ * Copies a backup into a data directory. With `delta`, what an earlier try left there is used as far as it is right.
+ * `onProgress`: percent. Throws PostgresError `BackrestFailed`, which names the file that is damaged or missing.
+ */
+export async function restoreBackup(
+  access: RepositoryAccess,
+  o: { stanza: string; backup: string; pgdata: string; delta: boolean; processes: number },
+  run: Run & { onProgress?: (percent: number) => void } = {},
+): Promise<void> {
+  const { onProgress, ...rest } = run;
+  await runBackrest('restore', {
+    ...rest,
+    onLine: (line) => {
+      const percent = restoreProgress(line);
+      if (percent !== undefined) onProgress?.(percent);
+      rest.onLine?.(line);
+    },
+    config: access.config,
+    stanza: o.stanza,
+    doing: `restoring the backup ${o.backup}`,
+    options: {
+      repo: access.repository,
+      set: o.backup,
+      'pg1-path': o.pgdata,
+      // What replay is to do is said by us: one place, and no file of pgBackRest's in between.
+      type: 'none',
+      delta: o.delta,
+      'process-max': o.processes,
+      'log-level-stderr': 'detail',
+    },
+  });
+}
+
+/** `restore_command` for replaying out of a repository. */
+export function restoreCommand(access: RepositoryAccess, stanza: string, pgdata: string): string {
+  const options = [
+    `--config=${access.config}`,
+    `--stanza=${stanza}`,
+    `--repo=${access.repository}`,
+    `--pg1-path=${pgdata}`,
+    '--log-level-console=off',
+    '--log-level-stderr=warn',
+    '--log-level-file=off',
+  ];
+  return `pgbackrest ${options.join(' ')} archive-get %f "%p"`;
+}
