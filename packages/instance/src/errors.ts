@@ -11,6 +11,8 @@ export type InstanceErrorCode =
   | 'FollowTimeout'
   | 'SourceNotReady'
   | 'BadSecret'
+  | 'RecoveryRefused'
+  | 'RecoveryFailed'
   | 'BadEnvironment';
 
 /** An error of the instance manager: what was being done to what, and what to do about it. */

@@ -1,5 +1,5 @@
-import type { EffectiveSpec } from '@pgherd/api';
-import { type Logger, openPostgres, type Postgres, type ServerExit } from '@pgherd/postgres';
+import type { EffectiveSpec, InstanceReport } from '@pgherd/api';
+import { type Logger, type LogRecord, openPostgres, type Postgres, type ServerExit } from '@pgherd/postgres';
 import { ensureLoginRole, ensureReplicationRole, ensureSuperuserPassword } from '../bootstrap/roles.ts';
 import { InstanceError } from '../errors.ts';
 import { Config } from './config.ts';
@@ -7,6 +7,7 @@ import { claim, copy, initialise, rewind, type Workplace } from './fresh.ts';
 import type { Layout } from './layout.ts';
 import { LineUp } from './line-up.ts';
 import { type PromiseNote, readPromise, writePromise } from './promise-note.ts';
+import { boundedRecovery, type CloneSpec, type RecoverSpec } from './recover.ts';
 import { cutWal, follow, promote, setSync, startPrimary, startStandby } from './roles.ts';
 import { ensureSlots, withSession } from './running.ts';
 import type {
@@ -43,6 +44,7 @@ const CHECKPOINT_MS = 3600_000;
 /** Opens the database of this pod; throws PostgresError `BinariesMissing`. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const exits: ((exit: ServerExit) => void)[] = [];
+  const listeners = new Set<(record: LogRecord) => void>();
   const postgres = await openPostgres({
     ...(options.bin ? { bin: options.bin } : {}),
     pgdata: options.layout.pgdata,
@@ -50,12 +52,20 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     socketDir: options.layout.sockets,
     port: options.port,
     log: options.log,
-    ...(options.onServerLog ? { onServerLog: options.onServerLog } : {}),
+    onServerLog: (record) => {
+      for (const take of listeners) take(record);
+      if (options.onServerLog) options.onServerLog(record);
+      else options.log.info({ record }, record.message);
+    },
     onExit: (exit) => {
       for (const callback of exits) callback(exit);
     },
   });
-  const executor = new Executor(options, postgres, await readPromise(options.layout));
+  const listen: Workplace['listen'] = (take) => {
+    listeners.add(take);
+    return () => listeners.delete(take);
+  };
+  const executor = new Executor(options, postgres, listen, await readPromise(options.layout));
   exits.push((exit) => executor.exited(exit));
   await executor.observe();
   return executor;
@@ -69,10 +79,16 @@ class Executor implements Database {
   readonly #place: Workplace;
   readonly #line = new LineUp();
   readonly #callbacks: ((info: ExitInfo) => void)[] = [];
+  #progress: InstanceReport['progress'];
 
   #promised: PromiseNote | undefined;
 
-  constructor(o: DatabaseOptions, pg: Postgres, promised: PromiseNote | undefined) {
+  constructor(
+    o: DatabaseOptions,
+    pg: Postgres,
+    listen: Workplace['listen'],
+    promised: PromiseNote | undefined,
+  ) {
     this.#promised = promised;
     const { layout, instance, port, listenAddresses = '*', serverName } = o;
     this.#o = o;
@@ -86,6 +102,7 @@ class Executor implements Database {
       watcher: this.#watcher,
       instance,
       upstreams: { layout, serverName, port },
+      listen,
     };
   }
 
@@ -124,6 +141,26 @@ class Executor implements Database {
       await this.#requireEmpty();
       return initialise(this.#place, spec, signal);
     });
+  }
+
+  recover(o: RecoverSpec | CloneSpec): Promise<{ systemID: string }> {
+    return this.#request('recovering', async (signal) => {
+      await this.#requireEmpty();
+      try {
+        return await boundedRecovery(this.#place, o, {
+          signal,
+          onProgress: (doing, done, total, unit) => {
+            this.#progress = { doing, done, total, unit };
+          },
+        });
+      } finally {
+        this.#progress = undefined;
+      }
+    });
+  }
+
+  progress(): InstanceReport['progress'] {
+    return this.#progress;
   }
 
   claim(): Promise<void> {

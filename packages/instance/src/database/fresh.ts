@@ -1,6 +1,6 @@
 /** New content for the volume: by initdb, by a copy, by a rewind. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isCleanShutdown, maxLsn, type Postgres } from '@pgherd/postgres';
+import { isCleanShutdown, type LogRecord, maxLsn, type Postgres } from '@pgherd/postgres';
 import { runFirstSql } from '../bootstrap/first-sql.ts';
 import { InstanceError } from '../errors.ts';
 import type { Config } from './config.ts';
@@ -17,6 +17,8 @@ export interface Workplace {
   watcher: Watcher;
   instance: string;
   upstreams: UpstreamContext;
+  /** Tells of every message of the server, until the function that comes back is called. */
+  listen(take: (record: LogRecord) => void): () => void;
 }
 
 const PRIVATE_STOP = { fastMs: 60_000, immediateMs: 5000 };
@@ -128,7 +130,7 @@ async function endRecovery(w: Workplace, signal: AbortSignal): Promise<void> {
 }
 
 /** Runs with a server of our own, which is stopped in the end, or killed when something fails. */
-async function inPrivate(w: Workplace, run: () => Promise<unknown>): Promise<void> {
+export async function inPrivate(w: Workplace, run: () => Promise<unknown>): Promise<void> {
   w.watcher.hide(true);
   try {
     await run();

@@ -1,8 +1,8 @@
 /** New content for the volume out of a backup repository or another cluster: restored, replayed, promoted, proven. */
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { RecoveredReport } from '@pgherd/api';
 import {
   afterFailure,
@@ -10,21 +10,21 @@ import {
   type BackupOwner,
   type Catalogue,
   chooseRecovery,
+  damagedFiles,
   PostgresError,
   type RecoveryChoice,
   type RecoveryTarget,
   type RepositoryAccess,
-  ReplayLog,
   readCatalogue,
   restoreBackup,
   restoreCommand,
   targetText,
-  writeDurable,
 } from '@pgherd/postgres';
 import { InstanceError } from '../errors.ts';
-import { inPrivate, type Workplace } from './fresh.ts';
+import type { Workplace } from './fresh.ts';
+import { readAttempts, writeAttempts, writeRecovered } from './recovered.ts';
+import { isTargeted, type ReplayFacts, ReplayFailed, replay, targetSettings } from './replay.ts';
 import { emptyData, readNote, writeNote } from './volume.ts';
-import { writeRecovered } from './recovered.ts';
 
 /** What is to be restored, and up to where. */
 export interface RecoverSpec {
@@ -54,32 +54,75 @@ export interface RecoverHooks {
   onProgress(doing: string, done: number, total: number, unit: string): void;
 }
 
+/** So often is tried what another try might mend: a repository that is away, a process that was killed. */
+const ATTEMPTS = 5;
+
+/** Recovers, at most so many times; then says at once why no more is tried. */
+export async function boundedRecovery(
+  w: Workplace,
+  spec: RecoverSpec | CloneSpec,
+  hooks: RecoverHooks,
+): Promise<{ systemID: string }> {
+  const attempts = await readAttempts(w.layout, spec.id);
+  const { failed } = attempts;
+  if (failed) throw new InstanceError('RecoveryFailed', failed.message);
+  const count = attempts.count + 1;
+  // Counted beforehand: a try that takes the manager with it is one too.
+  await writeAttempts(w.layout, { id: spec.id, count });
+  try {
+    return await ('sourceName' in spec ? copyCluster(w, spec, hooks) : recover(w, spec, hooks));
+  } catch (error) {
+    const { message } = error as Error;
+    if (hooks.signal.aborted) throw error;
+    const final = isFinal(error);
+    if (!final && count < ATTEMPTS) throw error;
+    const told = final ? message : `${message} (given up after ${count} tries)`;
+    await writeAttempts(w.layout, { id: spec.id, count, failed: { message: told } });
+    throw new InstanceError('RecoveryFailed', told, { cause: error });
+  }
+}
+
+/** Numbers of pgBackRest's errors about what lies in the repository: checksum, format, content, missing file, cipher. */
+const BROKEN = [26, 28, 29, 44, 51, 55, 75, 95];
+
+function isFinal(error: unknown): boolean {
+  if (error instanceof InstanceError) return error.code === 'RecoveryRefused';
+  if (!(error instanceof PostgresError)) return false;
+  return error.backrestError !== undefined && BROKEN.includes(error.backrestError);
+}
+
 /**
  * Restores a backup, replays WAL to the target and promotes there, all on a private socket; leaves the data unclaimed
  * and synced. An earlier try that was interrupted is gone on with. Throws InstanceError `RecoveryRefused` for what
  * another try cannot mend, and whatever pgBackRest or PostgreSQL said otherwise.
  */
-export async function recover(w: Workplace, spec: RecoverSpec, hooks: RecoverHooks): Promise<{ systemID: string }> {
+export async function recover(
+  w: Workplace,
+  spec: RecoverSpec,
+  hooks: RecoverHooks,
+): Promise<{ systemID: string }> {
   const { signal, onProgress } = hooks;
   requireSupported(w);
-  const run = { signal, onStart: w.onTool };
+  const run = { signal };
   onProgress('reads what the repository holds', 0, 0, '');
   const catalogue = await readCatalogue(spec.access, spec.owner, run);
   const choice = choose(catalogue, spec);
   const again = (await readNote(w.layout))?.phase === 'recovering' && isPartOfBackup(w.layout.pgdata);
   await writeNote(w.layout, 'recovering');
   if (!again) await emptyData(w.layout);
-  await restoreBackup(
-    spec.access,
-    {
-      stanza: catalogue.stanza,
-      backup: choice.backup,
-      pgdata: w.layout.pgdata,
-      delta: again,
-      processes: spec.processes,
-    },
-    { ...run, onProgress: (percent) => onProgress(`restores the backup ${choice.backup}`, percent, 100, '%') },
-  );
+  const files = { stanza: catalogue.stanza, backup: choice.backup, processes: spec.processes };
+  try {
+    await restoreBackup(
+      spec.access,
+      { ...files, pgdata: w.layout.pgdata, delta: again },
+      {
+        ...run,
+        onProgress: (percent) => onProgress(`restores the backup ${choice.backup}`, percent, 100, '%'),
+      },
+    );
+  } catch (error) {
+    throw await withDamage(error, () => damagedFiles(spec.access, files, run));
+  }
   await moveWal(w);
   onProgress(`replays WAL to ${targetText(spec.target)}`, 0, 0, '');
   const facts = await replayArchive(w, spec, { catalogue, choice, signal });
@@ -92,7 +135,11 @@ export async function recover(w: Workplace, spec: RecoverSpec, hooks: RecoverHoo
 }
 
 /** Copies a running server, and begins a timeline of its own on the copy. */
-export async function copyCluster(w: Workplace, spec: CloneSpec, hooks: RecoverHooks): Promise<{ systemID: string }> {
+export async function copyCluster(
+  w: Workplace,
+  spec: CloneSpec,
+  hooks: RecoverHooks,
+): Promise<{ systemID: string }> {
   const { signal, onProgress } = hooks;
   requireSupported(w);
   await writeNote(w.layout, 'recovering');
@@ -107,7 +154,10 @@ export async function copyCluster(w: Workplace, spec: CloneSpec, hooks: RecoverH
 
 function requireSupported({ pg }: Workplace): void {
   if (pg.major < 12)
-    throw new InstanceError('RecoveryRefused', `recovering with PostgreSQL ${pg.major}: it needs 12 or later`);
+    throw new InstanceError(
+      'RecoveryRefused',
+      `recovering with PostgreSQL ${pg.major}: it needs 12 or later`,
+    );
 }
 
 function choose(catalogue: Catalogue, { chosen, target, completeUntilMs }: RecoverSpec): RecoveryChoice {
@@ -116,8 +166,22 @@ function choose(catalogue: Catalogue, { chosen, target, completeUntilMs }: Recov
     now: Date.now(),
     ...(completeUntilMs === undefined ? {} : { completeUntilMs }),
   });
-  if (!verdict.ok) throw new InstanceError('RecoveryRefused', `recovering to ${targetText(target)}: ${verdict.why}`);
+  if (!verdict.ok)
+    throw new InstanceError('RecoveryRefused', `recovering to ${targetText(target)}: ${verdict.why}`);
   return verdict.choice;
+}
+
+/** pgBackRest stops at a file that it cannot unpack without naming it: then all are read, to name those at fault. */
+async function withDamage(error: unknown, look: () => Promise<string[]>): Promise<unknown> {
+  if (!isFinal(error)) return error;
+  const damaged = await look().catch(() => []);
+  if (damaged.length === 0) return error;
+  const more = damaged.length > 5 ? ` and ${damaged.length - 5} more` : '';
+  return new InstanceError(
+    'RecoveryRefused',
+    `${(error as Error).message}; damaged in the repository: ${damaged.slice(0, 5).join(', ')}${more}`,
+    { cause: error },
+  );
 }
 
 /** What pgBackRest looks for before it keeps anything of a directory. */
@@ -136,14 +200,6 @@ async function moveWal({ layout }: Workplace): Promise<void> {
   await symlink(layout.walDir, inside);
 }
 
-interface ReplayFacts {
-  time?: string;
-  lsn: string;
-  xid: string;
-  stopped?: string;
-  timeline: number;
-}
-
 async function replayArchive(
   w: Workplace,
   spec: RecoverSpec,
@@ -156,7 +212,10 @@ async function replayArchive(
     `recovery_target_timeline=${choice.timeline}`,
   ];
   const refuse = (why: string) =>
-    new InstanceError('RecoveryRefused', `recovering to ${targetText(target)} from the backup ${choice.backup}: ${why}`);
+    new InstanceError(
+      'RecoveryRefused',
+      `recovering to ${targetText(target)} from the backup ${choice.backup}: ${why}`,
+    );
   const attempt = async (settings: string[], wanted: RecoveryTarget | undefined) => {
     const { facts, log } = await replay(w, settings, signal);
     const verdict = afterPromotion(catalogue, choice.timeline, wanted, log.replay, facts.lsn);
@@ -175,102 +234,16 @@ async function replayArchive(
   return { ...facts, stopped: `no transaction between the last one and ${targetText(target)}` };
 }
 
-function isTargeted({ time, lsn, xid, name, immediate }: RecoveryTarget): boolean {
-  return Boolean(time || lsn || xid || name || immediate);
-}
-
-function targetSettings(target: RecoveryTarget): string[] {
-  const { time, lsn, xid, name, immediate, exclusive } = target;
-  const settings: string[] = [];
-  if (time) settings.push(`recovery_target_time=${time.text}`);
-  else if (lsn) settings.push(`recovery_target_lsn=${lsn}`);
-  else if (xid) settings.push(`recovery_target_xid=${xid}`);
-  else if (name) settings.push(`recovery_target_name=${name}`);
-  else if (immediate) settings.push('recovery_target=immediate');
-  if (settings.length > 0) settings.push('recovery_target_action=promote');
-  if (exclusive) settings.push('recovery_target_inclusive=off');
-  return settings;
-}
-
-/** PostgreSQL gave up while it replayed. */
-class ReplayFailed extends Error {
-  readonly log: ReplayLog;
-  constructor(cause: PostgresError, log: ReplayLog) {
-    super(cause.message, { cause });
-    this.log = log;
-  }
-}
-
-/** Nothing need survive a crash, for an interrupted try is restored again; and nobody can connect. */
-const PRIVATE = [
-  'listen_addresses=',
-  'fsync=off',
-  'ssl=off',
-  'autovacuum=off',
-  // Nothing is archived before the cluster has recorded its leader; what is to be archived stays marked.
-  'archive_command=',
-  // Without it, settings lower than those of the backed up server do not stop the replay.
-  'hot_standby=off',
-  'synchronous_standby_names=',
-  'max_logical_replication_workers=0',
-];
-
-/** Runs a server that replays to its target and promotes there; then asks it where it is, and stops it. */
-async function replay(
-  w: Workplace,
-  settings: string[],
-  signal: AbortSignal,
-): Promise<{ facts: ReplayFacts; log: ReplayLog }> {
-  await w.config.writeAll({ standby: false, primaryConninfo: '', synchronousStandbyNames: '' });
-  await w.config.closeDoors();
-  await writeDurable(join(w.layout.pgdata, 'recovery.signal'), '');
-  const log = new ReplayLog();
-  const untap = w.listen((record) => log.take(record));
-  let facts: ReplayFacts | undefined;
-  try {
-    await inPrivate(w, async () => {
-      await w.pg.start({ args: [...PRIVATE, ...settings].flatMap((each) => ['-c', each]), signal });
-      facts = await whereItIs(w, log);
-    });
-  } catch (error) {
-    // The last lines may still be on their way.
-    await sleep(100);
-    if (error instanceof PostgresError && error.code === 'StartFailed') throw new ReplayFailed(error, log);
-    throw error;
-  } finally {
-    untap();
-  }
-  return { facts: facts!, log };
-}
-
-async function whereItIs({ pg }: Workplace, log: ReplayLog): Promise<ReplayFacts> {
-  const session = await pg.session();
-  try {
-    const [row] = await session.query<{ time: Date | null; lsn: string | null; xid: string; now: string; file: string }>(
-      `select pg_last_xact_replay_timestamp() as time, pg_last_wal_replay_lsn()::text as lsn,
-         (txid_snapshot_xmax(txid_current_snapshot()) - 1)::text as xid, pg_current_wal_lsn()::text as now,
-         pg_walfile_name(pg_current_wal_insert_lsn()) as file`,
-    );
-    const { stopped } = log.replay;
-    return {
-      ...(row!.time ? { time: new Date(row!.time).toISOString() } : {}),
-      lsn: row!.lsn ?? row!.now,
-      xid: row!.xid,
-      ...(stopped ? { stopped } : {}),
-      timeline: Number.parseInt(row!.file.slice(0, 8), 16),
-    };
-  } finally {
-    session.close();
-  }
-}
-
 async function finish(
   w: Workplace,
   recovered: Omit<RecoveredReport, 'finishedAt'>,
 ): Promise<{ systemID: string }> {
   await w.pg.sync();
-  await writeRecovered(w.layout, { ...recovered, finishedAt: new Date().toISOString() });
-  await writeNote(w.layout, 'unclaimed');
+  const incarnation = randomUUID();
+  await writeRecovered(w.layout, {
+    incarnation,
+    recovered: { ...recovered, finishedAt: new Date().toISOString() },
+  });
+  await writeNote(w.layout, 'unclaimed', incarnation);
   return { systemID: (await w.pg.controlData()).systemID };
 }
-

@@ -11,14 +11,25 @@ export interface Attempts {
   id: string;
   count: number;
   /** Why it is given up. */
-  failed?: { code: string; message: string };
+  failed?: { message: string };
 }
 
-export const writeRecovered = (layout: Layout, recovered: RecoveredReport) =>
-  write(layout, 'recovered.json', recovered);
+interface Note {
+  incarnation: string;
+  recovered: RecoveredReport;
+}
 
-/** Where the recovery of this volume's content ended; undefined for content of another origin. */
-export const readRecovered = (layout: Layout) => read<RecoveredReport>(layout, 'recovered.json');
+/** Notes where the recovery ended that this content comes from. */
+export const writeRecovered = (layout: Layout, note: Note) => write(layout, 'recovered.json', note);
+
+/** Where the recovery of this content ended; nothing for content of another origin. */
+export async function recoveredOf(
+  layout: Layout,
+  incarnation: string,
+): Promise<{ recovered?: RecoveredReport }> {
+  const note = await read<Note>(layout, 'recovered.json');
+  return note?.incarnation === incarnation ? { recovered: note.recovered } : {};
+}
 
 export const writeAttempts = (layout: Layout, attempts: Attempts) =>
   write(layout, 'recovery-attempts.json', attempts);

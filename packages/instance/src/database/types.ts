@@ -6,8 +6,9 @@
  * waits for the first. Every promise is rejected with a PostgresError or an InstanceError when the
  * request failed.
  */
-import type { EffectiveSpec, InstanceReport } from '@pgherd/api';
+import type { EffectiveSpec, InstanceReport, RecoveredReport } from '@pgherd/api';
 import type { PromiseNote } from './promise-note.ts';
+import type { CloneSpec, RecoverSpec } from './recover.ts';
 
 /** Name of an instance and the address (IP) of its pod. */
 export interface Upstream {
@@ -63,6 +64,8 @@ export interface DatabaseView {
   pendingRestart: boolean;
   /** `server_version`, e.g. `15.14`. */
   version?: string;
+  /** Where the recovery of these data ended; absent for data of another origin. */
+  recovered?: RecoveredReport;
   /** When this observation began (monotonic milliseconds, performance.now()). */
   observedAt: number;
 }
@@ -129,6 +132,14 @@ export interface Database {
    * Leaves the data `unclaimed`; a failed or interrupted one leaves them `empty`.
    */
   initialise(spec: InitialiseSpec): Promise<{ systemID: string }>;
+  /**
+   * Restores out of a repository, or copies another cluster; replays and promotes on a private socket. Leaves the data
+   * `unclaimed`; a failed or interrupted one leaves them `empty`, and the next try goes on with what is there. What
+   * cannot be mended by trying again, and what failed too often, is refused at once from then on (`RecoveryFailed`).
+   */
+  recover(o: RecoverSpec | CloneSpec): Promise<{ systemID: string }>;
+  /** How far a recovery that is under way has come. */
+  progress(): InstanceReport['progress'];
   /** After the Lease has recorded our systemID: the data become `present`. Durable when resolved. */
   claim(): Promise<void>;
 

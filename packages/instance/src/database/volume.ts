@@ -5,10 +5,17 @@ import { writeDurable } from '@pgherd/postgres';
 import type { Layout } from './layout.ts';
 
 /**
- * What was last done to the content of the volume. The three in the middle of something mean, when a manager
+ * What was last done to the content of the volume. Those in the middle of something mean, when a manager
  * finds them at its start, that this something was never completed.
  */
-export type VolumePhase = 'initialising' | 'unclaimed' | 'claimed' | 'copying' | 'copied' | 'rewinding';
+export type VolumePhase =
+  | 'initialising'
+  | 'recovering'
+  | 'unclaimed'
+  | 'claimed'
+  | 'copying'
+  | 'copied'
+  | 'rewinding';
 
 export interface VolumeNote {
   phase: VolumePhase;

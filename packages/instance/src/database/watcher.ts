@@ -3,10 +3,13 @@ import { join } from 'node:path';
 import { type ControlData, isCleanShutdown, maxLsn, type Postgres, type Session } from '@pgherd/postgres';
 import type { Layout } from './layout.ts';
 import { observeSql, type SqlView } from './observe.ts';
+import { recoveredOf } from './recovered.ts';
 import type { DatabaseView } from './types.ts';
-import { isEmpty, readNote, writeNote } from './volume.ts';
+import { isEmpty, readNote, type VolumePhase, writeNote } from './volume.ts';
 
 const SQL_MS = 800;
+/** What was begun and never completed is worth nothing. */
+const UNFINISHED: VolumePhase[] = ['initialising', 'recovering', 'copying'];
 
 type DataFacts = Pick<
   DatabaseView,
@@ -18,6 +21,7 @@ type DataFacts = Pick<
   | 'controlState'
   | 'checkpointLsn'
   | 'cleanShutdown'
+  | 'recovered'
 >;
 
 /** Looks at the database: at the volume while it is stopped, by SQL while it runs. */
@@ -174,7 +178,7 @@ export class Watcher {
 
   async #readFacts(alive: boolean): Promise<DataFacts> {
     const note = await readNote(this.#layout);
-    if (note?.phase === 'initialising' || note?.phase === 'copying') return { data: 'empty' };
+    if (note && UNFINISHED.includes(note.phase)) return { data: 'empty' };
     if (!this.#hasControlFile()) {
       if (!alive && (await isEmpty(this.#layout.pgdata))) return { data: 'empty' };
       return { data: 'damaged', damage: `${this.#layout.pgdata} has no control file` };
@@ -193,6 +197,7 @@ export class Watcher {
       incarnation,
       systemID: control.systemID,
       timeline: control.timeline,
+      ...(await recoveredOf(this.#layout, incarnation)),
       ...(alive
         ? {}
         : {

@@ -115,7 +115,9 @@ const MB = 1024 * 1024;
 function segmentBytesOf(backups: CatalogueBackup[]): number {
   const sizes = [16, 1, 2, 4, 8, 32, 64, 128, 256, 512, 1024].map((mb) => mb * MB);
   const fits = (bytes: number) =>
-    backups.every((b) => walFileName(b.timeline, parseLsn(b.startLsn), bytes).slice(8) === b.startWal.slice(8));
+    backups.every(
+      (b) => walFileName(b.timeline, parseLsn(b.startLsn), bytes).slice(8) === b.startWal.slice(8),
+    );
   return sizes.find(fits) ?? 16 * MB;
 }
 
@@ -134,7 +136,8 @@ function timelinesOf(
   for (const [path, { type, time = 0 }] of Object.entries(listing)) {
     if (type !== 'file') continue;
     const segment = SEGMENT.exec(path)?.[1];
-    if (segment) of(Number.parseInt(segment.slice(0, 8), 16)).segments.push({ name: segment, ms: time * 1000 });
+    if (segment)
+      of(Number.parseInt(segment.slice(0, 8), 16)).segments.push({ name: segment, ms: time * 1000 });
     const history = HISTORY.exec(path)?.[1];
     if (!history) continue;
     const timeline = of(Number.parseInt(history, 16));

@@ -71,10 +71,7 @@ const restored = catalogue(
 /** The primary died at 45 with segment 6 not archived; its successor began timeline 2 within it. */
 const failedOver = catalogue(
   [B1],
-  [
-    timeline(1, { 1: 5, 2: 10, 3: 15, 4: 25, 5: 30 }),
-    timeline(2, { 6: 55, 7: 60 }, [[1, '0/6000200']], 46),
-  ],
+  [timeline(1, { 1: 5, 2: 10, 3: 15, 4: 25, 5: 30 }), timeline(2, { 6: 55, 7: 60 }, [[1, '0/6000200']], 46)],
 );
 
 interface Case {
@@ -96,7 +93,8 @@ const CASES: Case[] = [
     what: 'before the first backup',
     catalogue: plain,
     target: time(9),
-    expect: /before the end of the first backup; recoverable from 2026-11-28T10:00:10Z to 2026-11-28T10:00:40Z/,
+    expect:
+      /before the end of the first backup; recoverable from 2026-11-28T10:00:10Z to 2026-11-28T10:00:40Z/,
   },
   { what: 'the future', catalogue: plain, target: time(300), expect: /lies in the future; recoverable/ },
   { what: 'after the archive', catalogue: plain, target: time(45), expect: /after the last WAL/ },
@@ -117,13 +115,23 @@ const CASES: Case[] = [
   },
   { what: 'no such backup', catalogue: plain, target: { backup: 'X' }, expect: /no backup X: .*B1, B2/ },
   { what: 'an LSN', catalogue: plain, target: { lsn: '0/4000000' }, expect: 'B1@1' },
-  { what: 'an LSN before all', catalogue: plain, target: { lsn: '0/100' }, expect: /every backup .* ends after/ },
+  {
+    what: 'an LSN before all',
+    catalogue: plain,
+    target: { lsn: '0/100' },
+    expect: /every backup .* ends after/,
+  },
   { what: 'a transaction', catalogue: plain, target: { xid: '726' }, expect: 'B1@1' },
   { what: 'a restore point', catalogue: plain, target: { name: 'before-upgrade' }, expect: 'B1@1' },
   { what: 'the end of a backup', catalogue: plain, target: { immediate: true }, expect: 'B2@1' },
   { what: 'no backups', catalogue: catalogue([], []), target: {}, expect: /no backup yet; nothing can be/ },
 
-  { what: 'before an earlier restore: its own timeline', catalogue: restored, target: time(20), expect: 'B1@1' },
+  {
+    what: 'before an earlier restore: its own timeline',
+    catalogue: restored,
+    target: time(20),
+    expect: 'B1@1',
+  },
   { what: 'what an earlier restore cut off', catalogue: restored, target: time(35), expect: 'B2@1' },
   { what: 'after the first restore', catalogue: restored, target: time(58), expect: 'B1@2' },
   { what: 'a backup of the second timeline', catalogue: restored, target: time(64), expect: 'B3@2' },

@@ -53,7 +53,10 @@ const SECOND = 1000;
 export function recoveryWindow(catalogue: Catalogue, completeUntilMs?: number): RecoveryWindow {
   const first = catalogue.backups.find(({ error }) => !error);
   const archived = catalogue.timelines.flatMap(({ segments }) => segments.map(({ ms }) => ms + SECOND - 1));
-  const last = Math.max(completeUntilMs ?? 0, archived.reduce((a, b) => Math.max(a, b), 0));
+  const last = Math.max(
+    completeUntilMs ?? 0,
+    archived.reduce((a, b) => Math.max(a, b), 0),
+  );
   return {
     ...(first ? { firstMs: first.stopMs } : {}),
     ...(first && last > 0 ? { lastMs: Math.max(last, first.stopMs) } : {}),

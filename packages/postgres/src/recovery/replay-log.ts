@@ -25,7 +25,8 @@ export class ReplayLog {
   take({ severity, message }: { severity: string; message: string }): void {
     const { replay } = this;
     if (/^recovery stopping (before|after|at) /.test(message)) replay.stopped = message;
-    if (/recovery ended before configured recovery target was reached/.test(message)) replay.endedBefore = true;
+    if (/recovery ended before configured recovery target was reached/.test(message))
+      replay.endedBefore = true;
     const last = /^last completed transaction was at log time (.*)$/.exec(message);
     if (last) replay.lastTransaction = last[1]!;
     const timeline = /^selected new timeline ID: (\d+)/.exec(message);

@@ -96,6 +96,28 @@ export async function restoreBackup(
   });
 }
 
+/** The files of a backup that are damaged or missing in the repository, by reading all of them (pgbackrest verify). */
+export async function damagedFiles(
+  access: RepositoryAccess,
+  o: { stanza: string; backup: string; processes: number },
+  run: Run = {},
+): Promise<string[]> {
+  const damaged: string[] = [];
+  await runBackrest('verify', {
+    ...run,
+    onLine: (line) => {
+      const file = /(?:invalid (?:checksum|size|result)|file missing) '?([^']+?)'?$/.exec(line)?.[1];
+      if (file?.startsWith(o.backup)) damaged.push(file);
+      run.onLine?.(line);
+    },
+    config: access.config,
+    stanza: o.stanza,
+    doing: `reading the files of the backup ${o.backup}`,
+    options: { repo: access.repository, set: o.backup, 'process-max': o.processes },
+  });
+  return damaged;
+}
+
 /** `restore_command` for replaying out of a repository. */
 export function restoreCommand(access: RepositoryAccess, stanza: string, pgdata: string): string {
   const options = [
@@ -104,7 +126,7 @@ export function restoreCommand(access: RepositoryAccess, stanza: string, pgdata:
     `--repo=${access.repository}`,
     `--pg1-path=${pgdata}`,
     '--log-level-console=off',
-    '--log-level-stderr=warn',
+    '--log-level-stderr=info',
     '--log-level-file=off',
   ];
   return `pgbackrest ${options.join(' ')} archive-get %f "%p"`;

@@ -47,7 +47,7 @@ export function afterPromotion(
     return no(`PostgreSQL opened without saying that it reached ${targetText(target)}`);
   // A damaged file is to PostgreSQL the end of the archive, like one that is not there.
   const end = lastArchived(catalogue, timeline);
-  if (end !== undefined && compareLsn(lsn, end.start) < 0) {
+  if (end !== undefined && compareLsn(lsn, end.start) <= 0) {
     const causes = replay.fetchErrors.length > 0 ? `: ${replay.fetchErrors.join('; ')}` : '';
     return no(`replay ended at ${lsn} although the archive goes on to ${end.name}${causes}`);
   }
@@ -58,7 +58,8 @@ export function afterPromotion(
 function lastArchived(catalogue: Catalogue, timeline: number): { name: string; start: string } | undefined {
   const last = lineTo(catalogue, timeline)
     .flatMap(({ timeline: id, end }) => {
-      const until = end === undefined ? Number.POSITIVE_INFINITY : segmentNumber(catalogue, parseLsn(end));
+      const until =
+        end === undefined ? Number.POSITIVE_INFINITY : segmentNumber(catalogue, parseLsn(end) - 1n);
       const { segments = [] } = timelineOf(catalogue, id) ?? {};
       return segments.findLast(({ name }) => numberOfSegment(catalogue, name) <= until) ?? [];
     })
