@@ -135,7 +135,7 @@ async function writes(kubectl: Kubectl, folder: string, image: string): Promise<
   await kubectl.run('create cronjob tick --schedule=@daily', [`--image=${image}`, '--', 'true']);
   const file = join(folder, 'map.yaml');
   const map = (value: string) =>
-    writeFileSync(file, `{apiVersion: v1, kind: ConfigMap, metadata: {name: m}, data: {a: "${value}"}}\n`);
+    writeFileSync(file, `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {a: "${value}"}\n`);
   map('1');
   await kubectl.run('apply -f', [file], { says: /created/ });
   map('2');

@@ -28,5 +28,6 @@ export {
   type TimelineSwitch,
 } from './timeline.ts';
 export { type Logger, runTool, toolEnv, toolPath } from './tool.ts';
+export { refusals } from './trial.ts';
 export { binaryVersion, dataVersion, findBinaries, parseVersion } from './version.ts';
 export { volumeUsage, walUsage } from './wal-usage.ts';

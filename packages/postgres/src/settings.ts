@@ -104,15 +104,19 @@ async function ensureIncludes(pgdata: string): Promise<void> {
   const ours = [configFiles.settings, configFiles.role]
     .map((file) => `include_if_exists '${file}'`)
     .join('\n');
-  const kept = text
+  await writeDurable(path, `${withoutIncludes(text)}\n${ours}\n`);
+  await unlockAutoConf(pgdata);
+  await writeDurable(configPath(pgdata, 'auto'), '');
+  await chmod(configPath(pgdata, 'auto'), 0o400);
+}
+
+/** postgresql.conf as initdb wrote it. */
+export function withoutIncludes(text: string): string {
+  return text
     .split('\n')
     .filter((line) => !/^include_if_exists 'pgherd\./.test(line))
     .join('\n')
     .trimEnd();
-  await writeDurable(path, `${kept}\n${ours}\n`);
-  await unlockAutoConf(pgdata);
-  await writeDurable(configPath(pgdata, 'auto'), '');
-  await chmod(configPath(pgdata, 'auto'), 0o400);
 }
 
 /** pg_rewind writes over every file of the data directory and stumbles over a read-only one. */

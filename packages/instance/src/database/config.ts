@@ -12,6 +12,7 @@ import { InstanceError } from '../errors.ts';
 import { renderHba, renderIdent, renderLocalHba, systemUser } from './access.ts';
 import { type ParameterContext, parameters } from './parameters.ts';
 import { applyReload } from './running.ts';
+import { tryOut, writtenSettings } from './settings-trial.ts';
 
 /** What PostgreSQL is configured by: the spec, and the role of the moment. */
 export class Config {
@@ -38,23 +39,36 @@ export class Config {
     return before;
   }
 
-  /** Writes everything for a start in this role. */
+  /** Writes everything for a start in this role. Settings that PostgreSQL refuses leave those that are there. */
   async writeAll(role: RoleSettings): Promise<void> {
     this.role = role;
-    await this.write();
+    await this.write().catch(async (error) => {
+      if (!isRefusal(error) || (await writtenSettings(this.#pg.pgdata)) === undefined) throw error;
+      this.#log.warn({ error: error.message }, 'starting with the last settings that PostgreSQL took');
+    });
     await this.#pg.writeRole(role);
   }
 
-  /** Writes the part that does not depend on the role; returns whether anything changed. */
-  async write(): Promise<boolean> {
+  /**
+   * Writes the part that does not depend on the role; returns whether anything changed. Where PostgreSQL would refuse
+   * it (InstanceError `BadSettings`) nothing is written, and the spec before counts again.
+   */
+  async write(before?: EffectiveSpec): Promise<boolean> {
     const eff = this.#eff;
     if (!eff)
       throw new InstanceError('NoSettings', 'writing the settings: applySettings has not been called yet');
     const user = systemUser();
     const { pgdata } = this.#context.layout;
-    const wanted = parameters(eff, this.#context);
+    const asked = parameters(eff, this.#context);
+    const wanted = this.role.standby ? await this.#aboveMinimums(asked) : asked;
+    try {
+      await tryOut(this.#pg, wanted, this.#context.layout.run, this.#log);
+    } catch (error) {
+      if (before) this.#eff = before;
+      throw error;
+    }
     const changes = [
-      await this.#pg.writeSettings(this.role.standby ? await this.#aboveMinimums(wanted) : wanted),
+      await this.#pg.writeSettings(wanted),
       await writeDurable(configPath(pgdata, 'hba'), renderHba(eff, user)),
       await writeDurable(configPath(pgdata, 'ident'), renderIdent(eff, user)),
     ];
@@ -86,7 +100,7 @@ export class Config {
     try {
       return await applyReload(session, this.#pg, this.#log);
     } catch (error) {
-      if (before && error instanceof InstanceError && error.code === 'BadSettings') {
+      if (before && isRefusal(error)) {
         this.#eff = before;
         await this.write();
         this.#pg.reload();
@@ -94,4 +108,8 @@ export class Config {
       throw error;
     }
   }
+}
+
+function isRefusal(error: unknown): error is InstanceError {
+  return error instanceof InstanceError && error.code === 'BadSettings';
 }

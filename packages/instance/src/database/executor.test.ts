@@ -273,7 +273,9 @@ test('killed while it wrote alone, the old primary is rewound and follows', asyn
   assert.equal((await session.query('select from t where id = 6')).length, 0);
 });
 
-test('a setting that PostgreSQL refuses is named and taken back', async () => {
+test('a setting that PostgreSQL refuses is named, and never written', async () => {
+  const written = () => readFileSync(join(layoutOf('demo-1').pgdata, 'pgherd.conf'), 'utf8');
+  const before = written();
   await assert.rejects(
     one.applySettings(testSpec({ parameters: { work_mem: 'much' } })),
     (error: Error & { code: string }) => {
@@ -282,6 +284,10 @@ test('a setting that PostgreSQL refuses is named and taken back', async () => {
       return true;
     },
   );
+  // Needs a restart, in which PostgreSQL would stay down.
+  const library = testSpec({ shared_preload_libraries: ['no_such_library'] });
+  await assert.rejects(one.applySettings(library), /could not access file "no_such_library"/);
+  assert.equal(written(), before);
   assert.deepEqual(
     await one.applySettings(testSpec({ parameters: { shared_buffers: '16MB', work_mem: '8MB' } })),
     { pendingRestart: false },

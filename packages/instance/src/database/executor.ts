@@ -271,7 +271,7 @@ class Executor implements Database {
       const before = this.#config.take(eff);
       const { data } = this.view();
       if (data !== 'present' && data !== 'unclaimed') return { pendingRestart: false };
-      const changed = await this.#config.write();
+      const changed = await this.#config.write(before);
       if (changed && this.#pg.state === 'running') {
         const pending = await withSession(this.#pg, (session) => this.#config.reload(session, before));
         this.#watcher.pendingRestart(pending);

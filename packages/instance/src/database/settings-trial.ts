@@ -1,0 +1,33 @@
+import { readFile } from 'node:fs/promises';
+import {
+  configPath,
+  type Logger,
+  type Postgres,
+  refusals,
+  renderSettings,
+  type Settings,
+} from '@pgherd/postgres';
+import { InstanceError } from '../errors.ts';
+
+/**
+ * Lets PostgreSQL judge settings before they replace what it runs with. Those that are written already were judged
+ * then. A trial that cannot be made refuses nothing: the reload will tell.
+ * @throws InstanceError BadSettings, with what PostgreSQL has against them
+ */
+export async function tryOut(pg: Postgres, settings: Settings, scratch: string, log: Logger): Promise<void> {
+  if ((await writtenSettings(pg.pgdata)) === renderSettings(settings)) return;
+  const { bin, major, pgdata } = pg;
+  const found = await refusals(settings, { bin, major, pgdata, scratch }).catch((error: Error) => {
+    log.warn({ error: error.message }, 'the settings could not be tried out');
+    return [];
+  });
+  if (found.length === 0) return;
+  throw new InstanceError('BadSettings', `trying the settings: ${found.join('; ')}`, {
+    hint: 'correct spec.postgresql; PostgreSQL goes on with the values it had',
+  });
+}
+
+/** The settings that the next start would use; undefined when none were ever written. */
+export function writtenSettings(pgdata: string): Promise<string | undefined> {
+  return readFile(configPath(pgdata, 'settings'), 'utf8').catch(() => undefined);
+}
