@@ -22,7 +22,7 @@ export async function tryOut(pg: Postgres, settings: Settings, scratch: string, 
     return [];
   });
   if (found.length === 0) return;
-  throw new InstanceError('BadSettings', `trying the settings: ${found.join('; ')}`, {
+  throw new InstanceError('BadSettings', found.map(withField).join('; '), {
     hint: 'correct spec.postgresql; PostgreSQL goes on with the values it had',
   });
 }
@@ -30,4 +30,12 @@ export async function tryOut(pg: Postgres, settings: Settings, scratch: string, 
 /** The settings that the next start would use; undefined when none were ever written. */
 export function writtenSettings(pgdata: string): Promise<string | undefined> {
   return readFile(configPath(pgdata, 'settings'), 'utf8').catch(() => undefined);
+}
+
+/** A sentence of PostgreSQL after the field of the spec that it is about, where that can be told. */
+export function withField(sentence: string): string {
+  const parameter = /parameter "([^"]+)"/.exec(sentence)?.[1];
+  if (parameter) return `spec.postgresql.parameters.${parameter}: ${sentence}`;
+  const library = /could not (access file|load library)/.test(sentence);
+  return library ? `spec.postgresql.shared_preload_libraries: ${sentence}` : `spec.postgresql: ${sentence}`;
 }

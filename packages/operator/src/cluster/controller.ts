@@ -23,6 +23,7 @@ import { observe } from './observe.ts';
 import { plan } from './plan.ts';
 import { createReports, type Reports } from './reports.ts';
 import { deriveStatus } from './status/derive.ts';
+import { isTrouble } from './status/phase.ts';
 
 export interface ControllerOptions {
   client: Client;
@@ -63,8 +64,6 @@ const BOOTSTRAP_MS = 300;
 const HURRY_FOR_MS = 120_000;
 const CHANGING_MS = 1_000;
 const ILL_MS = 2_000;
-
-const WARNINGS: ClusterPhase[] = ['Degraded', 'Failed', 'WaitingForSync', 'Failover'];
 
 export function createClusterController(options: ControllerOptions): ClusterController {
   return new Controller(options);
@@ -247,9 +246,10 @@ class Controller implements ClusterController {
     const before = cluster.status ?? {};
     const { phase, phaseReason = '', currentPrimary } = status;
     const key = keyOf(cluster);
-    if (phase && phase !== before.phase) {
+    const ill = phase !== undefined && isTrouble(phase, phaseReason);
+    if (phase && (phase !== before.phase || (ill && phaseReason !== before.phaseReason))) {
       this.options.log.info({ cluster: key, phase, reason: phaseReason }, 'phase');
-      this.event(cluster, WARNINGS.includes(phase) ? 'Warning' : 'Normal', phase, phaseReason);
+      this.event(cluster, ill ? 'Warning' : 'Normal', phase, phaseReason);
     }
     if (currentPrimary && currentPrimary !== before.currentPrimary) {
       const message = before.currentPrimary

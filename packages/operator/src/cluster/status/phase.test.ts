@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ClusterPhase } from '@pgherd/api';
+import type { PersistentVolumeClaim } from '@pgherd/kube';
 import {
   bareFacts,
   healthyFacts,
@@ -109,6 +110,40 @@ const cases: Case[] = [
     }),
     phase: 'Failed',
     reason: /demo-1: postInitSQL line 2: syntax error/,
+  },
+  {
+    name: 'making it failed, and is tried again',
+    facts: from(bareFacts(), (facts) => {
+      const report = testReport('demo-1', 'replica', { role: 'none', state: 'bootstrapping' });
+      facts.instances = [{ name: 'demo-1', serial: 1, pod: testPod(facts, 'demo-1'), report }];
+      facts.cluster.status = { phase: 'Failed', phaseReason: 'demo-1: postInitSQL line 2: syntax error' };
+    }),
+    phase: 'Failed',
+    reason: /demo-1: postInitSQL line 2: syntax error/,
+  },
+  {
+    name: 'a volume that nobody can bind',
+    facts: from(bareFacts(), (facts) => {
+      const pod = testPod(facts, 'demo-1');
+      pod.status = {
+        phase: 'Pending',
+        conditions: [
+          {
+            type: 'PodScheduled',
+            status: 'False',
+            message: 'pod has unbound immediate PersistentVolumeClaims',
+          },
+        ],
+      };
+      const data = {
+        metadata: { name: 'demo-1', namespace: 'default' },
+        spec: { storageClassName: 'fast' },
+        status: { phase: 'Pending' },
+      } as PersistentVolumeClaim;
+      facts.instances = [{ name: 'demo-1', serial: 1, pod, data }];
+    }),
+    phase: 'Creating',
+    reason: /unbound.*demo-1 has got no volume from the StorageClass fast: .*describe pvc demo-1 -n default/,
   },
   {
     name: 'replicas copy for the first time',

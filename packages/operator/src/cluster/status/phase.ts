@@ -14,7 +14,7 @@ import {
   systemID,
 } from '../facts.ts';
 import { missingSecrets } from '../plan-secrets.ts';
-import { instanceTrouble, isOverdue, podTrouble } from './trouble.ts';
+import { instanceTrouble, isOverdue, podTrouble, startTrouble, waitsText } from './trouble.ts';
 
 export interface Verdict {
   phase: ClusterPhase;
@@ -42,6 +42,13 @@ const RULES: ((outcome: Outcome) => Verdict | undefined)[] = [
   refused,
   misconfigured,
 ];
+
+const WARNINGS: ClusterPhase[] = ['Degraded', 'Failed', 'WaitingForSync', 'Failover'];
+
+/** Whether a phase with this reason is something to act on, not only to wait for. */
+export function isTrouble(phase: ClusterPhase, reason: string): boolean {
+  return WARNINGS.includes(phase) || (phase === 'Creating' && reason.includes(': '));
+}
 
 export function phaseOf(outcome: Outcome): Verdict {
   for (const rule of RULES) {
@@ -103,10 +110,14 @@ function beginning({ facts }: Outcome): Verdict | undefined {
   const { report } = first;
   if (report?.state === 'failed')
     return { phase: 'Failed', reason: `${first.name}: ${report.error?.message ?? 'initialising failed'}` };
-  const trouble = podTrouble(first.pod);
+  const trouble = startTrouble(first);
   if (trouble) return { phase: 'Creating', reason: `${first.name}: ${trouble}` };
+  // The next try is no news before it succeeds.
+  const { phase: before, phaseReason } = facts.cluster.status ?? {};
+  if (before === 'Failed' && phaseReason?.startsWith(`${first.name}: `))
+    return { phase: 'Failed', reason: phaseReason };
   if (!report) return { phase: 'Creating', reason: `waiting for the pod of ${first.name} to start` };
-  const doing = report.waiting ? `waits for ${report.waiting.what}` : 'initialises the database';
+  const doing = report.waiting ? waitsText(report.waiting.what) : 'initialises the database';
   return { phase: 'Initializing', reason: `${first.name} ${doing}` };
 }
 

@@ -33,11 +33,28 @@ function containerTrouble({ name, state, lastState, restartCount }: ContainerSta
   return undefined;
 }
 
+/** As podTrouble; names the volume claim, where that is what the pod waits for. */
+export function startTrouble({ pod, data, wal }: InstanceFacts): string | undefined {
+  const trouble = podTrouble(pod);
+  const claim = [data, wal].find((each) => each?.status?.phase === 'Pending');
+  if (!trouble || !claim || !/PersistentVolumeClaim|storageclass/i.test(trouble)) return trouble;
+  const { name, namespace } = claim.metadata;
+  const ofClass = claim.spec?.storageClassName
+    ? `the StorageClass ${claim.spec.storageClassName}`
+    : 'the default StorageClass';
+  return `${trouble}; its volume claim ${name} has got no volume from ${ofClass}: see why with kubectl describe pvc ${name} -n ${namespace}`;
+}
+
+/** What an instance waits for, after its name. */
+export function waitsText(what: string): string {
+  return what.startsWith('cannot ') ? what : `waits for ${what}`;
+}
+
 /** Why this instance is not healthy, or undefined where nothing is known to be wrong. */
 export function instanceTrouble(facts: Facts, instance: InstanceFacts): string | undefined {
   const { pod, report, silent } = instance;
   if (pod && isTerminating(pod)) return 'its pod is being stopped';
-  const trouble = podTrouble(pod);
+  const trouble = startTrouble(instance);
   if (trouble) return trouble;
   if (report?.error) return `${report.error.code}: ${report.error.message}`;
   if (!report) return silent ? `it does not answer: ${silent}` : 'it is starting';
@@ -62,7 +79,7 @@ function waitingText({ now }: Facts, { report }: InstanceFacts): string | undefi
   if (!waiting) return undefined;
   return isOverdue(now, waiting.deadline)
     ? `it has waited for ${waiting.what} since ${waiting.since}, past its deadline ${waiting.deadline}`
-    : `it waits for ${waiting.what}`;
+    : `it ${waitsText(waiting.what)}`;
 }
 
 export function isOverdue(now: number, deadline: string | undefined): boolean {
