@@ -27,7 +27,10 @@ export interface ReplicationRow {
 }
 
 export interface VolumeUsage {
+  /** Name of the PersistentVolumeClaim. */
   readonly name: string;
+  /** `full`: PostgreSQL is not started on it; `low`: somebody should make space. */
+  readonly level: 'fine' | 'low' | 'full';
   readonly usedBytes: number;
   readonly sizeBytes: number;
 }

@@ -45,7 +45,10 @@ export type Job =
   | { kind: 'checkpoint' };
 
 /** Requests that run beside a job and change nothing that leadership depends on. */
-export type Aside = { kind: 'checkpoint' } | { kind: 'slots'; instances: string[] };
+export type Aside =
+  | { kind: 'checkpoint' }
+  /** `primary`: on a standby, whose slots ours are to keep up with. */
+  | { kind: 'slots'; instances: string[]; primary?: Upstream };
 
 export type WritePurpose = 'take' | 'renew' | 'release';
 

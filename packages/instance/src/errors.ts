@@ -10,6 +10,7 @@ export type InstanceErrorCode =
   | 'ReferenceMissing'
   | 'FollowTimeout'
   | 'SourceNotReady'
+  | 'VolumeTooSmall'
   | 'BadSecret'
   | 'RecoveryRefused'
   | 'RecoveryFailed'

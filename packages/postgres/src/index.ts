@@ -12,6 +12,7 @@ export { configPath, privateFolder, removeDurable, writeDurable } from './files.
 export { compareLsn, diffLsn, formatLsn, type Lsn, maxLsn, parseLsn, walFileName } from './lsn.ts';
 export * from './pgbackrest/index.ts';
 export { openPostgres, Postgres, type PostgresOptions } from './postgres.ts';
+export { serverAnswers } from './probe.ts';
 export { currentTimeline } from './promote.ts';
 export * from './recovery/index.ts';
 export type { ServerExit, ServerState } from './server.ts';
@@ -30,4 +31,4 @@ export {
 export { type Logger, runTool, toolEnv, toolPath } from './tool.ts';
 export { refusals } from './trial.ts';
 export { binaryVersion, dataVersion, findBinaries, parseVersion } from './version.ts';
-export { volumeUsage, walUsage } from './wal-usage.ts';
+export { type Usage, type VolumeLevel, volumeLevel, volumeUsage, walUsage } from './wal-usage.ts';

@@ -16,10 +16,32 @@ export async function walUsage(pgdata: string): Promise<{ files: number; bytes: 
   return { files, bytes };
 }
 
-/** Used and total bytes of the file system that holds a path. */
-export async function volumeUsage(
-  path: string,
-): Promise<{ usedBytes: number; sizeBytes: number } | undefined> {
+/**
+ * - `full`: too little is left for PostgreSQL to be started: its recovery needs a segment or two, and a segment
+ *   that cannot be written ends it.
+ * - `low`: it runs, but somebody should make space.
+ */
+export type VolumeLevel = 'fine' | 'low' | 'full';
+
+export interface Usage {
+  usedBytes: number;
+  sizeBytes: number;
+}
+
+const MIB = 1 << 20;
+const FULL_BYTES = 32 * MIB;
+const LOW_SHARE = 0.02;
+const LEAST_LOW_BYTES = 64 * MIB;
+const MOST_LOW_BYTES = 1024 * MIB;
+
+export function volumeLevel({ usedBytes, sizeBytes }: Usage): VolumeLevel {
+  const left = sizeBytes - usedBytes;
+  if (left < FULL_BYTES) return 'full';
+  return left < Math.min(Math.max(sizeBytes * LOW_SHARE, LEAST_LOW_BYTES), MOST_LOW_BYTES) ? 'low' : 'fine';
+}
+
+/** Used and total bytes of the file system that holds a path, as far as we may fill it. */
+export async function volumeUsage(path: string): Promise<Usage | undefined> {
   const info = await statfs(path).catch(() => undefined);
   if (!info) return undefined;
   return {

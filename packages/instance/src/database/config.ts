@@ -6,11 +6,12 @@ import {
   type RoleSettings,
   type Session,
   type Settings,
+  volumeUsage,
   writeDurable,
 } from '@pgherd/postgres';
 import { InstanceError } from '../errors.ts';
 import { renderHba, renderIdent, renderLocalHba, systemUser } from './access.ts';
-import { type ParameterContext, parameters } from './parameters.ts';
+import { type ParameterContext, parameters, type WalVolume } from './parameters.ts';
 import { applyReload } from './running.ts';
 import { tryOut, writtenSettings } from './settings-trial.ts';
 
@@ -59,7 +60,7 @@ export class Config {
       throw new InstanceError('NoSettings', 'writing the settings: applySettings has not been called yet');
     const user = systemUser();
     const { pgdata } = this.#context.layout;
-    const asked = parameters(eff, this.#context);
+    const asked = parameters(eff, this.#context, await this.#walVolume());
     const wanted = this.role.standby ? await this.#aboveMinimums(asked) : asked;
     try {
       await tryOut(this.#pg, wanted, this.#context.layout.run, this.#log);
@@ -73,6 +74,12 @@ export class Config {
       await writeDurable(configPath(pgdata, 'ident'), renderIdent(eff, user)),
     ];
     return changes.includes(true);
+  }
+
+  async #walVolume(): Promise<WalVolume | undefined> {
+    const { walDir, pgdata } = this.#context.layout;
+    const usage = await volumeUsage(walDir ?? pgdata);
+    return usage && { sizeBytes: usage.sizeBytes, ownVolume: walDir !== undefined };
   }
 
   /** A standby below its primary in one of these refuses to run: there a lower wish waits. */

@@ -9,7 +9,8 @@ import { LineUp } from './line-up.ts';
 import { type PromiseNote, readPromise, writePromise } from './promise-note.ts';
 import { boundedRecovery, type CloneSpec, type RecoverSpec } from './recover.ts';
 import { cutWal, follow, promote, setSync, startPrimary, startStandby } from './roles.ts';
-import { ensureSlots, withSession } from './running.ts';
+import { withSession } from './running.ts';
+import { ensureSlots, followSlots } from './slots.ts';
 import type {
   ApplicationSecrets,
   Database,
@@ -20,7 +21,7 @@ import type {
   StandbyOptions,
   Upstream,
 } from './types.ts';
-import { slotName } from './upstream.ts';
+import { slotName, upstreamSession } from './upstream.ts';
 import { emptyData, writeNote } from './volume.ts';
 import { Watcher } from './watcher.ts';
 
@@ -66,6 +67,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     return () => listeners.delete(take);
   };
   const executor = new Executor(options, postgres, listen, await readPromise(options.layout));
+  listen((record) => executor.heard(record));
   exits.push((exit) => executor.exited(exit));
   await executor.observe();
   return executor;
@@ -93,7 +95,7 @@ class Executor implements Database {
     const { layout, instance, port, listenAddresses = '*', serverName } = o;
     this.#o = o;
     this.#pg = pg;
-    this.#watcher = new Watcher(pg, layout);
+    this.#watcher = new Watcher(pg, layout, instance);
     this.#config = new Config(pg, { instance, major: pg.major, layout, port, listenAddresses }, o.log);
     this.#place = {
       pg,
@@ -104,6 +106,10 @@ class Executor implements Database {
       upstreams: { layout, serverName, port },
       listen,
     };
+  }
+
+  heard(record: LogRecord): void {
+    this.#watcher.heard(record);
   }
 
   exited(info: ServerExit): void {
@@ -238,10 +244,19 @@ class Executor implements Database {
     return this.#request('setting the synchronous standbys', () => setSync(this.#place, names));
   }
 
-  ensureSlots(instances: string[]): Promise<void> {
+  ensureSlots(instances: string[], primary?: Upstream): Promise<void> {
     const wanted = instances.filter((name) => name !== this.#o.instance).map(slotName);
     return this.#request('keeping replication slots', () =>
-      withSession(this.#pg, (session) => ensureSlots(session, wanted)),
+      withSession(this.#pg, async (session) => {
+        await ensureSlots(session, wanted);
+        if (!primary) return;
+        const theirs = await upstreamSession(primary, this.#place.upstreams);
+        try {
+          await followSlots(session, theirs);
+        } finally {
+          theirs.close();
+        }
+      }),
     );
   }
 

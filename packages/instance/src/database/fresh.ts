@@ -1,6 +1,7 @@
 /** New content for the volume: by initdb, by a copy, by a rewind. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isCleanShutdown, type LogRecord, maxLsn, type Postgres } from '@pgherd/postgres';
+import { dataClaimName } from '@pgherd/api';
+import { isCleanShutdown, type LogRecord, maxLsn, type Postgres, volumeUsage } from '@pgherd/postgres';
 import { runFirstSql } from '../bootstrap/first-sql.ts';
 import { InstanceError } from '../errors.ts';
 import type { Config } from './config.ts';
@@ -67,13 +68,42 @@ export async function copy(w: Workplace, source: Upstream, signal: AbortSignal):
   w.watcher.copying(true);
   try {
     await emptyData(w.layout);
+    await requireSpace(w, source);
     const from = upstreamConninfo(source, w.upstreams, { applicationName: `${w.instance}.copy` });
     await w.pg.baseBackup({ source: from, sourceName: source.name }, signal);
     await writeNote(w.layout, 'copied');
+  } catch (error) {
+    // What there is of it is worth nothing, and may be what fills the volume.
+    await emptyData(w.layout).catch(() => undefined);
+    throw error;
   } finally {
     w.watcher.copying(false);
   }
 }
+
+/** A copy that cannot fit would only burden its source, again and again. */
+async function requireSpace(w: Workplace, source: Upstream): Promise<void> {
+  const usage = await volumeUsage(w.layout.pgdata);
+  if (!usage) return;
+  const session = await upstreamSession(source, w.upstreams);
+  try {
+    const [row] = await session.query<{ bytes: string }>(
+      `select sum(pg_database_size(oid)) as bytes from pg_database where has_database_privilege(oid, 'connect')`,
+    );
+    const wanted = Number(row?.bytes ?? 0);
+    const left = usage.sizeBytes - usage.usedBytes;
+    if (wanted < left) return;
+    throw new InstanceError(
+      'VolumeTooSmall',
+      `copying ${source.name}: its databases have ${megabytes(wanted)}, and ${megabytes(left)} are left on the volume ${dataClaimName(w.instance)}`,
+      { hint: 'make the volume larger; the copy is tried again by itself' },
+    );
+  } finally {
+    session.close();
+  }
+}
+
+const megabytes = (bytes: number): string => `${Math.ceil(bytes / (1 << 20))} MB`;
 
 /** Rewinds to the history of a running primary. The content stays what it is: the incarnation is kept. */
 export async function rewind(

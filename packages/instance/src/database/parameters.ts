@@ -10,16 +10,51 @@ export interface ParameterContext {
   listenAddresses: string;
 }
 
+/** The volume that pg_wal lies on. */
+export interface WalVolume {
+  sizeBytes: number;
+  /** Nothing but WAL lies there. */
+  ownVolume: boolean;
+}
+
+const MB = 1 << 20;
+const KEEP_MB = 512;
+const MAX_WAL_MB = 1024;
+const LEAST_MB = 64;
+
+/**
+ * How much WAL is kept, by the size of its volume: for replicas that are away (the slots' share is the bound of
+ * last resort: who has fallen back further is copied anew), and between checkpoints.
+ */
+function walBounds(major: number, volume: WalVolume | undefined): Settings {
+  const share = (part: number) => {
+    if (!volume) return Number.POSITIVE_INFINITY;
+    const megabytes = (volume.sizeBytes / MB) * part * (volume.ownVolume ? 2 : 1);
+    // In coarse steps: the size of a pool that others use too is never quite the same, the settings are to be.
+    const step = 2 ** Math.max(Math.floor(Math.log2(megabytes)) - 3, 0);
+    return Math.max(Math.floor(megabytes / step) * step, LEAST_MB);
+  };
+  const keep = Math.min(KEEP_MB, share(0.1));
+  const most = Math.min(MAX_WAL_MB, share(0.2));
+  return {
+    // A replica that was away for a moment finds its WAL even before its slot is there again.
+    ...(major >= 13 ? { wal_keep_size: `${keep}MB` } : { wal_keep_segments: String(Math.ceil(keep / 16)) }),
+    ...(major >= 13 && volume ? { max_slot_wal_keep_size: `${share(0.25)}MB` } : {}),
+    ...(most < MAX_WAL_MB
+      ? { max_wal_size: `${most}MB`, min_wal_size: `${Math.max(32, Math.min(80, most / 2))}MB` }
+      : {}),
+  };
+}
+
 /** What we set and a user may change. */
-function defaults(major: number): Settings {
+function defaults(major: number, volume: WalVolume | undefined): Settings {
   return {
     wal_level: 'logical',
     max_wal_senders: '32',
     max_replication_slots: '32',
     max_worker_processes: '32',
     max_parallel_workers: '32',
-    // A replica that was away for a moment finds its WAL even before its slot is there again.
-    ...(major >= 13 ? { wal_keep_size: '512MB' } : { wal_keep_segments: '32' }),
+    ...walBounds(major, volume),
     // A dead peer is noticed within seconds, not after a minute.
     wal_sender_timeout: '5s',
     wal_receiver_timeout: '5s',
@@ -63,6 +98,6 @@ function owned(eff: EffectiveSpec, c: ParameterContext): Settings {
 }
 
 /** All settings of an instance that do not depend on its role: defaults, then the user's, then what we own. */
-export function parameters(eff: EffectiveSpec, context: ParameterContext): Settings {
-  return { ...defaults(context.major), ...eff.postgresql.parameters, ...owned(eff, context) };
+export function parameters(eff: EffectiveSpec, context: ParameterContext, volume?: WalVolume): Settings {
+  return { ...defaults(context.major, volume), ...eff.postgresql.parameters, ...owned(eff, context) };
 }

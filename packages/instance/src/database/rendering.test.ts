@@ -92,3 +92,21 @@ test('a verifier is that of its password and of no other', async () => {
   assert.equal(await scramMatches(null, 'x'), false);
   assert.equal(await scramMatches('md5abc', 'x'), false);
 });
+
+test('how much WAL is kept depends on the size of its volume', () => {
+  const of = (sizeGiB: number, ownVolume: boolean, major = 15) =>
+    parameters(testSpec(), { ...context, major }, { sizeBytes: sizeGiB * 2 ** 30, ownVolume });
+  const large = of(100, false);
+  assert.equal(large.wal_keep_size, '512MB');
+  assert.equal(large.max_slot_wal_keep_size, '24576MB');
+  assert.equal(large.max_wal_size, undefined);
+  const small = of(1, false);
+  assert.equal(small.wal_keep_size, '96MB');
+  assert.equal(small.max_slot_wal_keep_size, '256MB');
+  assert.equal(small.max_wal_size, '192MB');
+  assert.equal(small.min_wal_size, '80MB');
+  assert.equal(of(1, true).max_slot_wal_keep_size, '512MB');
+  const tiny = of(0.25, false);
+  assert.deepEqual([tiny.wal_keep_size, tiny.max_wal_size, tiny.min_wal_size], ['64MB', '64MB', '32MB']);
+  assert.equal(of(1, false, 12).max_slot_wal_keep_size, undefined);
+});

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Logger, type Postgres, PostgresError, type Session, STANDBY_MINIMUMS } from '@pgherd/postgres';
+import { type Logger, type Postgres, type Session, STANDBY_MINIMUMS } from '@pgherd/postgres';
 import { InstanceError } from '../errors.ts';
 
 const LOOK_MS = 3;
@@ -53,37 +53,6 @@ export async function cutSenders(session: Session): Promise<void> {
       );
     }
     await sleep(LOOK_MS);
-  }
-}
-
-/**
- * Keeps exactly these of our slots. None reserves WAL before its replica has connected; a slot that a former
- * life as primary left behind on a standby is made anew, or it would keep WAL back for ever.
- */
-export async function ensureSlots(session: Session, wanted: string[]): Promise<void> {
-  const slots = await session.query<{ name: string; active: boolean; stale: boolean }>(
-    `select slot_name as name, active, pg_is_in_recovery() and restart_lsn is not null as stale
-     from pg_replication_slots where slot_type = 'physical' and slot_name like '\\_pgherd\\_%'`,
-  );
-  const there = new Set<string>();
-  for (const { name, active, stale } of slots) {
-    if (active || (wanted.includes(name) && !stale) || !(await dropSlot(session, name))) there.add(name);
-  }
-  for (const name of wanted.filter((slot) => !there.has(slot))) {
-    await session.query('select pg_create_physical_replication_slot($1)', [name]);
-  }
-}
-
-/** False when someone uses it at this moment. */
-async function dropSlot(session: Session, name: string): Promise<boolean> {
-  try {
-    await session.query('select pg_drop_replication_slot($1)', [name]);
-    return true;
-  } catch (error) {
-    // 55006: in use; 42704: gone meanwhile.
-    if (error instanceof PostgresError && error.sqlState === '55006') return false;
-    if (error instanceof PostgresError && error.sqlState === '42704') return true;
-    throw error;
   }
 }
 

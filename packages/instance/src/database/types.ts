@@ -6,7 +6,7 @@
  * waits for the first. Every promise is rejected with a PostgresError or an InstanceError when the
  * request failed.
  */
-import type { EffectiveSpec, InstanceReport, RecoveredReport } from '@pgherd/api';
+import type { EffectiveSpec, InstanceReport, RecoveredReport, VolumeUsage } from '@pgherd/api';
 import type { PromiseNote } from './promise-note.ts';
 import type { CloneSpec, RecoverSpec } from './recover.ts';
 
@@ -59,9 +59,15 @@ export interface DatabaseView {
   /** Instance this one is configured to follow, if any. */
   upstream?: string;
   receiverRunning: boolean;
+  /** The upstream no longer has the WAL that comes next here, in its words; it may still come from an archive. */
+  missingWal?: string;
   replication: InstanceReport['replication'];
   syncNames?: string;
   pendingRestart: boolean;
+  /** How full the volumes are, as last seen. */
+  volumes: readonly VolumeUsage[];
+  /** The process runs, but nothing answers at its socket: not even a refusal. */
+  silent?: boolean;
   /** `server_version`, e.g. `15.14`. */
   version?: string;
   /** Where the recovery of these data ended; absent for data of another origin. */
@@ -160,8 +166,11 @@ export interface Database {
 
   /** Resolves once the names are in force: postmaster and every WAL sender have reloaded. Every start sets them anew. */
   setSync(names: string): Promise<void>;
-  /** Keeps a physical slot for each of these instances (ourselves left out), drops those of others. */
-  ensureSlots(instances: string[]): Promise<void>;
+  /**
+   * Keeps a physical slot for each of these instances (ourselves left out), drops those of others. On a standby,
+   * with `primary`: moves them to where the primary's are.
+   */
+  ensureSlots(instances: string[], primary?: Upstream): Promise<void>;
 
   /**
    * Sets the rule, promotes, resolves as soon as it accepts writes. The checkpoint is a separate call. The new

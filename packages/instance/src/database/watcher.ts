@@ -1,15 +1,18 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ControlData, isCleanShutdown, maxLsn, type Postgres, type Session } from '@pgherd/postgres';
+import { type ControlData, isCleanShutdown, type LogRecord, maxLsn, type Postgres } from '@pgherd/postgres';
 import type { Layout } from './layout.ts';
-import { observeSql, type SqlView } from './observe.ts';
 import { recoveredOf } from './recovered.ts';
+import { type SqlLook, SqlWatch } from './sql-watch.ts';
 import type { DatabaseView } from './types.ts';
 import { isEmpty, readNote, type VolumePhase, writeNote } from './volume.ts';
+import { Volumes } from './volumes.ts';
 
-const SQL_MS = 800;
 /** What was begun and never completed is worth nothing. */
 const UNFINISHED: VolumePhase[] = ['initialising', 'recovering', 'copying'];
+/** What a standby logs when the upstream no longer has the WAL that comes next. */
+const WAL_GONE =
+  /requested WAL segment \S+ has already been removed|slot has been invalidated|can no longer (access|get changes from) replication slot/;
 
 type DataFacts = Pick<
   DatabaseView,
@@ -28,19 +31,23 @@ type DataFacts = Pick<
 export class Watcher {
   readonly #pg: Postgres;
   readonly #layout: Layout;
+  readonly #sql: SqlWatch;
+  readonly #volumes: Volumes;
   #view: DatabaseView;
   #running: Promise<DatabaseView> | undefined;
-  #session: Session | undefined;
   #facts: DataFacts | undefined;
   #upstream: string | undefined;
   #copying = false;
   #pendingRestart = false;
   #hidden = false;
   #lastPosition: string | undefined;
+  #missingWal: string | undefined;
 
-  constructor(pg: Postgres, layout: Layout) {
+  constructor(pg: Postgres, layout: Layout, instance: string) {
     this.#pg = pg;
     this.#layout = layout;
+    this.#sql = new SqlWatch(pg);
+    this.#volumes = new Volumes(layout, instance);
     this.#view = {
       data: 'empty',
       process: 'stopped',
@@ -49,6 +56,7 @@ export class Watcher {
       receiverRunning: false,
       replication: [],
       pendingRestart: false,
+      volumes: [],
       observedAt: 0,
     };
   }
@@ -62,13 +70,20 @@ export class Watcher {
     this.#facts = undefined;
   }
 
+  /** A message of the server: of some, nothing else tells. */
+  heard({ message }: LogRecord): void {
+    if (WAL_GONE.test(message)) this.#missingWal = message;
+  }
+
   /** The server is started anew, with all settings in force. */
   starts(upstream: string | undefined): void {
+    this.#missingWal = undefined;
     this.#pendingRestart = false;
     this.#upstream = upstream;
   }
 
   follows(upstream: string | undefined): void {
+    this.#missingWal = undefined;
     this.#upstream = upstream;
   }
 
@@ -97,7 +112,7 @@ export class Watcher {
 
   /** Ends our session, so that a stop does not have to. */
   rest(): void {
-    this.#closeSession();
+    this.#sql.close();
   }
 
   pendingRestart(now: boolean): void {
@@ -122,9 +137,13 @@ export class Watcher {
     // The beginning counts: what is acknowledged while we look may not be in what we see.
     const observedAt = performance.now();
     const process = this.#hidden ? 'stopped' : this.#pg.state;
-    const facts = await this.#data(process !== 'stopped');
-    const sql = process === 'running' ? await this.#sql() : undefined;
-    if (process !== 'running') this.#closeSession();
+    const [facts, volumes, { sql, silent }] = await Promise.all([
+      this.#data(process !== 'stopped'),
+      this.#volumes.look(),
+      process === 'running' ? this.#askServer() : { sql: undefined, silent: false },
+    ]);
+    if (process !== 'running') this.#sql.close();
+    if (sql?.streaming) this.#missingWal = undefined;
     this.#view = {
       ...facts,
       process: this.#hidden ? 'stopped' : this.#pg.state,
@@ -135,30 +154,20 @@ export class Watcher {
       ...(this.#upstream === undefined ? {} : { upstream: this.#upstream }),
       pendingRestart: this.#pendingRestart,
       version: this.#pg.version,
+      volumes,
+      ...(silent ? { silent } : {}),
+      ...(this.#missingWal === undefined ? {} : { missingWal: this.#missingWal }),
       observedAt,
       ...sql,
     };
     return this.#view;
   }
 
-  async #sql(): Promise<SqlView | undefined> {
-    try {
-      if (!this.#session || this.#session.closed) {
-        this.#session = await this.#pg.session({ connectTimeoutMs: SQL_MS, queryTimeoutMs: SQL_MS });
-      }
-      const sql = await observeSql(this.#session, this.#layout.pgdata, SQL_MS);
-      for (const lsn of [sql.currentLsn, sql.receivedLsn, sql.replayedLsn])
-        this.#lastPosition = maxLsn(this.#lastPosition, lsn);
-      return sql;
-    } catch {
-      this.#closeSession();
-      return undefined;
-    }
-  }
-
-  #closeSession(): void {
-    this.#session?.close();
-    this.#session = undefined;
+  async #askServer(): Promise<SqlLook> {
+    const look = await this.#sql.look();
+    for (const lsn of [look.sql?.currentLsn, look.sql?.receivedLsn, look.sql?.replayedLsn])
+      this.#lastPosition = maxLsn(this.#lastPosition, lsn);
+    return look;
   }
 
   async #data(alive: boolean): Promise<DataFacts> {

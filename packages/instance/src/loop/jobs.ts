@@ -124,5 +124,7 @@ export class Jobs {
 }
 
 function runAside(database: Database, aside: Aside): Promise<void> {
-  return aside.kind === 'checkpoint' ? database.checkpoint() : database.ensureSlots(aside.instances);
+  return aside.kind === 'checkpoint'
+    ? database.checkpoint()
+    : database.ensureSlots(aside.instances, aside.primary);
 }

@@ -137,6 +137,7 @@ const standby: DatabaseView = {
   receiverRunning: false,
   replication: [],
   pendingRestart: false,
+  volumes: [],
   observedAt: 0,
 };
 const quiet = (changed: Partial<State> = {}): State => ({

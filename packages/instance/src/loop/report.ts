@@ -23,6 +23,7 @@ export function buildReport(
     replication: view.replication,
     dataEmpty: view.data !== 'present',
     pendingRestart: view.pendingRestart,
+    volumes: view.volumes,
     ...given({
       systemID: view.systemID,
       incarnation: view.incarnation,
