@@ -128,6 +128,8 @@ export interface InstanceReport {
    * its own clock, known only of the manager that runs now.
    */
   readonly service?: { readonly since?: string; readonly until?: string };
+  /** The last reload it was asked for and has carried out; `why`: what PostgreSQL refused. */
+  readonly reload?: { readonly id: string; readonly why?: string };
   /** What became of the last switchover that was asked of it as the leader. */
   readonly switchover?: { readonly id: string; readonly outcome: 'done' | 'failed'; readonly why?: string };
 }

@@ -25,6 +25,8 @@ export const ANNOTATION_SWITCHOVER = 'pgherd.io/switchover';
  * heeded only while the epoch is still that one. Acknowledged commits may be lost.
  */
 export const ANNOTATION_PROMOTE = 'pgherd.io/promote';
+/** On the Cluster: the id of the last reload that was asked for; instances say in their report that they did it. */
+export const ANNOTATION_RELOAD = 'pgherd.io/reload';
 /** On the Cluster: instances that may neither lead nor run, as a JSON list of names; `["*"]` is all of them. */
 export const ANNOTATION_FENCED = 'pgherd.io/fenced';
 /** On the Cluster: `on` stops every instance in order and keeps the volumes. */
@@ -39,6 +41,10 @@ export const ANNOTATION_MAINTENANCE = 'pgherd.io/maintenance';
 export const ANNOTATION_RESTORE = 'pgherd.io/restore';
 /** On a volume claim that an earlier state of a cluster was left on: the name of that cluster. */
 export const LABEL_KEPT_FROM = 'pgherd.io/kept-from';
+/** On a pod, beside ANNOTATION_LEAVING: its instance goes whatever number of instances is wanted. */
+export const ANNOTATION_DESTROY = 'pgherd.io/destroy';
+/** On a volume claim of an instance that leaves: the volume is let go instead of deleted. */
+export const ANNOTATION_KEEP = 'pgherd.io/keep';
 
 export type Role = 'primary' | 'replica';
 

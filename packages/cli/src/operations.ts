@@ -92,9 +92,10 @@ async function followOperation(
   return waitFor(
     async () => {
       const operation = await client.get(OperationKind, { namespace, name });
+      if (isFinished(operation)) return operation;
       seen = progressText(operation);
       options.onProgress?.(seen);
-      return isFinished(operation) ? operation : undefined;
+      return undefined;
     },
     {
       timeoutMs: options.timeoutMs ?? 600_000,

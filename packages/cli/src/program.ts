@@ -3,14 +3,18 @@ import { Command } from 'commander';
 import { addCompletion } from './commands/completion.ts';
 import { addCreate } from './commands/create.ts';
 import { addDelete } from './commands/delete.ts';
+import { addDestroy } from './commands/destroy.ts';
 import { addDf } from './commands/df.ts';
 import { addGet } from './commands/get.ts';
 import { addInstall } from './commands/install.ts';
 import { addLabel } from './commands/label.ts';
 import { addLocal } from './commands/local.ts';
 import { addLogs } from './commands/logs.ts';
+import { addMarks } from './commands/marks.ts';
+import { addPgbench } from './commands/pgbench.ts';
 import { addPsql } from './commands/psql.ts';
 import { addReport } from './commands/report.ts';
+import { addRestart } from './commands/restart.ts';
 import { addScale } from './commands/scale.ts';
 import { addShow } from './commands/show.ts';
 import { addStatus } from './commands/status.ts';
@@ -47,6 +51,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused,
     addDf,
     addScale,
     addSwitchover,
+    addRestart,
+    addDestroy,
+    addMarks,
+    addPgbench,
     addLabel,
     addReport,
     addDelete,

@@ -17,6 +17,10 @@ export type ClusterPhase =
   | 'ScalingDown'
   | 'Upgrading'
   | 'Restoring'
+  | 'Maintenance'
+  | 'Hibernating'
+  | 'Hibernated'
+  | 'Waking'
   | 'Failed'
   | 'Deleting';
 

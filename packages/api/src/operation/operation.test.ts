@@ -1,6 +1,9 @@
 /** Bad Operations by table: each is refused with its field. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { parse } from 'yaml';
 import { isFinished, OPERATION_DEFINITION, type Operation, validateOperation } from '../index.ts';
 import { brokenRules } from '../rules.ts';
 import { structural } from '../structural.ts';
@@ -77,6 +80,11 @@ test('every rule of a member is broken by its stranger', () => {
       name,
     );
   }
+});
+
+test('the example is accepted', () => {
+  const example = join(import.meta.dirname, '../../../../examples/switchover.yaml');
+  assert.deepEqual(validateOperation(parse(readFileSync(example, 'utf8'))), []);
 });
 
 test('an Operation ends as Succeeded or Failed', () => {

@@ -281,13 +281,13 @@ class Executor implements Database {
     await this.observe();
   }
 
-  applySettings(eff: EffectiveSpec): Promise<{ pendingRestart: boolean }> {
+  applySettings(eff: EffectiveSpec, { reload = false } = {}): Promise<{ pendingRestart: boolean }> {
     return this.#request('applying the settings', async () => {
       const before = this.#config.take(eff);
       const { data } = this.view();
       if (data !== 'present' && data !== 'unclaimed') return { pendingRestart: false };
       const changed = await this.#config.write(before);
-      if (changed && this.#pg.state === 'running') {
+      if ((changed || reload) && this.#pg.state === 'running') {
         const pending = await withSession(this.#pg, (session) => this.#config.reload(session, before));
         this.#watcher.pendingRestart(pending);
       }

@@ -1,5 +1,5 @@
 /** What has to follow the spec but has no part in leadership: settings, and the roles and passwords of the primary. */
-import type { EffectiveSpec } from '@pgherd/api';
+import type { EffectiveSpec, InstanceReport } from '@pgherd/api';
 import type { Client, Log } from '@pgherd/kube';
 import { readLogin } from '../bootstrap/references.ts';
 import type { ApplicationSecrets, Database } from '../database/types.ts';
@@ -19,6 +19,7 @@ export class Configurer {
   readonly #o: ConfigureOptions;
   #eff: EffectiveSpec | undefined;
   #applied = '';
+  #reloaded: InstanceReport['reload'];
   #applying: Promise<void> = Promise.resolve();
   #rolesDone = '';
   #rolesBusy = false;
@@ -34,23 +35,40 @@ export class Configurer {
     return this.#eff;
   }
 
-  /** Applies a spec, one after the other; the same again does nothing. Never rejects. */
-  apply(eff: EffectiveSpec): Promise<void> {
+  /** The last reload that was asked for and carried out. */
+  get reloaded(): InstanceReport['reload'] {
+    return this.#reloaded;
+  }
+
+  /**
+   * Applies a spec, one after the other; the same again does nothing, unless another reload was asked for. Never
+   * rejects.
+   */
+  apply(eff: EffectiveSpec, reload?: string): Promise<void> {
     this.#applying = this.#applying.then(async () => {
       const text = fingerprint(eff.postgresql, eff.resources);
       this.#eff = eff;
-      if (text === this.#applied) return;
-      try {
-        await this.#o.database.applySettings(eff);
-        this.#applied = text;
-        this.#o.problem('settings', undefined);
-      } catch (error) {
-        // The same again would fail again: the next change of the spec is the next try.
-        this.#applied = text;
-        this.#o.problem('settings', (error as Error).message);
-      }
+      const again = reload !== undefined && reload !== this.#reloaded?.id;
+      if (text === this.#applied && !again) return;
+      if (again) this.#generation++;
+      const why = await this.#settings(eff, again);
+      // The same again would fail again: the next change of the spec is the next try.
+      this.#applied = text;
+      if (again) this.#reloaded = { id: reload, ...(why ? { why } : {}) };
     });
     return this.#applying;
+  }
+
+  /** Returns why PostgreSQL refuses the settings, if it does. */
+  async #settings(eff: EffectiveSpec, reload: boolean): Promise<string | undefined> {
+    let why: string | undefined;
+    try {
+      await this.#o.database.applySettings(eff, { reload });
+    } catch (error) {
+      why = (error as Error).message;
+    }
+    this.#o.problem('settings', why);
+    return why;
   }
 
   /** A secret has changed: roles are looked at again. */

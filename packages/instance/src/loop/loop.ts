@@ -76,7 +76,11 @@ export class Loop {
       tls: options.peerTls,
       ...(options.peerPort ? { port: options.peerPort } : {}),
     });
-    this.#reporter = new Reporter(database, () => this.#state);
+    this.#reporter = new Reporter(
+      database,
+      () => this.#state,
+      () => this.#configurer.reloaded,
+    );
     this.#jobs = new Jobs({
       database,
       client,
@@ -103,10 +107,10 @@ export class Loop {
       log,
       pods: (pods) => this.#feed({ type: 'pods', pods }),
       self: (containerID) => this.#feed({ type: 'self', containerID }),
-      wishes: (eff, settings) => {
+      wishes: (eff, settings, reload) => {
         options.spec?.(eff);
         // PostgreSQL is never started on settings older than those the machine decides by.
-        this.#configurer.apply(eff).then(() => this.#feed({ type: 'settings', settings }));
+        this.#configurer.apply(eff, reload).then(() => this.#feed({ type: 'settings', settings }));
       },
     });
     this.#assent = new Assent({

@@ -9,14 +9,17 @@ import { ServiceTimes } from './service-times.ts';
 export class Reporter {
   readonly #database: Database;
   readonly #state: () => State;
+  /** The last reload that was asked for and carried out. */
+  readonly #reloaded: () => InstanceReport['reload'];
   readonly #service = new ServiceTimes();
   /** The standby has streamed since PostgreSQL was started. */
   #streamed = false;
   readonly #problems = new Map<string, string>();
 
-  constructor(database: Database, state: () => State) {
+  constructor(database: Database, state: () => State, reloaded: () => InstanceReport['reload']) {
     this.#database = database;
     this.#state = state;
+    this.#reloaded = reloaded;
   }
 
   /** To be told after every step of the machine. */
@@ -61,9 +64,11 @@ export class Reporter {
 
   #build(view: DatabaseView): InstanceReport {
     const state = this.#state();
+    const reload = this.#reloaded();
     const report: InstanceReport = {
       ...buildReport(state, view, this.#streamed, this.#service.report),
       ...electionReport(state, readClocks()),
+      ...(reload ? { reload } : {}),
     };
     const [problem] = this.#problems.values();
     return problem && !report.error

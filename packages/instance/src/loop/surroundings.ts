@@ -1,5 +1,6 @@
 /** What is around this instance: the Cluster it belongs to, and the pods of its siblings. */
 import {
+  ANNOTATION_RELOAD,
   CLUSTER_KIND,
   CLUSTER_PLURAL,
   type Cluster,
@@ -35,7 +36,8 @@ export interface SurroundingsOptions {
   log: Log;
   pods(pods: PodFact[]): void;
   self(containerID: string): void;
-  wishes(eff: EffectiveSpec, settings: Settings): void;
+  /** `reload`: the id of the last reload that was asked for. */
+  wishes(eff: EffectiveSpec, settings: Settings, reload: string | undefined): void;
 }
 
 export class Surroundings {
@@ -95,7 +97,7 @@ export class Surroundings {
     this.#cluster = cluster;
     try {
       const { eff, settings } = settingsOf(cluster, this.#o.instance);
-      this.#o.wishes(eff, settings);
+      this.#o.wishes(eff, settings, cluster.metadata.annotations?.[ANNOTATION_RELOAD]);
     } catch (error) {
       this.#o.log.error({ error: String(error) }, 'the Cluster cannot be understood; the last settings stay');
     }

@@ -21,6 +21,10 @@ export type Intent =
   | { what: 'steady' }
   | { what: 'deleting' }
   | { what: 'refused' }
+  | { what: 'maintenance' }
+  | { what: 'hibernating'; instances: string[] }
+  | { what: 'hibernated' }
+  | { what: 'waking'; instance: string; deadline?: string }
   | { what: 'creating'; instances: string[] }
   | { what: 'scalingUp'; instances: string[] }
   | { what: 'scalingDown'; instance: string; waitsFor?: Wait }

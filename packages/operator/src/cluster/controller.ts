@@ -247,6 +247,7 @@ class Controller implements ClusterController {
     const { phase, phaseReason = '', currentPrimary } = status;
     const key = keyOf(cluster);
     const ill = phase !== undefined && isTrouble(phase, phaseReason);
+    // Another instance, or another cause, is news although the word is the same.
     if (phase && (phase !== before.phase || (ill && phaseReason !== before.phaseReason))) {
       this.options.log.info({ cluster: key, phase, reason: phaseReason }, 'phase');
       this.event(cluster, ill ? 'Warning' : 'Normal', phase, phaseReason);
@@ -263,6 +264,8 @@ class Controller implements ClusterController {
     const age = this.now() - Date.parse(cluster.metadata.creationTimestamp ?? '');
     switch (phase) {
       case 'Ready':
+      case 'Hibernated':
+      case 'Maintenance':
         return STEADY_MS;
       case 'Creating':
       case 'Initializing':

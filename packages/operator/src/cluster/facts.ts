@@ -1,6 +1,6 @@
 /** What the operator knows of a cluster at one moment: the input of every decision. */
 import type { EffectiveSpec, InstanceReport, LeaseRecord } from '@pgherd/api';
-import { ANNOTATION_LEAVING } from '@pgherd/api';
+import { ANNOTATION_DESTROY, ANNOTATION_LEAVING, isHibernating } from '@pgherd/api';
 import type {
   PersistentVolumeClaim,
   Pod,
@@ -67,6 +67,32 @@ export function isTerminating(object: { metadata: { deletionTimestamp?: string }
 /** Since when an instance has been on its way out (RFC 3339), if it is. */
 export function leavingSince(instance: InstanceFacts): string | undefined {
   return instance.pod?.metadata.annotations?.[ANNOTATION_LEAVING] || undefined;
+}
+
+/** Somebody asked for its removal by name: it goes whatever number of instances is wanted. */
+export function isDestroyed(instance: InstanceFacts): boolean {
+  return instance.pod?.metadata.annotations?.[ANNOTATION_DESTROY] !== undefined;
+}
+
+/** The cluster is to sleep. One without a database yet gets that first: there is nothing to be woken. */
+export function isToSleep(facts: Pick<Facts, 'cluster' | 'lease'>): boolean {
+  return isHibernating(facts.cluster) && systemID(facts) !== undefined;
+}
+
+/** Reason of the condition Hibernated from the first stop on: until the primary serves again, others must not be faster. */
+export const STOPPING = 'Stopping';
+
+/** It slept, is to be awake, and its last primary does not serve yet. */
+export function isWaking(facts: Facts): boolean {
+  if (isHibernating(facts.cluster)) return false;
+  const slept = facts.cluster.status?.conditions?.find(({ type }) => type === 'Hibernated');
+  if (slept?.status !== 'True' && slept?.reason !== STOPPING) return false;
+  return !facts.instances.some((each) => isLeader(facts, each) && each.report?.role === 'primary');
+}
+
+/** Who leads, or did so last. */
+export function lastLeader({ lease, cluster }: Pick<Facts, 'lease' | 'cluster'>): string | undefined {
+  return lease?.leader?.name ?? cluster.status?.currentPrimary;
 }
 
 export function isPodReady(pod: Pod | undefined): boolean {

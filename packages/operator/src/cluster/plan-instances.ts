@@ -1,5 +1,16 @@
 /** Which instances there are to be, and what to do next to get there. Pure. */
-import { ANNOTATION_LEAVING, instanceName, instanceSerial, LABEL_ROLE, type Role } from '@pgherd/api';
+import {
+  ANNOTATION_KEEP,
+  ANNOTATION_LEAVING,
+  ANNOTATION_SERIAL,
+  instanceName,
+  instanceSerial,
+  LABEL_CLUSTER,
+  LABEL_INSTANCE,
+  LABEL_KEPT_FROM,
+  LABEL_ROLE,
+  type Role,
+} from '@pgherd/api';
 import { kinds, type PersistentVolumeClaim } from '@pgherd/kube';
 import { quantity } from '@pgherd/kube/quantity';
 import type { Action, Intent } from './actions.ts';
@@ -8,15 +19,19 @@ import {
   type InstanceFacts,
   isBootstrapping,
   isCounted,
+  isDestroyed,
   isHealthy,
   isHeld,
   isLeader,
   isPodOver,
   isTerminating,
+  isToSleep,
+  isWaking,
   leaderName,
   leavingSince,
   systemID,
 } from './facts.ts';
+import { planSleep, planWaking } from './plan-hibernation.ts';
 import { planRoll } from './plan-roll.ts';
 import { volumeClaims } from './specs/claims.ts';
 import { instancePod } from './specs/pod.ts';
@@ -61,9 +76,10 @@ export function roster(facts: Facts): Roster {
   const leader = leaderName(facts);
   const staying = known.filter((instance) => !leavingSince(instance) || instance.name === leader);
   const leaving = known.filter((instance) => leavingSince(instance) && instance.name !== leader);
+  const mayStay = (instance: InstanceFacts) => !isTerminating(instance.pod) && !isDestroyed(instance);
   // Wanted again before it went: the lowest number first.
-  while (staying.length < target && leaving.some((instance) => !isTerminating(instance.pod))) {
-    const back = leaving.findIndex((instance) => !isTerminating(instance.pod));
+  while (staying.length < target && leaving.some(mayStay)) {
+    const back = leaving.findIndex(mayStay);
     staying.push(...leaving.splice(back, 1));
   }
   staying.sort((a, b) => a.serial - b.serial);
@@ -86,6 +102,8 @@ function mayLeave(facts: Facts, instance: InstanceFacts): boolean {
 
 /** The next steps for the instances. */
 export function planInstances(facts: Facts): InstancesPlan {
+  if (isToSleep(facts)) return planSleep(facts);
+  if (isWaking(facts)) return planWaking(facts, (instance) => keep(facts, instance));
   const { staying, leaving, fresh } = roster(facts);
   const made = [
     ...staying.flatMap((instance) => keep(facts, instance)),
@@ -192,7 +210,21 @@ function remove(facts: Facts, instance: InstanceFacts): Action[] {
   if (counted) return [create(facts, instance, true)];
   return [instance.data, instance.wal]
     .filter((claim) => claim !== undefined && !isTerminating(claim))
-    .map((claim) => deletion(kinds.PersistentVolumeClaim, claim!, 'its instance was removed'));
+    .map((claim) => discard(facts.cluster.metadata.name, claim!));
+}
+
+/** Deleted; or, if it is to be kept, no longer the cluster's: it outlives that and nobody takes it for an instance. */
+function discard(cluster: string, claim: PersistentVolumeClaim): Action {
+  const { name, annotations = {} } = claim.metadata;
+  if (annotations[ANNOTATION_KEEP] === undefined)
+    return deletion(kinds.PersistentVolumeClaim, claim, 'its instance was removed');
+  const metadata = {
+    ownerReferences: null,
+    labels: { [LABEL_KEPT_FROM]: cluster, [LABEL_CLUSTER]: null, [LABEL_INSTANCE]: null },
+    annotations: { [ANNOTATION_SERIAL]: null, [ANNOTATION_KEEP]: null },
+  };
+  const why = 'its instance was removed, and it is to be kept';
+  return { do: 'patch', kind: kinds.PersistentVolumeClaim, name, body: { metadata }, why };
 }
 
 function patchLeaving(name: string, value: string | null, why: string): Action {

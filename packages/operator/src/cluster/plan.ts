@@ -1,5 +1,6 @@
 /** What to do about a cluster, given the facts. Pure. */
 
+import { isInMaintenance } from '@pgherd/api';
 import type { Kind, KubeObject } from '@pgherd/kube';
 import { kinds } from '@pgherd/kube';
 import { differs } from '@pgherd/kube/merge';
@@ -21,6 +22,7 @@ const EXACT = ['data', 'rules', 'subjects', 'spec.selector'];
  */
 export function plan(facts: Facts): Plan {
   if (isTerminating(facts.cluster)) return { actions: [], intent: { what: 'deleting' } };
+  if (isInMaintenance(facts.cluster)) return { actions: [], intent: { what: 'maintenance' } };
   const refused = facts.problems.length > 0;
   if (refused && facts.instances.length === 0 && !systemID(facts))
     return { actions: [], intent: { what: 'refused' } };

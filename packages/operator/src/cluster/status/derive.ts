@@ -5,9 +5,11 @@ import {
   clusterLabels,
   dataClaimName,
   type InstanceReportedState,
+  isFenced,
   names,
   walClaimName,
 } from '@pgherd/api';
+import type { Intent } from '../actions.ts';
 import {
   type Facts,
   type InstanceFacts,
@@ -15,6 +17,7 @@ import {
   isLeader,
   isTerminating,
   leaderName,
+  STOPPING,
   systemID,
 } from '../facts.ts';
 import { expirations } from '../plan-secrets.ts';
@@ -36,7 +39,7 @@ export function deriveStatus(outcome: Outcome): ClusterStatus {
   return compact({
     phase: verdict.phase,
     phaseReason: verdict.reason,
-    conditions: conditions(facts, verdict),
+    conditions: conditions(outcome, verdict),
     ...primary(facts),
     timelineID: timeline(facts) ?? before.timelineID,
     leaseEpoch: Math.max(before.leaseEpoch ?? 0, facts.lease?.epoch ?? 0),
@@ -160,7 +163,7 @@ function claims({ instances, spec }: Facts): Partial<ClusterStatus> {
   };
 }
 
-function conditions(facts: Facts, { phase, reason }: Verdict): ClusterCondition[] {
+function conditions({ facts, plan }: Outcome, { phase, reason }: Verdict): ClusterCondition[] {
   const ready = phase === 'Ready';
   const initialised = systemID(facts) !== undefined;
   const refused = facts.problems[0];
@@ -180,6 +183,32 @@ function conditions(facts: Facts, { phase, reason }: Verdict): ClusterCondition[
       refused ? 'Refused' : 'Accepted',
       refused ? `${refused.field}: ${refused.message}` : 'the spec is being followed',
     ),
+    ...onRequest(facts, plan.intent),
+  ];
+}
+
+/** What somebody has asked for that is not the usual: said while it is so, and later that it is over. */
+function onRequest(facts: Facts, { what }: Intent): ClusterCondition[] {
+  const { cluster } = facts;
+  const before = (type: string) => cluster.status?.conditions?.find((known) => known.type === type);
+  const state = (type: string, is: boolean, message: string, reason = is ? 'Requested' : 'NotRequested') =>
+    is || before(type) || reason === STOPPING
+      ? [condition(facts, type, is, reason, is ? message : 'it is not so')]
+      : [];
+  const fenced = facts.instances.map(({ name }) => name).filter((name) => isFenced(cluster, name));
+  const slept = before('Hibernated');
+  const asleep = what === 'hibernated' || what === 'waking';
+  return [
+    ...(what === 'maintenance' && slept
+      ? [slept]
+      : state(
+          'Hibernated',
+          asleep,
+          'every instance is stopped, volumes are kept',
+          what === 'hibernating' ? STOPPING : undefined,
+        )),
+    ...state('Fenced', fenced.length > 0, `fenced: ${fenced.join(', ')}`),
+    ...state('Maintenance', what === 'maintenance', 'left alone on request'),
   ];
 }
 

@@ -3,17 +3,16 @@ import type { ClusterPhase } from '@pgherd/api';
 import type { Plan } from '../actions.ts';
 import {
   type Facts,
-  type InstanceFacts,
   isBootstrapping,
   isHealthy,
   isHeld,
-  isLeader,
   isTerminating,
   leaderName,
   startDeadline,
   systemID,
 } from '../facts.ts';
 import { missingSecrets } from '../plan-secrets.ts';
+import { headless, waitingForSync } from './leadership.ts';
 import { instanceTrouble, isOverdue, podTrouble, startTrouble, waitsText } from './trouble.ts';
 
 export interface Verdict {
@@ -31,6 +30,8 @@ export interface Outcome {
 /** Asked in this order; the first that has something to say decides. */
 const RULES: ((outcome: Outcome) => Verdict | undefined)[] = [
   deleting,
+  maintenance,
+  hibernation,
   refusedAtFirst,
   broken,
   beginning,
@@ -50,8 +51,8 @@ export function isTrouble(phase: ClusterPhase, reason: string): boolean {
   return WARNINGS.includes(phase) || (phase === 'Creating' && reason.includes(': '));
 }
 
-export function phaseOf(outcome: Outcome): Verdict {
-  for (const rule of RULES) {
+export function phaseOf(outcome: Outcome, rules = RULES): Verdict {
+  for (const rule of rules) {
     const verdict = rule(outcome);
     if (verdict) return verdict;
   }
@@ -67,6 +68,48 @@ function deleting({ facts }: Outcome): Verdict | undefined {
   return isTerminating(facts.cluster)
     ? { phase: 'Deleting', reason: 'the cluster is being deleted' }
     : undefined;
+}
+
+/** Somebody wants it left alone: said first, and then how it is. */
+function maintenance(outcome: Outcome): Verdict | undefined {
+  if (outcome.plan.intent.what !== 'maintenance') return undefined;
+  const { name, namespace } = outcome.facts.cluster.metadata;
+  const beneath = phaseOf(
+    outcome,
+    RULES.filter((rule) => rule !== maintenance),
+  );
+  return {
+    phase: 'Maintenance',
+    reason: `left alone until pgherd maintenance unset ${name} -n ${namespace}; otherwise it would be ${beneath.phase}: ${beneath.reason}`,
+  };
+}
+
+/** On its way to sleep, asleep, or on its way back. */
+function hibernation({ facts, plan, failures }: Outcome): Verdict | undefined {
+  const { intent } = plan;
+  if (failures.length > 0) return undefined;
+  const { name, namespace } = facts.cluster.metadata;
+  switch (intent.what) {
+    case 'hibernating':
+      return { phase: 'Hibernating', reason: `stopping ${intent.instances.join(', ')}; volumes are kept` };
+    case 'hibernated':
+      return {
+        phase: 'Hibernated',
+        reason: `stopped, volumes are kept; to wake it: pgherd hibernate off ${name} -n ${namespace}`,
+      };
+    case 'waking':
+      return waking(facts, intent.instance, intent.deadline);
+    default:
+      return undefined;
+  }
+}
+
+function waking(facts: Facts, name: string, deadline: string | undefined): Verdict {
+  const first = facts.instances.find((instance) => instance.name === name);
+  const trouble = (first && instanceTrouble(facts, first)) ?? 'it is starting';
+  const reason = `${name} was the primary and comes first: ${trouble}`;
+  if (!isOverdue(facts.now, deadline)) return { phase: 'Waking', reason };
+  return { phase: 'Degraded', reason: `${reason}, past its deadline ${deadline}` };
 }
 
 function problemText({ problems }: Facts): string {
@@ -119,61 +162,6 @@ function beginning({ facts }: Outcome): Verdict | undefined {
   if (!report) return { phase: 'Creating', reason: `waiting for the pod of ${first.name} to start` };
   const doing = report.waiting ? waitsText(report.waiting.what) : 'initialises the database';
   return { phase: 'Initializing', reason: `${first.name} ${doing}` };
-}
-
-/** There is a database, but nobody serves as primary. */
-function headless({ facts }: Outcome): Verdict | undefined {
-  const leader = facts.instances.find((instance) => isLeader(facts, instance));
-  const before = facts.lease?.leader?.name ?? facts.cluster.status?.currentPrimary;
-  if (leader) return leaderNotServing(facts, leader);
-  const { handover } = facts.lease ?? {};
-  if (handover && !facts.lease?.holder)
-    return { phase: 'Switchover', reason: `${before ?? 'the primary'} hands over to ${handover.to}` };
-  const old = facts.instances.find(({ name }) => name === before);
-  const cause = old ? (instanceTrouble(facts, old) ?? 'it gave up its role') : 'it is gone';
-  const one = facts.instances.length === 1;
-  return {
-    phase: one ? 'Degraded' : 'Failover',
-    reason: `no primary: ${before ?? 'nobody'} was the last, ${cause}; ${one ? 'waiting for it to come back' : 'the instances elect another'}`,
-  };
-}
-
-function leaderNotServing(facts: Facts, leader: InstanceFacts): Verdict | undefined {
-  // A pod's probe may lag behind or fail under load: the primary's own word counts.
-  if (leader.report?.role === 'primary') return undefined;
-  const cause = instanceTrouble(facts, leader) ?? 'it is starting';
-  if (leader.report?.state === 'promoting')
-    return { phase: 'Failover', reason: `${leader.name} is being promoted` };
-  // Expired beyond what any clock explains: others may take it.
-  const renewed = Date.parse(facts.lease?.renewTime ?? '');
-  if (facts.now - renewed > facts.spec.primaryLease.takeMs && facts.instances.length > 1)
-    return {
-      phase: 'Failover',
-      reason: `${leader.name} has not renewed its Lease since ${facts.lease?.renewTime}: ${cause}`,
-    };
-  return {
-    phase: isBootstrapping(facts) ? 'Initializing' : 'Degraded',
-    reason: `primary ${leader.name}: ${cause}`,
-  };
-}
-
-/** Commits wait, because too few of the instances the rule names confirm them. */
-function waitingForSync({ facts }: Outcome): Verdict | undefined {
-  const { synchronous } = facts.spec.postgresql;
-  if (synchronous?.dataDurability !== 'required' || isBootstrapping(facts)) return undefined;
-  const leader = facts.instances.find((instance) => isLeader(facts, instance));
-  const rows = leader?.report?.replication ?? [];
-  const confirming = rows.filter(
-    ({ state, syncState }) => state === 'streaming' && ['sync', 'quorum'].includes(syncState),
-  );
-  if (confirming.length >= synchronous.number) return undefined;
-  const ill = facts.instances
-    .filter((instance) => instance !== leader && !isHealthy(facts, instance))
-    .map((instance) => `${instance.name}: ${instanceTrouble(facts, instance) ?? 'not counted yet'}`);
-  return {
-    phase: 'WaitingForSync',
-    reason: `commits on ${leader?.name} wait: ${confirming.length} of ${synchronous.number} synchronous replicas confirm${ill.length > 0 ? ` (${ill.join('; ')})` : ''}. To let them go on at the risk of losing them: kubectl patch cluster.pgherd.io ${facts.cluster.metadata.name} -n ${facts.cluster.metadata.namespace} --type merge -p '{"spec":{"postgresql":{"synchronous":{"dataDurability":"preferred"}}}}'`,
-  };
 }
 
 /** A change that we carry out. */

@@ -1,5 +1,5 @@
 /** Why an instance is not as it should be, in words for people. Pure. */
-import type { InstanceReport } from '@pgherd/api';
+import { type InstanceReport, isFenced } from '@pgherd/api';
 import type { ContainerStatus, Pod } from '@pgherd/kube';
 import { type Facts, type InstanceFacts, isLeader, isPodReady, isTerminating } from '../facts.ts';
 
@@ -54,6 +54,7 @@ export function waitsText(what: string): string {
 export function instanceTrouble(facts: Facts, instance: InstanceFacts): string | undefined {
   const { pod, report, silent } = instance;
   if (pod && isTerminating(pod)) return 'its pod is being stopped';
+  if (isFenced(facts.cluster, instance.name)) return `it is fenced (${fenceCommand(facts, instance.name)})`;
   const trouble = startTrouble(instance);
   if (trouble) return trouble;
   if (report?.error) return `${report.error.code}: ${report.error.message}`;
@@ -63,6 +64,12 @@ export function instanceTrouble(facts: Facts, instance: InstanceFacts): string |
   return (
     databaseTrouble(facts, instance, report) ?? (isPodReady(pod) ? undefined : 'its pod is not ready yet')
   );
+}
+
+/** How a fence is lifted, for people. */
+export function fenceCommand({ cluster }: Facts, which: string): string {
+  const { name, namespace } = cluster.metadata;
+  return `to lift the fence: pgherd fencing off ${name} ${which} -n ${namespace}`;
 }
 
 function databaseTrouble(facts: Facts, instance: InstanceFacts, report: InstanceReport): string | undefined {

@@ -6,6 +6,7 @@ import {
   type InstanceFacts,
   isHealthy,
   isLeader,
+  lastLeader,
   leaderName,
   leavingSince,
 } from '../../cluster/facts.ts';
@@ -65,11 +66,6 @@ function begin(facts: BaseFacts): Outcome {
       `there is no primary to hand over: ${noPrimary(cluster)}. To make one in spite of what may be lost: pgherd promote ${cluster.cluster.metadata.name} INSTANCE --accept-loss -n ${cluster.cluster.metadata.namespace}`,
     );
   return ask(facts, lastLeader(cluster) ?? '', target, true);
-}
-
-/** Who leads, or did so last. */
-function lastLeader({ lease, cluster }: Facts): string | undefined {
-  return lease?.leader?.name ?? cluster.status?.currentPrimary;
 }
 
 function noPrimary(cluster: Facts): string {

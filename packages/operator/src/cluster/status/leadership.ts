@@ -1,0 +1,92 @@
+/** What there is to say when nobody serves as primary, or when its commits wait. Pure. */
+import { isFenced, walBytesBetween } from '@pgherd/api';
+import { type Facts, type InstanceFacts, isBootstrapping, isHealthy, isLeader } from '../facts.ts';
+import type { Outcome, Verdict } from './phase.ts';
+import { fenceCommand, instanceTrouble } from './trouble.ts';
+
+/** There is a database, but nobody serves as primary. */
+export function headless({ facts }: Outcome): Verdict | undefined {
+  const leader = facts.instances.find((instance) => isLeader(facts, instance));
+  const before = facts.lease?.leader?.name ?? facts.cluster.status?.currentPrimary;
+  if (leader) return leaderNotServing(facts, leader);
+  if (facts.instances.length > 0 && facts.instances.every(({ name }) => isFenced(facts.cluster, name)))
+    return {
+      phase: 'Degraded',
+      reason: `no primary: every instance is fenced (${fenceCommand(facts, 'all')})`,
+    };
+  const { handover } = facts.lease ?? {};
+  if (handover && !facts.lease?.holder)
+    return { phase: 'Switchover', reason: `${before ?? 'the primary'} hands over to ${handover.to}` };
+  const old = facts.instances.find(({ name }) => name === before);
+  const cause = old ? (instanceTrouble(facts, old) ?? 'it gave up its role') : 'it is gone';
+  const one = facts.instances.length === 1;
+  return {
+    phase: one ? 'Degraded' : 'Failover',
+    reason: `no primary: ${before ?? 'nobody'} was the last, ${cause}; ${one ? 'waiting for it to come back' : electionText(facts)}`,
+  };
+}
+
+/** What the instances do about it; or, where no election is safe, the command that makes an end of it. */
+function electionText(facts: Facts): string {
+  const { name, namespace } = facts.cluster.metadata;
+  const answering = facts.instances.filter(({ report }) => report?.role === 'replica');
+  const here = new Set(answering.map((instance) => instance.name));
+  const short = (facts.lease?.rules ?? []).find(
+    (rule) => rule.required && rule.names.filter((each) => here.has(each)).length < quorum(rule),
+  );
+  if (!short) return 'the instances elect another';
+  const silent = short.names.filter((each) => !here.has(each)).join(', ');
+  const best = answering.reduce<InstanceFacts | undefined>(further, undefined);
+  const command = best
+    ? `. To go on with ${best.name} and lose what it lacks: pgherd promote ${name} ${best.name} --accept-loss -n ${namespace}`
+    : '';
+  return `no election is safe: ${quorum(short)} of ${short.names.join(', ')} have to answer, and ${silent} ${short.names.length - here.size > 1 ? 'do' : 'does'} not${command}`;
+}
+
+/** So many of the names must have answered before one of them is certain to have every acknowledged commit. */
+function quorum({ names, number }: { names: string[]; number: number }): number {
+  return names.length - number + 1;
+}
+
+function further(best: InstanceFacts | undefined, other: InstanceFacts): InstanceFacts {
+  const ahead = walBytesBetween(other.report?.receivedLsn, best?.report?.receivedLsn);
+  return best && !ahead ? best : other;
+}
+
+function leaderNotServing(facts: Facts, leader: InstanceFacts): Verdict | undefined {
+  // A pod's probe may lag behind or fail under load: the primary's own word counts.
+  if (leader.report?.role === 'primary') return undefined;
+  const cause = instanceTrouble(facts, leader) ?? 'it is starting';
+  if (leader.report?.state === 'promoting')
+    return { phase: 'Failover', reason: `${leader.name} is being promoted` };
+  // Expired beyond what any clock explains: others may take it.
+  const renewed = Date.parse(facts.lease?.renewTime ?? '');
+  if (facts.now - renewed > facts.spec.primaryLease.takeMs && facts.instances.length > 1)
+    return {
+      phase: 'Failover',
+      reason: `${leader.name} has not renewed its Lease since ${facts.lease?.renewTime}: ${cause}`,
+    };
+  return {
+    phase: isBootstrapping(facts) ? 'Initializing' : 'Degraded',
+    reason: `primary ${leader.name}: ${cause}`,
+  };
+}
+
+/** Commits wait, because too few of the instances the rule names confirm them. */
+export function waitingForSync({ facts }: Outcome): Verdict | undefined {
+  const { synchronous } = facts.spec.postgresql;
+  if (synchronous?.dataDurability !== 'required' || isBootstrapping(facts)) return undefined;
+  const leader = facts.instances.find((instance) => isLeader(facts, instance));
+  const rows = leader?.report?.replication ?? [];
+  const confirming = rows.filter(
+    ({ state, syncState }) => state === 'streaming' && ['sync', 'quorum'].includes(syncState),
+  );
+  if (confirming.length >= synchronous.number) return undefined;
+  const ill = facts.instances
+    .filter((instance) => instance !== leader && !isHealthy(facts, instance))
+    .map((instance) => `${instance.name}: ${instanceTrouble(facts, instance) ?? 'not counted yet'}`);
+  return {
+    phase: 'WaitingForSync',
+    reason: `commits on ${leader?.name} wait: ${confirming.length} of ${synchronous.number} synchronous replicas confirm${ill.length > 0 ? ` (${ill.join('; ')})` : ''}. To let them go on at the risk of losing them: kubectl patch cluster.pgherd.io ${facts.cluster.metadata.name} -n ${facts.cluster.metadata.namespace} --type merge -p '{"spec":{"postgresql":{"synchronous":{"dataDurability":"preferred"}}}}'`,
+  };
+}
