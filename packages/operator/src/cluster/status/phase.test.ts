@@ -53,6 +53,34 @@ const cases: Case[] = [
     phase: 'Degraded',
     reason: /demo-1: applying the settings: work_mem/,
   },
+  {
+    name: 'a full volume is named before what follows from it',
+    facts: from(healthyFacts(), (facts) => {
+      const volume = {
+        name: 'demo-1-wal',
+        level: 'full',
+        usedBytes: 990 << 20,
+        sizeBytes: 1000 << 20,
+      } as const;
+      const error = { code: 'VolumeFull', message: 'x' };
+      instance(facts, 'demo-1').report = testReport('demo-1', 'primary', {
+        role: 'none',
+        error,
+        volumes: [volume],
+      });
+    }),
+    phase: 'Degraded',
+    reason: /^demo-1: volume demo-1-wal is full \(99%, 10 MB left\)\. Make space/,
+  },
+  {
+    name: 'a volume that is nearly full is no health either',
+    facts: from(healthyFacts(), (facts) => {
+      const volume = { name: 'demo-2', level: 'low', usedBytes: 950 << 20, sizeBytes: 1000 << 20 } as const;
+      instance(facts, 'demo-2').report = testReport('demo-2', 'replica', { volumes: [volume] });
+    }),
+    phase: 'Degraded',
+    reason: /^demo-2: volume demo-2 is nearly full \(95%, 50 MB left\)$/,
+  },
   { name: 'nothing is there yet', facts: () => bareFacts(), phase: 'Creating', reason: /creating/ },
   {
     name: 'the first cannot be scheduled',

@@ -14,6 +14,7 @@ import {
 import { missingSecrets } from '../plan-secrets.ts';
 import { headless, waitingForSync } from './leadership.ts';
 import { instanceTrouble, isOverdue, podTrouble, startTrouble, waitsText } from './trouble.ts';
+import { volumesFull, volumesLow } from './volumes.ts';
 
 export interface Verdict {
   phase: ClusterPhase;
@@ -35,6 +36,7 @@ const RULES: ((outcome: Outcome) => Verdict | undefined)[] = [
   refusedAtFirst,
   broken,
   beginning,
+  volumesFull,
   headless,
   waitingForSync,
   changing,
@@ -42,6 +44,7 @@ const RULES: ((outcome: Outcome) => Verdict | undefined)[] = [
   overdue,
   refused,
   misconfigured,
+  volumesLow,
 ];
 
 const WARNINGS: ClusterPhase[] = ['Degraded', 'Failed', 'WaitingForSync', 'Failover'];

@@ -1,0 +1,36 @@
+/** What volumes without room say about the phase. Pure. */
+import type { VolumeUsage } from '@pgherd/api';
+import type { Facts } from '../facts.ts';
+import { isTerminating } from '../facts.ts';
+import type { Outcome, Verdict } from './phase.ts';
+
+/** A full volume comes before whatever follows from it: PostgreSQL that stops, replicas that fall behind. */
+export function volumesFull({ facts }: Outcome): Verdict | undefined {
+  const full = volumeTrouble(facts, 'full');
+  if (full.length === 0) return undefined;
+  const reason = `${full.join('; ')}. Make space or make the volume larger (spec.storage, spec.walStorage): it goes on by itself`;
+  return { phase: 'Degraded', reason };
+}
+
+/** All goes well yet. */
+export function volumesLow({ facts }: Outcome): Verdict | undefined {
+  const low = volumeTrouble(facts, 'low');
+  return low.length > 0 ? { phase: 'Degraded', reason: low.join('; ') } : undefined;
+}
+
+/** Each volume that is at this level, with whose it is and how full; empty where none is. */
+function volumeTrouble(facts: Facts, level: 'low' | 'full'): string[] {
+  return facts.instances.flatMap(({ name, pod, report }) =>
+    pod && !isTerminating(pod)
+      ? (report?.volumes ?? [])
+          .filter((volume) => volume.level === level)
+          .map((volume) => `${name}: ${volumeText(volume)}`)
+      : [],
+  );
+}
+
+function volumeText({ name, level, usedBytes, sizeBytes }: VolumeUsage): string {
+  const percent = Math.floor((usedBytes / sizeBytes) * 100);
+  const left = Math.floor((sizeBytes - usedBytes) / (1 << 20));
+  return `volume ${name} is ${level === 'full' ? 'full' : 'nearly full'} (${percent}%, ${left} MB left)`;
+}
