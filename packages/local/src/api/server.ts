@@ -6,6 +6,7 @@ import { createServer, type Server as HttpsServer } from 'node:https';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { pkiPaths } from '../pki.ts';
+import { AccessRecord } from './access-record.ts';
 import { Admission } from './admission.ts';
 import { sendError, sendJson, sendText } from './answer.ts';
 import { Authenticator } from './authn.ts';
@@ -64,6 +65,7 @@ export class Server {
   readonly #servers: HttpsServer[] = [];
   readonly #streams = new Map<ServerResponse, () => void>();
   readonly #sweeper: NodeJS.Timeout;
+  readonly #access = new AccessRecord();
 
   constructor(options: ServerOptions) {
     this.state = options.state;
@@ -222,7 +224,9 @@ export class Server {
       namespace: target.namespace,
       name: target.name ?? nameOfSelector(info),
     };
-    if (!this.authorizer.allows(asked)) throw accessDenied(user, { ...asked, name: target.name });
+    const allowed = this.authorizer.allows(asked);
+    this.#access.note(asked, allowed);
+    if (!allowed) throw accessDenied(user, { ...asked, name: target.name });
   }
 
   #servePath(
@@ -242,6 +246,7 @@ export class Server {
     }
     if (/^\/(healthz|readyz|livez)(\/.*)?$/.test(path))
       return sendText(response, 200, 'ok', 'text/plain; charset=utf-8');
+    if (path === '/debug/access') return sendJson(response, 200, { items: this.#access.list() });
     if (path === '/version' || path === '/version/') return sendJson(response, 200, VERSION);
     if (path === '/openapi/v3' || path.startsWith('/openapi/v3/')) return this.#serveOpenApi(info, response);
     if (path === '/')
