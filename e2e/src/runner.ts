@@ -11,6 +11,8 @@ export interface RunOptions {
   context?: string;
   storageClass?: string;
   imageRegistry?: string;
+  /** All scenarios are run, not only some. */
+  complete?: boolean;
 }
 
 export interface Totals {
@@ -42,7 +44,7 @@ export async function runScenarios(scenarios: Scenario[], options: RunOptions): 
       const note = scenario.because ?? 'only local mode can do this';
       console.log(`skip ${scenario.name}: ${note}`);
       outcomes.push({ scenario: scenario.name, result: 'skipped', seconds: 0, note });
-    } else outcomes.push(await inItsWorld(scenario, shared.get));
+    } else outcomes.push(await inItsWorld(scenario, shared.get, options));
   }
   await shared.end();
   for (const line of table(outcomes)) console.log(line);
@@ -63,14 +65,18 @@ function lazily(make: () => Promise<World>): { get(): Promise<World>; end(): Pro
   };
 }
 
-async function inItsWorld(scenario: Scenario, shared: () => Promise<World>): Promise<Outcome> {
+async function inItsWorld(
+  scenario: Scenario,
+  shared: () => Promise<World>,
+  options: RunOptions,
+): Promise<Outcome> {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   try {
-    if (scenario.needs !== 'own') return await runOne(scenario, await shared());
+    if (scenario.needs !== 'own') return await runOne(scenario, await shared(), options);
     const own = await startLocalWorld('own');
     try {
-      return await runOne(scenario, own);
+      return await runOne(scenario, own, options);
     } finally {
       await own.stop();
     }
@@ -80,9 +86,10 @@ async function inItsWorld(scenario: Scenario, shared: () => Promise<World>): Pro
   }
 }
 
-async function runOne(scenario: Scenario, world: World): Promise<Outcome> {
+async function runOne(scenario: Scenario, world: World, options: RunOptions): Promise<Outcome> {
   const namespace = `e2e-${scenario.name}-${Math.random().toString(36).slice(2, 6)}`;
   const stage = new Stage(world, namespace);
+  stage.complete = options.complete === true;
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   const told = () => `(${seconds().toFixed(1)} s)`;

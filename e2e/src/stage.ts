@@ -50,6 +50,8 @@ export class Stage {
   readonly cluster: string;
   readonly notes: string[] = [];
   verdict: Verdict | undefined;
+  /** All scenarios run in this run, not only some. */
+  complete = false;
   private readonly writers = new Set<RunningWriter>();
 
   constructor(world: World, namespace: string, cluster = 'c') {

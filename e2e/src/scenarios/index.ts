@@ -2,17 +2,20 @@ import type { Scenario } from '../scenario.ts';
 import { apiConformance } from './api-conformance.ts';
 import { apiKilled } from './api-killed.ts';
 import { badInput } from './bad-input.ts';
+import { certificates } from './certificates.ts';
 import { clientLibraries } from './client-libraries.ts';
 import { dataEmptied } from './data-emptied.ts';
 import { everythingKilled } from './everything-killed.ts';
 import { frontDoor } from './front-door.ts';
 import { kubectlVerbs } from './kubectl-verbs.ts';
+import { leastPrivilege } from './least-privilege.ts';
 import { managerFrozen } from './manager-frozen.ts';
 import { operatorDown } from './operator-down.ts';
 import { podDeleted, replicaDeleted } from './pod-deleted.ts';
 import { podKilled } from './pod-killed.ts';
 import { postmasterKilled, postmasterKilledPipelining } from './postmaster-killed.ts';
 import { scaled } from './scaled.ts';
+import { secretsKept } from './secrets-kept.ts';
 import { settingsChanged } from './settings-changed.ts';
 
 /** All scenarios, in the order in which they run. */
@@ -32,6 +35,10 @@ export const scenarios: Scenario[] = [
   operatorDown,
   scaled,
   settingsChanged,
+  certificates,
+  secretsKept,
+  // After all others that share its local mode.
+  leastPrivilege,
   apiKilled,
   everythingKilled,
 ];

@@ -123,6 +123,18 @@ const FROZEN = /put .* back|put it back/;
 const withBootstrap = initdb({ database: 'shop' });
 
 const byRule: Case[] = [
+  {
+    what: 'a certificate of its own without its authority',
+    object: spec({ certificates: { serverTLSSecret: 'tls' } }),
+    field: 'spec.certificates.serverCASecret',
+    says: /serverTLSSecret needs serverCASecret/,
+  },
+  {
+    what: 'a certificate of the replicas without its authority',
+    object: spec({ certificates: { replicationTLSSecret: 'tls' } }),
+    field: 'spec.certificates.clientCASecret',
+    says: /replicationTLSSecret needs clientCASecret/,
+  },
   ...repositoryCases,
   ...recoveryCases,
   { what: 'a name with a dot', object: cluster({}, 'a.b'), field: 'metadata.name', says: /no dot/ },

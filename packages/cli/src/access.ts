@@ -17,11 +17,8 @@ export interface Access {
 
 /** Login, database and CA of the application, with the address inside the Kubernetes cluster. */
 export async function accessInside(client: Client, namespace: string, cluster: string): Promise<Access> {
-  const { app, ca } = names(cluster);
-  const [login, authority] = await Promise.all([
-    client.get(kinds.Secret, { namespace, name: app }),
-    client.get(kinds.Secret, { namespace, name: ca }),
-  ]);
+  const { app } = names(cluster);
+  const login = await client.get(kinds.Secret, { namespace, name: app });
   const read = (data: Record<string, string> | undefined, key: string, secret: string): string => {
     const value = data?.[key];
     if (value === undefined) throw new CliError('failed', `Secret ${namespace}/${secret} has no key ${key}.`);
@@ -32,7 +29,7 @@ export async function accessInside(client: Client, namespace: string, cluster: s
     host,
     port: Number(read(login.data, 'port', app)),
     serverName: names(cluster).rw,
-    ca: read(authority.data, 'ca.crt', ca),
+    ca: read(login.data, 'ca.crt', app),
     user: read(login.data, 'username', app),
     password: read(login.data, 'password', app),
     database: read(login.data, 'dbname', app),

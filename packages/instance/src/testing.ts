@@ -34,6 +34,7 @@ export function makeTls(folder: string, names: string[]): void {
       'extensions',
     );
   };
+  copyFileSync(files.ca, files.clientCa);
   leaf(names[0]!, files.serverCert, files.serverKey, names);
   leaf('streaming_replica', files.clientCert, files.clientKey, []);
 }

@@ -8,7 +8,10 @@ import { InstanceError } from './errors.ts';
 
 /** What the files hold, PEM. */
 export interface TlsMaterial {
+  /** Verifies servers. */
   ca: string;
+  /** Verifies clients: who a server is need not be told by the same authority. */
+  clientCa: string;
   serverCert: string;
   serverKey: string;
   clientCert: string;
@@ -62,10 +65,9 @@ export function tlsMaterial(server: Secret, replication: Secret): TlsMaterial {
     }
     return Buffer.from(value, 'base64').toString('utf8');
   };
-  // While the CA is replaced, each of the two may still know another one: both are believed.
-  const authorities = new Set([text(server, 'ca.crt').trim(), text(replication, 'ca.crt').trim()]);
   return {
-    ca: `${[...authorities].join('\n')}\n`,
+    ca: text(server, 'ca.crt'),
+    clientCa: text(replication, 'ca.crt'),
     serverCert: text(server, 'tls.crt'),
     serverKey: text(server, 'tls.key'),
     clientCert: text(replication, 'tls.crt'),

@@ -6,13 +6,13 @@ import { warmUp } from './cluster/warm-up.ts';
 import { serveHealth } from './health.ts';
 import { createMetrics } from './metrics.ts';
 import { createOperationController } from './operation/controller.ts';
-import { readSettings } from './settings.ts';
+import { readResolvConf, readSettings } from './settings.ts';
 
 const LEADER_LEASE = 'pgherd-operator';
 const LEASE_MS = 10_000;
 
 async function main(): Promise<void> {
-  const settings = readSettings(process.env);
+  const settings = readSettings(process.env, readResolvConf());
   const log = pino({
     level: settings.logLevel,
     base: undefined,
@@ -32,6 +32,7 @@ async function main(): Promise<void> {
     client,
     namespaces: settings.namespaces,
     operatorImage: settings.image,
+    clusterDomain: settings.clusterDomain,
     log,
     metrics,
     instance: settings.podName,

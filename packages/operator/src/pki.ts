@@ -176,7 +176,8 @@ export function expiryOf(cert: string): Date | undefined {
 }
 
 export interface LeafCheck {
-  commonName: string;
+  /** Missing: whatever it is. */
+  commonName?: string;
   dnsNames?: string[];
 }
 
@@ -186,7 +187,8 @@ export function leafProblem(leaf: KeyPair, authorityCert: string, check: LeafChe
     const cert = new X509Certificate(leaf.cert);
     if (!cert.checkPrivateKey(createPrivateKey(leaf.key))) return 'its key belongs to another certificate';
     if (!cert.verify(new X509Certificate(authorityCert).publicKey)) return 'another authority signed it';
-    if (!cert.subject.split('\n').includes(`CN=${check.commonName}`)) return 'it bears another name';
+    if (check.commonName && !cert.subject.split('\n').includes(`CN=${check.commonName}`))
+      return `it bears another name than ${check.commonName}`;
     const missing = (check.dnsNames ?? []).filter(
       (name) => cert.checkHost(name, { wildcards: true }) === undefined,
     );

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { OPERATOR_IMAGE, OPERATOR_NAMESPACE } from '@pgherd/api';
+import { DEFAULT_CLUSTER_DOMAIN } from './cluster/certificates.ts';
 import { OperatorError } from './errors.ts';
 
 /** What the operator is told by its Deployment. */
@@ -14,10 +16,12 @@ export interface Settings {
   namespaces: string[] | undefined;
   logLevel: string;
   port: number;
+  /** The domain of the cluster's services, such as cluster.local. */
+  clusterDomain: string;
 }
 
 /** Reads the environment; throws OperatorError `config` for what cannot be meant. */
-export function readSettings(env: NodeJS.ProcessEnv): Settings {
+export function readSettings(env: NodeJS.ProcessEnv, resolvConf = ''): Settings {
   const port = Number(env.HEALTH_PORT ?? 8080);
   if (!Number.isInteger(port) || port < 0 || port > 65535)
     throw new OperatorError('config', `reading HEALTH_PORT: '${env.HEALTH_PORT}' is no port`, {
@@ -36,5 +40,28 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     namespaces: namespaces.length > 0 ? namespaces : undefined,
     logLevel: env.LOG_LEVEL ?? 'info',
     port,
+    clusterDomain: env.CLUSTER_DOMAIN ?? clusterDomainOf(resolvConf),
   };
+}
+
+/**
+ * The cluster's domain out of a pod's resolv.conf, whose search list has `NAMESPACE.svc.DOMAIN`; cluster.local
+ * where there is no such list, as on a pod of the host network.
+ */
+export function clusterDomainOf(resolvConf: string): string {
+  const search = resolvConf.split('\n').findLast((line) => /^\s*search\s/.test(line));
+  const found = search
+    ?.trim()
+    .split(/\s+/)
+    .find((domain) => domain.startsWith('svc.'));
+  return found?.slice('svc.'.length).replace(/\.$/, '') || DEFAULT_CLUSTER_DOMAIN;
+}
+
+/** The resolver's configuration of this process; empty where there is none. */
+export function readResolvConf(): string {
+  try {
+    return readFileSync('/etc/resolv.conf', 'utf8');
+  } catch {
+    return '';
+  }
 }

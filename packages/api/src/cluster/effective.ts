@@ -82,6 +82,11 @@ export interface EffectiveSpec {
   superuserSecret: string;
   ownSuperuserSecret: boolean;
   enableSuperuserAccess: boolean;
+  certificates: NonNullable<ClusterSpec['certificates']> & { serverAltDNSNames: string[] };
+  imagePullSecrets: NonNullable<ClusterSpec['imagePullSecrets']>;
+  topologySpreadConstraints: NonNullable<ClusterSpec['topologySpreadConstraints']>;
+  priorityClassName?: string;
+  probes: NonNullable<ClusterSpec['probes']>;
   resources: NonNullable<ClusterSpec['resources']>;
   affinity: Affinity &
     Required<Pick<Affinity, 'enablePodAntiAffinity' | 'podAntiAffinityType' | 'topologyKey'>>;
@@ -196,6 +201,20 @@ function delays(spec: ClusterSpec) {
   };
 }
 
+/** What goes into the pods nearly as it is. */
+function podFields(spec: ClusterSpec) {
+  return {
+    imagePullSecrets: spec.imagePullSecrets ?? [],
+    topologySpreadConstraints: spec.topologySpreadConstraints ?? [],
+    priorityClassName: spec.priorityClassName,
+    probes: spec.probes ?? {},
+    resources: spec.resources ?? {},
+    affinity: affinity(spec.affinity),
+    env: spec.env ?? [],
+    envFrom: spec.envFrom ?? [],
+  };
+}
+
 /**
  * The spec of `cluster` with every default filled in; durations in milliseconds, amounts in bytes.
  * Throws ApiError BadQuantity for amounts that are none; the API refuses those before they get here.
@@ -218,10 +237,8 @@ export function effective(cluster: Pick<Cluster, 'metadata' | 'spec'>): Effectiv
     superuserSecret: spec.superuserSecret?.name ?? names(name).superuser,
     ownSuperuserSecret: spec.superuserSecret === undefined,
     enableSuperuserAccess: spec.enableSuperuserAccess ?? false,
-    resources: spec.resources ?? {},
-    affinity: affinity(spec.affinity),
-    env: spec.env ?? [],
-    envFrom: spec.envFrom ?? [],
+    certificates: { serverAltDNSNames: [], ...spec.certificates },
+    ...podFields(spec),
     inheritedMetadata: {
       labels: spec.inheritedMetadata?.labels ?? {},
       annotations: spec.inheritedMetadata?.annotations ?? {},

@@ -203,6 +203,41 @@ export const affinity = object('Where instances run. By default they spread over
   additionalPodAntiAffinity: optional(podAffinity('Further pods to keep away from.')),
 });
 
+export const topologySpreadConstraints = list(
+  'How instances spread over places, as in a pod; a constraint without labelSelector counts the instances of this cluster.',
+  object('A constraint.', {
+    maxSkew: integer('How much the numbers of instances of two places may differ.', {
+      minimum: 1,
+      format: 'int32',
+    }),
+    topologyKey: label('Label of nodes that says what counts as one place.'),
+    whenUnsatisfiable: oneOf('DoNotSchedule: the instance waits; ScheduleAnyway: it is only a preference.', [
+      'DoNotSchedule',
+      'ScheduleAnyway',
+    ]),
+    labelSelector: optional(labelSelector('Which pods count. Default: the instances of this cluster.')),
+    minDomains: optional(
+      integer('How many places there have to be at least.', { minimum: 1, format: 'int32' }),
+    ),
+    nodeAffinityPolicy: optional(
+      oneOf("Whether nodes that the pod's affinity excludes count.", ['Honor', 'Ignore']),
+    ),
+    nodeTaintsPolicy: optional(oneOf('Whether nodes with taints count.', ['Honor', 'Ignore'])),
+    matchLabelKeys: optional(
+      list('Labels of the pod whose values select as well.', text('A label.', { maxLength: 317 })),
+    ),
+  }),
+  { maxItems: 16 },
+);
+
+export const priorityClassName = text('PriorityClass of the instances.', { minLength: 1, maxLength: 253 });
+
+export const imagePullSecrets = list(
+  'Secrets with which nodes fetch the images, the one with the instance manager included.',
+  object('A secret of the namespace.', { name: name('Secret') }),
+  { maxItems: 16 },
+);
+
 const RESERVED_KEYS = "self.all(k, !k.startsWith('pgherd.io/'))";
 const reserved = (what: string) => [
   {

@@ -14,9 +14,21 @@ import {
 } from '../schema.ts';
 import { backup } from './backup-fields.ts';
 import { bootstrap } from './bootstrap-fields.ts';
+import { certificates } from './certificate-fields.ts';
 import { DEFAULTS } from './defaults.ts';
-import { affinity, env, envFrom, inheritedMetadata, localReference, resources } from './pod-fields.ts';
+import {
+  affinity,
+  env,
+  envFrom,
+  imagePullSecrets,
+  inheritedMetadata,
+  localReference,
+  priorityClassName,
+  resources,
+  topologySpreadConstraints,
+} from './pod-fields.ts';
 import { postgresql } from './postgresql-fields.ts';
+import { probes } from './probe-fields.ts';
 import { storage } from './storage-fields.ts';
 
 const HOUR = 3600;
@@ -138,6 +150,7 @@ export const ClusterSpecSchema = object(
         'Never',
       ]),
     ),
+    imagePullSecrets: optional(imagePullSecrets),
     storage: storage('The volume of each instance for its data.'),
     walStorage: optional(
       storage('A volume of its own for the WAL of each instance. Default: WAL lies with the data.'),
@@ -154,8 +167,12 @@ export const ClusterSpecSchema = object(
     enableSuperuserAccess: optional(
       bool('Whether postgres may log in from outside, with a password. Default: false.'),
     ),
+    certificates: optional(certificates),
     resources: optional(resources),
     affinity: optional(affinity),
+    topologySpreadConstraints: optional(topologySpreadConstraints),
+    priorityClassName: optional(priorityClassName),
+    probes: optional(probes),
     env: optional(env),
     envFrom: optional(envFrom),
     inheritedMetadata: optional(inheritedMetadata),

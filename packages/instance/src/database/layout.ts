@@ -32,7 +32,10 @@ export function podLayout(pgdata: string, run = '/run/pgherd'): Layout {
 /** Files of a TLS folder. */
 export function tlsFiles(folder: string) {
   return {
+    /** Verifies servers. */
     ca: join(folder, 'ca.crt'),
+    /** Verifies clients. */
+    clientCa: join(folder, 'client-ca.crt'),
     serverCert: join(folder, 'server.crt'),
     serverKey: join(folder, 'server.key'),
     clientCert: join(folder, 'replication.crt'),

@@ -90,7 +90,7 @@ function owned(eff: EffectiveSpec, c: ParameterContext): Settings {
     // pg_rewind needs it where there are no data checksums.
     wal_log_hints: 'on',
     ssl: 'on',
-    ssl_ca_file: tls.ca,
+    ssl_ca_file: tls.clientCa,
     ssl_cert_file: tls.serverCert,
     ssl_key_file: tls.serverKey,
     ...(libraries.length > 0 ? { shared_preload_libraries: libraries.join(',') } : {}),

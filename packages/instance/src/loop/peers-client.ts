@@ -56,7 +56,7 @@ export class PeersClient {
         ...tls,
         keepAlive: true,
         maxSockets: 4,
-        servername: names(this.#o.cluster).r,
+        servername: names(this.#o.cluster).rw,
       });
     }
     return this.#agent;

@@ -72,7 +72,7 @@ export async function serveLocal(path: string, answers: Answers): Promise<{ clos
 
 function secureContext(material: TlsMaterial) {
   return {
-    ca: material.ca,
+    ca: material.clientCa,
     cert: material.serverCert,
     key: material.serverKey,
     minVersion: 'TLSv1.3' as const,

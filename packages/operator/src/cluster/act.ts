@@ -11,12 +11,13 @@ import {
   type Log,
 } from '@pgherd/kube';
 import { OperatorError } from '../errors.ts';
-import { createAuthority, createLeaf, type KeyPair, renewAuthority } from '../pki.ts';
+import { createAuthority, createLeaf, type KeyPair, renewAuthority, type Span } from '../pki.ts';
 import type { Action, Plan } from './actions.ts';
 import { absorb, type ClusterCaches } from './caches.ts';
+import { type LeafName, leafCheck, leafSource, serverAuthority } from './certificates.ts';
 import type { Facts } from './facts.ts';
 import type { ClusterMemory } from './memory.ts';
-import { authorityOf, desiredLogin, type LeafName, leafCheck, VALID_DAYS } from './plan-secrets.ts';
+import { authorityOf, desiredLogin, VALID_DAYS } from './plan-secrets.ts';
 import { isOwned } from './specs/metadata.ts';
 import { decoded, secret } from './specs/secrets.ts';
 
@@ -105,10 +106,12 @@ class Actor {
   /** Certificates come first: the logins carry the authority's. */
   async secrets(actions: Action[]): Promise<void> {
     const certificates = actions.find((action) => action.do === 'certificates');
-    let authority = decoded(this.facts.secrets.get(names(this.facts.cluster.metadata.name).ca), 'ca.crt');
+    const own = decoded(this.facts.secrets.get(names(this.facts.cluster.metadata.name).ca), 'ca.crt');
+    let authority = serverAuthority(this.facts, own);
     if (certificates)
       await this.attempt(async () => {
-        authority = (await this.certificates(certificates.authority, certificates.leaves)).cert;
+        const { cert } = await this.certificates(certificates.authority, certificates.leaves);
+        authority = serverAuthority(this.facts, cert);
       });
     const logins = actions.filter((action) => action.do === 'login');
     await Promise.all(logins.map(({ which }) => this.attempt(() => this.login(which, authority))));
@@ -205,8 +208,7 @@ class Actor {
   }
 
   private async certificates(how: 'keep' | 'new' | 'renew', leaves: LeafName[]): Promise<KeyPair> {
-    const { name, namespace } = this.facts.cluster.metadata;
-    const own = names(name);
+    const own = names(this.facts.cluster.metadata.name);
     const span = { now: new Date(this.facts.now), days: VALID_DAYS };
     const current = authorityOf(this.facts.secrets.get(own.ca));
     let authority = current;
@@ -219,9 +221,10 @@ class Actor {
       });
     const { cert, key } = authority;
     const sign = async (which: LeafName) => {
-      const usage = which === 'server' ? 'server' : 'client';
-      const leaf = await createLeaf({ cert, key }, { ...leafCheck(which, name, namespace), usage, ...span });
-      return { which, data: { 'tls.crt': leaf.cert, 'tls.key': leaf.key, 'ca.crt': cert } };
+      const source = leafSource(this.facts, which, { cert, key });
+      const leaf = source?.given ?? (source?.signer && (await this.signed(which, source.signer, span)));
+      if (!source || !leaf) return [];
+      return [{ which, data: { 'tls.crt': leaf.cert, 'tls.key': leaf.key, 'ca.crt': source.trust } }];
     };
     // The authority is saved before anything that it signed: a leaf of one that nobody knows shuts peers out.
     const [signed] = await Promise.all([
@@ -229,9 +232,15 @@ class Actor {
       how === 'keep' ? undefined : this.saveSecret(own.ca, 'Opaque', { 'ca.crt': cert, 'ca.key': key }),
     ]);
     await Promise.all(
-      signed.map(({ which, data }) => this.saveSecret(own[which], 'kubernetes.io/tls', data)),
+      signed.flat().map(({ which, data }) => this.saveSecret(own[which], 'kubernetes.io/tls', data)),
     );
     return authority;
+  }
+
+  private signed(which: LeafName, signer: KeyPair, span: Span): Promise<KeyPair> {
+    const usage = which === 'server' ? 'server' : 'client';
+    const { commonName = '', dnsNames } = leafCheck(which, this.facts);
+    return createLeaf(signer, { commonName, dnsNames, usage, ...span });
   }
 
   private async login(which: 'app' | 'superuser', authority: string | undefined): Promise<void> {

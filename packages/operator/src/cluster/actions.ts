@@ -1,6 +1,6 @@
 /** What a plan may ask for. Plain data, so that tables can compare it. */
 import type { Kind, KubeObject, PersistentVolumeClaim, Pod } from '@pgherd/kube';
-import type { LeafName } from './plan-secrets.ts';
+import type { LeafName } from './certificates.ts';
 
 export type Action =
   /** Create or bring up to date; in any order with others. */

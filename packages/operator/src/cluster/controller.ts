@@ -31,6 +31,8 @@ export interface ControllerOptions {
   namespaces: string[] | undefined;
   /** Image that holds /pgherd. */
   operatorImage: string;
+  /** The domain of the cluster's services, where it is not cluster.local. */
+  clusterDomain?: string;
   log: Log;
   metrics?: OperatorMetrics;
   /** Which one of several operators, for events. */

@@ -39,6 +39,8 @@ export interface Facts {
   spec: EffectiveSpec;
   /** Image that holds /pgherd. */
   operatorImage: string;
+  /** The domain of the cluster's services, where it is not cluster.local. */
+  clusterDomain?: string;
   /** Why the spec as it stands is refused; empty when it is fine. */
   problems: SpecProblem[];
   /** By serial. */

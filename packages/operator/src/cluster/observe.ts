@@ -11,6 +11,7 @@ import {
 } from '@pgherd/api';
 import { type Client, type KubeObject, kinds, type Secret } from '@pgherd/kube';
 import type { ClusterCaches } from './caches.ts';
+import { certificateSecrets } from './certificates.ts';
 import { type Facts, type InstanceFacts, isPodOver, isTerminating, type SpecProblem } from './facts.ts';
 import type { ClusterObject } from './kind.ts';
 import type { ClusterMemory } from './memory.ts';
@@ -18,12 +19,14 @@ import { authorityOf } from './plan-secrets.ts';
 import type { Answer, Reports } from './reports.ts';
 import { specProblems } from './spec-problems.ts';
 import { isLeftover, isOwned } from './specs/metadata.ts';
+import { decoded } from './specs/secrets.ts';
 
 export interface ObserveContext {
   client: Client;
   caches: ClusterCaches;
   reports: Reports;
   operatorImage: string;
+  clusterDomain?: string;
   now: () => number;
   signal: AbortSignal;
 }
@@ -44,7 +47,7 @@ export async function observe(
   const instances = observeInstances(caches, cluster, memory);
   const [{ lease, leaseProblem }, answers, named] = await Promise.all([
     observeLease(context, cluster),
-    askInstances(context, cluster, instances, secrets.get(own.ca)),
+    askInstances(context, cluster, instances, secrets),
     readSecrets(context, namespace, missing),
   ]);
   for (const secret of named) if (!isLeftover(secret, cluster)) secrets.set(secret.metadata.name, secret);
@@ -65,6 +68,7 @@ export async function observe(
     secrets,
     highestSerial: memory.highestSerial,
     ...defined({
+      clusterDomain: context.clusterDomain,
       lease,
       leaseProblem,
       rw: mine(caches.services.get(namespace, own.rw)),
@@ -157,7 +161,13 @@ function cachedSecrets(
 ): { secrets: Map<string, Secret>; missing: string[] } {
   const { name, namespace } = cluster.metadata;
   const own = names(name);
-  const wanted = new Set([own.ca, own.server, own.replication, spec.initdb.secret]);
+  const wanted = new Set([
+    own.ca,
+    own.server,
+    own.replication,
+    spec.initdb.secret,
+    ...certificateSecrets({ spec }),
+  ]);
   if (spec.enableSuperuserAccess) wanted.add(spec.superuserSecret);
   const found = [...wanted, own.superuser].flatMap((secret) => caches.secrets.get(namespace, secret) ?? []);
   const ours = found.filter((secret) => !isLeftover(secret, cluster));
@@ -176,15 +186,17 @@ async function askInstances(
   { reports }: ObserveContext,
   cluster: ClusterObject,
   instances: InstanceFacts[],
-  ca: Secret | undefined,
+  secrets: Map<string, Secret>,
 ): Promise<Map<string, Answer>> {
-  const authority = authorityOf(ca);
-  if (!authority) return new Map();
   const { name, namespace } = cluster.metadata;
+  const own = names(name);
+  const authority = authorityOf(secrets.get(own.ca));
+  if (!authority) return new Map();
   return reports.ask({
     cluster: `${namespace}/${name}`,
-    serverName: names(name).r,
+    serverName: own.rw,
     authority,
+    trusted: decoded(secrets.get(own.server), 'ca.crt') ?? authority.cert,
     instances: instances.flatMap(({ name: instance, pod }) => {
       const address = pod?.status?.podIP;
       if (!address || isPodOver(pod) || pod.status?.phase !== 'Running') return [];

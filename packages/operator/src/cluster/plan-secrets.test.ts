@@ -3,20 +3,18 @@ import { test } from 'node:test';
 import type { Secret } from '@pgherd/kube';
 import { createAuthority, createLeaf } from '../pki.ts';
 import { bareFacts, NOW, testCluster } from '../testing/facts.ts';
+import { leafCheck } from './certificates.ts';
 import type { Facts } from './facts.ts';
-import { desiredLogin, leafCheck, missingSecrets, planCertificates, planLogins } from './plan-secrets.ts';
+import { desiredLogin, missingSecrets, planCertificates, planLogins } from './plan-secrets.ts';
 import { decoded, secret } from './specs/secrets.ts';
 
 const DAY_MS = 86_400_000;
 const span = { now: new Date(NOW), days: 90 };
 const authority = await createAuthority({ commonName: 'demo-ca', ...span });
-const server = await createLeaf(authority, {
-  ...leafCheck('server', 'demo', 'default'),
-  usage: 'server',
-  ...span,
-});
+const { commonName = '', dnsNames } = leafCheck('server', bareFacts());
+const server = await createLeaf(authority, { commonName, dnsNames, usage: 'server', ...span });
 const replication = await createLeaf(authority, {
-  ...leafCheck('replication', 'demo', 'default'),
+  commonName: 'streaming_replica',
   usage: 'client',
   ...span,
 });

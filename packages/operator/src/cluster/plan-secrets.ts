@@ -1,35 +1,17 @@
 /** Which secrets have to be made or renewed. Pure: reads certificates, makes none. */
-import { names, REPLICATION_USER } from '@pgherd/api';
+import { names } from '@pgherd/api';
 import { kinds, type Secret } from '@pgherd/kube';
-import { authorityProblem, expiryOf, type KeyPair, type LeafCheck, leafProblem } from '../pki.ts';
+import { authorityProblem, expiryOf, type KeyPair, leafProblem } from '../pki.ts';
 import type { Action } from './actions.ts';
+import { certificateSecrets, type LeafName, leafCheck, leafSource, serverAuthority } from './certificates.ts';
 import { type Facts, isTerminating } from './facts.ts';
 import { isOwned } from './specs/metadata.ts';
 import { decoded, loginData } from './specs/secrets.ts';
-
-export type LeafName = 'server' | 'replication';
 
 const DAY_MS = 86_400_000;
 /** As in CloudNativePG: 90 days, made anew 7 days before the end. */
 export const VALID_DAYS = 90;
 export const RENEW_BEFORE_MS = 7 * DAY_MS;
-
-/** Names under which clients, replicas and the operator reach an instance. */
-export function serverNames(cluster: string, namespace: string): string[] {
-  const own = names(cluster);
-  return [own.rw, own.r, own.ro].flatMap((name) => [
-    name,
-    `${name}.${namespace}`,
-    `${name}.${namespace}.svc`,
-    `${name}.${namespace}.svc.cluster.local`,
-  ]);
-}
-
-/** What a leaf has to say. */
-export function leafCheck(which: LeafName, cluster: string, namespace: string): LeafCheck {
-  if (which === 'replication') return { commonName: REPLICATION_USER };
-  return { commonName: names(cluster).rw, dnsNames: serverNames(cluster, namespace) };
-}
 
 /** The authority in a secret, if both halves are there. */
 export function authorityOf(secret: Secret | undefined): KeyPair | undefined {
@@ -45,12 +27,10 @@ function isOurs(facts: Facts, secret: Secret): boolean {
 
 /** Certificates that are missing, do not serve, or end soon. */
 export function planCertificates(facts: Facts): Action[] {
-  const own = names(facts.cluster.metadata.name);
-  const authority = planAuthority(facts, facts.secrets.get(own.ca));
-  const cert = decoded(facts.secrets.get(own.ca), 'ca.crt');
-  const leaves = (['server', 'replication'] as const).filter((which) =>
-    leafNeeded(facts, which, authority === 'keep' ? cert : undefined),
-  );
+  const secret = facts.secrets.get(names(facts.cluster.metadata.name).ca);
+  const authority = planAuthority(facts, secret);
+  const staying = authority === 'keep' ? authorityOf(secret) : undefined;
+  const leaves = (['server', 'replication'] as const).filter((which) => leafNeeded(facts, which, staying));
   return authority === 'keep' && leaves.length === 0 ? [] : [{ do: 'certificates', authority, leaves }];
 }
 
@@ -62,19 +42,21 @@ function planAuthority(facts: Facts, secret: Secret | undefined): 'keep' | 'new'
   return endsSoon(facts, secret, authority.cert) ? 'renew' : 'keep';
 }
 
-/** `authority`: the certificate that is to stay; undefined when it is about to change. */
-function leafNeeded(facts: Facts, which: LeafName, authority: string | undefined): boolean {
-  const { name, namespace } = facts.cluster.metadata;
-  const secret = facts.secrets.get(names(name)[which]);
-  if (!secret) return true;
-  if (!isOurs(facts, secret) || isTerminating(secret)) return false;
+/** `authority`: ours, if it is to stay; undefined when it is about to change. */
+function leafNeeded(facts: Facts, which: LeafName, authority: KeyPair | undefined): boolean {
+  const secret = facts.secrets.get(names(facts.cluster.metadata.name)[which]);
+  if (secret && (!isOurs(facts, secret) || isTerminating(secret))) return false;
+  // Which authority it is does not matter to the question whether the user has brought what is needed.
+  const source = leafSource(facts, which, authority ?? { cert: '', key: '' });
+  if (!source) return false;
+  if (!secret || !authority || decoded(secret, 'ca.crt') !== source.trust) return true;
   const leaf = { cert: decoded(secret, 'tls.crt') ?? '', key: decoded(secret, 'tls.key') ?? '' };
-  if (!authority || decoded(secret, 'ca.crt') !== authority) return true;
-  if (endsSoon(facts, secret, leaf.cert)) return true;
-  return (
-    cached(secret, 'leaf', () => leafProblem(leaf, authority, leafCheck(which, name, namespace))) !==
-    undefined
-  );
+  const { given, signer } = source;
+  if (given) return leaf.cert !== given.cert || leaf.key !== given.key;
+  if (!signer || endsSoon(facts, secret, leaf.cert)) return true;
+  const check = leafCheck(which, facts);
+  const what = JSON.stringify([signer.cert, check]);
+  return cached(secret, what, () => leafProblem(leaf, signer.cert, check)) !== undefined;
 }
 
 function endsSoon(facts: Facts, secret: Secret, cert: string): boolean {
@@ -145,7 +127,7 @@ export function desiredLogin(
 /** Logins that are missing or lack something, and a superuser's that is no longer wanted. */
 export function planLogins(facts: Facts): Action[] {
   const own = names(facts.cluster.metadata.name);
-  const authority = decoded(facts.secrets.get(own.ca), 'ca.crt');
+  const authority = serverAuthority(facts, decoded(facts.secrets.get(own.ca), 'ca.crt'));
   const actions: Action[] = [];
   for (const which of ['app', 'superuser'] as const) {
     const desired = desiredLogin(facts, which, () => '', authority);
@@ -175,6 +157,7 @@ export function missingSecrets(facts: Facts): string[] {
   const named = [
     ...(spec.initdb.ownSecret ? [] : [spec.initdb.secret]),
     ...(spec.enableSuperuserAccess && !spec.ownSuperuserSecret ? [spec.superuserSecret] : []),
+    ...certificateSecrets(facts),
   ];
   return named.filter((name) => !facts.secrets.has(name));
 }

@@ -6,7 +6,7 @@ import { silent } from '@pgherd/kube';
 import { createAuthority, createLeaf } from '../pki.ts';
 import { eventually } from '../testing/api.ts';
 import { testReport } from '../testing/facts.ts';
-import { serverNames } from './plan-secrets.ts';
+import { serverNames } from './certificates.ts';
 import { createReports, type Question, type Reports } from './reports.ts';
 
 const span = { now: new Date(), days: 90 };
@@ -50,8 +50,9 @@ function stop({ server }: Peer, reports: Reports): void {
 function question(more: Partial<Question> = {}): Question {
   return {
     cluster: 'default/demo',
-    serverName: 'demo-r',
+    serverName: 'demo-rw',
     authority,
+    trusted: authority.cert,
     instances: [{ name: 'demo-1', podUID: 'uid-demo-1', address: '127.0.0.1' }],
     ...more,
   };

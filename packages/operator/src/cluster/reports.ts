@@ -11,7 +11,10 @@ export interface Question {
   cluster: string;
   /** What the server's certificate must be good for. */
   serverName: string;
+  /** Signs our own certificate. */
   authority: KeyPair;
+  /** What verifies those of the instances, PEM. */
+  trusted: string;
   instances: { name: string; podUID: string; address: string }[];
 }
 
@@ -67,11 +70,15 @@ export function createReports(options: ReportsOptions): Reports {
   const known = new Map<string, Map<string, Known>>();
 
   async function connect(question: Question): Promise<Connection> {
-    const { cluster, authority, serverName } = question;
-    const id = createHash('sha256').update(authority.cert).update(authority.key).digest('hex');
+    const { cluster, authority, trusted, serverName } = question;
+    const id = createHash('sha256')
+      .update(authority.cert)
+      .update(authority.key)
+      .update(trusted)
+      .digest('hex');
     const current = await connections.get(cluster)?.catch(() => undefined);
     if (current && current.id === id && current.until > now()) return current;
-    const made = open(id, authority, serverName, new Date(now()));
+    const made = open(id, question, serverName, new Date(now()));
     connections.set(cluster, made);
     current?.agent.destroy();
     return made;
@@ -129,7 +136,12 @@ export function createReports(options: ReportsOptions): Reports {
   };
 }
 
-async function open(id: string, authority: KeyPair, servername: string, now: Date): Promise<Connection> {
+async function open(
+  id: string,
+  { authority, trusted }: Pick<Question, 'authority' | 'trusted'>,
+  servername: string,
+  now: Date,
+): Promise<Connection> {
   const client = await createLeaf(authority, {
     commonName: OPERATOR_COMMON_NAME,
     usage: 'client',
@@ -139,7 +151,7 @@ async function open(id: string, authority: KeyPair, servername: string, now: Dat
   const agent = new Agent({
     keepAlive: true,
     maxSockets: 2,
-    ca: authority.cert,
+    ca: trusted,
     cert: client.cert,
     key: client.key,
     servername,

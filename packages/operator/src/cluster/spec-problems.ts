@@ -1,5 +1,6 @@
 /** What of a spec cannot be done, beyond what the API refused already. Pure. */
-import { type EffectiveSpec, validateCluster } from '@pgherd/api';
+import { type EffectiveSpec, names, validateCluster } from '@pgherd/api';
+import { certificateSecrets } from './certificates.ts';
 import type { SpecProblem } from './facts.ts';
 import type { ClusterObject } from './kind.ts';
 
@@ -22,5 +23,17 @@ export function specProblems(cluster: ClusterObject, spec: EffectiveSpec): SpecP
       message: `${spec.instances} is too few: synchronous replication needs ${synchronous.number} besides the primary`,
       hint: `set it to at least ${synchronous.number + 1}, or lower spec.postgresql.synchronous.number first`,
     });
-  return problems;
+  return [...problems, ...ownNames(cluster, spec)];
+}
+
+/** Secrets that we make cannot be the user's own. */
+function ownNames(cluster: ClusterObject, spec: EffectiveSpec): SpecProblem[] {
+  const { ca, server, replication } = names(cluster.metadata.name);
+  return certificateSecrets({ spec })
+    .filter((name) => [ca, server, replication].includes(name))
+    .map((name) => ({
+      field: 'spec.certificates',
+      message: `the secret ${name} is made by the operator`,
+      hint: 'give a secret of your own another name',
+    }));
 }

@@ -1,8 +1,8 @@
 import { effective } from '@pgherd/api';
 import { createAuthority, createLeaf } from '../pki.ts';
+import { leafCheck } from './certificates.ts';
 import type { ClusterObject } from './kind.ts';
 import { plan } from './plan.ts';
-import { leafCheck } from './plan-secrets.ts';
 import { specProblems } from './spec-problems.ts';
 import { deriveStatus } from './status/derive.ts';
 
@@ -33,5 +33,6 @@ export async function warmUp(operatorImage: string): Promise<void> {
   deriveStatus({ facts, plan: plan(facts), failures: [] });
   const span = { now: new Date(now), days: 1 };
   const authority = await createAuthority({ commonName: 'warm-up', ...span });
-  await createLeaf(authority, { ...leafCheck('server', 'warm-up', 'warm-up'), usage: 'server', ...span });
+  const { dnsNames } = leafCheck('server', facts);
+  await createLeaf(authority, { commonName: 'warm-up', dnsNames, usage: 'server', ...span });
 }

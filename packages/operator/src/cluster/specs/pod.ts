@@ -6,6 +6,7 @@ import {
   type Cluster,
   clusterLabels,
   dataClaimName,
+  type EffectiveSpec,
   instanceLabels,
   instanceName,
   LABEL_ROLE,
@@ -54,10 +55,24 @@ export interface PodOptions {
  * restart any database.
  */
 export function podInputs(spec: Cluster['spec']): string {
-  const { imageName, imagePullPolicy, resources, affinity, env, envFrom, startDelay, stopDelay } = spec;
-  const inputs = { imageName, imagePullPolicy, resources, affinity, env, envFrom, startDelay, stopDelay };
+  const inputs = Object.fromEntries(INPUTS.map((field) => [field, spec[field]]));
   return createHash('sha256').update(canonical(inputs)).digest('hex').slice(0, 16);
 }
+
+const INPUTS: (keyof Cluster['spec'])[] = [
+  'imageName',
+  'imagePullPolicy',
+  'imagePullSecrets',
+  'resources',
+  'affinity',
+  'topologySpreadConstraints',
+  'priorityClassName',
+  'probes',
+  'env',
+  'envFrom',
+  'startDelay',
+  'stopDelay',
+];
 
 /** JSON with sorted keys; what is not set, or set to nothing, leaves no trace. */
 function canonical(value: unknown): string {
@@ -149,12 +164,9 @@ function databaseContainer({ cluster, spec }: SpecContext): Container {
     ],
     ...(Object.keys(resources).length > 0 ? { resources: asText(resources) } : {}),
     volumeMounts: mounts(spec.walStorage !== undefined),
-    startupProbe: probe('/healthz', {
-      periodSeconds: 1,
-      failureThreshold: Math.ceil(spec.startDelayMs / 1000),
-    }),
-    readinessProbe: probe('/readyz', { periodSeconds: 1, failureThreshold: 3 }),
-    livenessProbe: probe('/healthz', { periodSeconds: 10, failureThreshold: 3 }),
+    startupProbe: probe('/healthz', startupTimes(spec)),
+    readinessProbe: probe('/readyz', { periodSeconds: 1, failureThreshold: 3, ...spec.probes.readiness }),
+    livenessProbe: probe('/healthz', { periodSeconds: 10, failureThreshold: 3, ...spec.probes.liveness }),
     securityContext: restricted(),
     terminationMessagePolicy: 'FallbackToLogsOnError',
   };
@@ -186,7 +198,20 @@ function asText(resources: { requests?: Amounts; limits?: Amounts }): Container[
   };
 }
 
-function probe(path: string, times: { periodSeconds: number; failureThreshold: number }): Probe {
+interface ProbeTimes {
+  periodSeconds: number;
+  failureThreshold: number;
+  timeoutSeconds?: number;
+}
+
+/** As many failures as fit into `startDelay`, however long the time between two probes is. */
+function startupTimes({ startDelayMs, probes }: EffectiveSpec): ProbeTimes {
+  const periodSeconds = probes.startup?.periodSeconds ?? 1;
+  const failureThreshold = Math.ceil(startDelayMs / 1000 / periodSeconds);
+  return { failureThreshold, ...probes.startup, periodSeconds };
+}
+
+function probe(path: string, times: ProbeTimes): Probe {
   return { httpGet: { path, port: MANAGER_PORT, scheme: 'HTTPS' }, timeoutSeconds: 5, ...times };
 }
 
@@ -245,5 +270,15 @@ function placement({ cluster, spec }: SpecContext): Partial<PodSpec> {
     ...(Object.keys(combined).length > 0 ? { affinity: combined } : {}),
     ...(affinity.nodeSelector ? { nodeSelector: affinity.nodeSelector } : {}),
     ...(affinity.tolerations ? { tolerations: affinity.tolerations as Toleration[] } : {}),
+    ...spread(cluster.metadata.name, spec.topologySpreadConstraints),
+    ...(spec.priorityClassName ? { priorityClassName: spec.priorityClassName } : {}),
+    ...(spec.imagePullSecrets.length > 0 ? { imagePullSecrets: spec.imagePullSecrets } : {}),
   };
+}
+
+/** A constraint that does not say which pods count means the instances of the cluster. */
+function spread(cluster: string, given: EffectiveSpec['topologySpreadConstraints']): Partial<PodSpec> {
+  if (given.length === 0) return {};
+  const labelSelector = { matchLabels: clusterLabels(cluster) };
+  return { topologySpreadConstraints: given.map((constraint) => ({ labelSelector, ...constraint })) };
 }

@@ -3,10 +3,19 @@ import type { PolicyRule, Role, RoleBinding, ServiceAccount } from '@pgherd/kube
 import { childMetadata, type SpecContext } from './metadata.ts';
 
 const RBAC = 'rbac.authorization.k8s.io';
-const READ = ['get', 'list', 'watch'];
 
-/** Names of the Secrets and ConfigMaps that the instances of a cluster have to read. */
-export function readableNames({ cluster, spec }: SpecContext): { secrets: string[]; configMaps: string[] } {
+/** What the instances of a cluster have to read, by name. */
+interface Readable {
+  /** Followed as they change. */
+  certificates: string[];
+  /** Read when the database is made, and followed. */
+  logins: string[];
+  /** Read once. */
+  secrets: string[];
+  configMaps: string[];
+}
+
+export function readableNames({ cluster, spec }: SpecContext): Readable {
   const own = names(cluster.metadata.name);
   const { initdb } = spec;
   const references = [
@@ -14,34 +23,49 @@ export function readableNames({ cluster, spec }: SpecContext): { secrets: string
     initdb.postInitApplicationSQLRefs,
     initdb.postInitTemplateSQLRefs,
   ];
-  const secrets = [own.server, own.replication, initdb.secret];
-  if (spec.enableSuperuserAccess) secrets.push(spec.superuserSecret);
-  secrets.push(...references.flatMap(({ secretRefs }) => secretRefs.map(({ name }) => name)));
+  const logins = [initdb.secret, ...(spec.enableSuperuserAccess ? [spec.superuserSecret] : [])];
+  const secrets = references.flatMap(({ secretRefs }) => secretRefs.map(({ name }) => name));
   const configMaps = references.flatMap(({ configMapRefs }) => configMapRefs.map(({ name }) => name));
-  return { secrets: [...new Set(secrets)].sort(), configMaps: [...new Set(configMaps)].sort() };
+  return {
+    certificates: unique([own.server, own.replication]),
+    logins: unique(logins),
+    secrets: unique(secrets),
+    configMaps: unique(configMaps),
+  };
 }
+
+function unique(list: string[]): string[] {
+  return [...new Set(list)].sort();
+}
+
+const FOLLOW = ['list', 'watch'];
 
 /** What an instance may do in Kubernetes: little, and nearly all of it by name. */
 export function instanceRules(context: SpecContext): PolicyRule[] {
   const { name } = context.cluster.metadata;
   const own = names(name);
-  const { secrets, configMaps } = readableNames(context);
+  const { certificates, logins, secrets, configMaps } = readableNames(context);
   return [
-    { apiGroups: [GROUP], resources: [CLUSTER_PLURAL], resourceNames: [name], verbs: READ },
-    { apiGroups: [''], resources: ['pods'], verbs: READ },
+    { apiGroups: [GROUP], resources: [CLUSTER_PLURAL], resourceNames: [name], verbs: FOLLOW },
+    { apiGroups: [''], resources: ['pods'], verbs: FOLLOW },
     {
       apiGroups: ['coordination.k8s.io'],
       resources: ['leases'],
       resourceNames: [own.lease],
-      verbs: [...READ, 'update'],
+      verbs: ['get', ...FOLLOW, 'update'],
     },
     { apiGroups: [''], resources: ['services'], resourceNames: [own.rw], verbs: ['get', 'patch'] },
-    { apiGroups: [''], resources: ['secrets'], resourceNames: secrets, verbs: READ },
-    ...(configMaps.length > 0
-      ? [{ apiGroups: [''], resources: ['configmaps'], resourceNames: configMaps, verbs: ['get'] }]
-      : []),
+    ...byName('secrets', certificates, FOLLOW),
+    ...byName('secrets', logins, ['get', ...FOLLOW]),
+    ...byName('secrets', secrets, ['get']),
+    ...byName('configmaps', configMaps, ['get']),
     { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
   ];
+}
+
+/** A rule without names would be one for all objects: no names, no rule. */
+function byName(resource: string, resourceNames: string[], verbs: string[]): PolicyRule[] {
+  return resourceNames.length > 0 ? [{ apiGroups: [''], resources: [resource], resourceNames, verbs }] : [];
 }
 
 export function serviceAccount(context: SpecContext): ServiceAccount {

@@ -1,6 +1,7 @@
 /** The phase of a cluster: one word, and a reason that names who and why. Pure. */
 import type { ClusterPhase } from '@pgherd/api';
 import type { Plan } from '../actions.ts';
+import { certificateProblems } from '../certificates.ts';
 import {
   type Facts,
   isBootstrapping,
@@ -139,9 +140,8 @@ function broken({ facts, failures }: Outcome): Verdict | undefined {
   if (facts.leaseProblem) reasons.push(facts.leaseProblem);
   const missing = missingSecrets(facts);
   if (missing.length > 0)
-    reasons.push(
-      `the secret ${missing.join(', ')} that the spec names does not exist: create it, with username and password`,
-    );
+    reasons.push(`the secret ${missing.join(', ')} that the spec names does not exist: create it`);
+  reasons.push(...certificateProblems(facts));
   if (reasons.length === 0) return undefined;
   return { phase: isBootstrapping(facts) ? 'Creating' : 'Degraded', reason: reasons.join('; ') };
 }
