@@ -1,7 +1,10 @@
 /** What each event changes in what the machine knows. Nothing is decided here, except what an answer itself proves. */
+
+import { jobDone, jobFailed } from './absorb-jobs.ts';
 import type { Now } from './clock.ts';
 import { backOff, type Context, note } from './context.ts';
-import type { Event, Job, LeaseReadOutcome, Seen } from './events.ts';
+import type { Event, LeaseReadOutcome, Seen } from './events.ts';
+import { grantAsked, grantsCame, promiseAsked, promisesCame } from './granting.ts';
 import type { State } from './state.ts';
 import type { LeaseRecord } from './types.ts';
 
@@ -37,22 +40,31 @@ const ABSORB: Absorb = {
     const { s } = c;
     delete s.reading;
     s.lastRead = sentAt;
+    if (outcome.kind === 'found') s.readOk = sentAt;
     readOutcome(c, outcome);
   },
 
   leaseWritten(c, { id, sentAt, outcome }) {
     const { s, now } = c;
     if (s.write?.id !== id) return;
-    const { purpose } = s.write;
+    const { purpose, record } = s.write;
     delete s.write;
     if (outcome.kind !== 'ok') {
+      backOff(s, 'write', now, 500);
+      if (outcome.kind === 'unknown' && purpose === 'renew') {
+        // It is swapped again from the same version: a read would only cost time. It may yet have come through.
+        s.perhapsMembers = [...(s.perhapsMembers ?? []), ...record.members];
+        return;
+      }
       // What the Lease says now is unknown: nothing is written before it has been read again.
       s.readDue = true;
       s.staleLease = true;
-      backOff(s, 'write', now, 500);
       return;
     }
     delete s.retries.write;
+    const reserved = outcome.record.reserved;
+    if (s.held && s.held.timeline === undefined && reserved !== s.lease?.record.reserved)
+      s.held = { ...s.held, ...(reserved === undefined ? {} : { timeline: reserved }) };
     // What we gave up ourselves is not lost.
     if (purpose === 'release') delete s.held;
     know(c, outcome.version, outcome.record);
@@ -63,8 +75,11 @@ const ABSORB: Absorb = {
 
   peers({ s }, { askedAt, answers }) {
     delete s.asking;
-    s.askDue = false;
-    s.lastAsked = askedAt;
+    if (s.askingOnly) s.askingOnly = false;
+    else {
+      s.askDue = false;
+      s.lastAsked = askedAt;
+    }
     for (const [name, report] of Object.entries(answers)) s.peers[name] = { report, askedAt };
   },
 
@@ -108,21 +123,10 @@ const ABSORB: Absorb = {
     backOff(s, kind, now);
   },
 
-  grantAsked({ s, actions }, { id }) {
-    actions.push({ type: 'answerGrant', id, answer: { name: s.self.name, refused: 'not asked for' } });
-  },
-
-  promiseAsked({ s, actions }, { id }) {
-    actions.push({ type: 'answerPromise', id, answer: { name: s.self.name, refused: 'not asked for' } });
-  },
-
-  grants({ s }) {
-    delete s.askingGrants;
-  },
-
-  promises({ s }) {
-    delete s.askingPromises;
-  },
+  grantAsked,
+  grants: grantsCame,
+  promiseAsked,
+  promises: promisesCame,
 
   routed({ s, now }, { epoch, outcome }) {
     s.routing = false;
@@ -146,6 +150,7 @@ function readOutcome(c: Context, outcome: LeaseReadOutcome): void {
   if (outcome.kind === 'missing') {
     s.lease = null;
     delete s.sight;
+    anotherVersion(s, undefined);
     return;
   }
   know(c, outcome.version, outcome.record);
@@ -156,6 +161,7 @@ function know(c: Context, version: string, record: LeaseRecord): void {
   const { s, now, rules } = c;
   const since = rules.silenceBegins(s.sight, version, s.settings, now);
   s.sight = { version, since, last: now };
+  if (s.lease?.version !== version) anotherVersion(s, version);
   s.lease = { version, record };
   // A Lease made anew while we hold it is ours to take again; one that names another, or nobody, is lost.
   const madeAnew = !rules.isGenuine(record, s.epochSeen);
@@ -170,10 +176,25 @@ function know(c: Context, version: string, record: LeaseRecord): void {
   s.epochSeen = Math.max(s.epochSeen, record.epoch);
 }
 
+/** Whatever hung on the version before is void: promises, and writes that might yet have come through. */
+function anotherVersion(s: State, version: string | undefined): void {
+  delete s.perhapsMembers;
+  if (s.promise?.version !== version) delete s.promise;
+  if (s.promises?.state.version !== version) delete s.promises;
+}
+
 function taken(c: Context, record: LeaseRecord, sentAt: Now): void {
   const { s, now } = c;
   const continuing = s.takingOver?.continuing === true;
-  s.held = { epoch: record.epoch, t0: sentAt, since: now, continuing };
+  const timeline = continuing ? undefined : record.reserved;
+  s.held = {
+    epoch: record.epoch,
+    t0: sentAt,
+    since: now,
+    continuing,
+    ...(timeline === undefined ? {} : { timeline }),
+  };
+  if (s.takingOver?.forced) s.promoteDone = s.takingOver.forced;
   delete s.takingOver;
   delete s.lost;
   delete s.failingSince;
@@ -235,107 +256,4 @@ function noteMark(s: State): void {
   const running = s.view?.process === 'running' && s.view.inRecovery === false;
   if (!s.held || !running || s.applied === undefined || s.mark !== undefined) return;
   if (s.appliedAt && s.viewAt && s.viewAt.mono >= s.appliedAt.mono) s.mark = s.view!.currentLsn;
-}
-
-function inForce({ s, now }: Context, names: string, seen: Seen | undefined): void {
-  s.applied = names;
-  s.appliedAt = seen?.startedAt ?? now;
-  delete s.mark;
-}
-
-function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
-  const { s, now } = c;
-  switch (job.kind) {
-    case 'die':
-    case 'stop':
-      s.deathNeeded = false;
-      s.primaryMaybe = false;
-      s.deadSince = now;
-      delete s.applied;
-      if (s.handover?.stage === 'stopping') s.handover.stage = 'verifying';
-      return;
-    case 'startPrimary':
-    case 'promote':
-      inForce(c, job.syncNames, result.seen);
-      s.checkpointDue = job.kind === 'promote';
-      if (s.held) s.held = { ...s.held, continuing: true };
-      delete s.failingSince;
-      delete s.following;
-      if (job.kind === 'promote')
-        note(
-          c,
-          'Normal',
-          'Promoted',
-          `${s.self.name} is primary on timeline ${result.timeline ?? 'unknown'}`,
-        );
-      return;
-    case 'setSync':
-      inForce(c, job.names, result.seen);
-      return;
-    case 'startStandby':
-      // Slots that were used while this was a primary would hold WAL here for ever: they are seen to anew.
-      delete s.slotsFor;
-      s.following = job.upstream && { ...job.upstream, applicationName: job.applicationName };
-      return;
-    case 'follow':
-      s.following = job.upstream && { ...job.upstream, applicationName: job.applicationName };
-      return;
-    case 'checkpoint':
-      if (s.handover?.stage === 'checkpoint') s.handover.stage = 'stopping';
-      return;
-    case 'rewind':
-      delete s.proven;
-      delete s.timelineSeen;
-      if (s.rejoin) s.rejoin = { ...s.rejoin, rung: 'follow', rewinds: s.rejoin.rewinds + 1 };
-      delete s.rejoin?.stuckSince;
-      note(c, 'Warning', 'Rewound', rewoundText(s.self.name, result.discarded));
-      return;
-    case 'copy':
-      delete s.proven;
-      delete s.timelineSeen;
-      if (s.rejoin) s.rejoin = { ...s.rejoin, rung: 'follow' };
-      delete s.rejoin?.stuckSince;
-      note(c, 'Normal', 'Copied', `${s.self.name} has a fresh copy from ${job.source.name}`);
-      return;
-    default:
-      return;
-  }
-}
-
-function rewoundText(name: string, discarded: { from: string; to: string } | undefined): string {
-  if (!discarded) return `${name} was rewound; it had nothing of its own`;
-  return `${name} was rewound; discarded its WAL from ${discarded.from} to ${discarded.to}`;
-}
-
-function jobFailed(c: Context, job: Job, message: string): void {
-  const { s, now } = c;
-  note(c, 'Warning', 'JobFailed', `${job.kind} failed: ${message}`);
-  switch (job.kind) {
-    case 'die':
-      s.undead = message;
-      return;
-    // A stop that failed, or a start that did, may have left something alive.
-    case 'startPrimary':
-      s.failingSince ??= now;
-      s.deathNeeded = true;
-      return;
-    case 'stop':
-    case 'startStandby':
-      s.deathNeeded = true;
-      return;
-    case 'promote':
-      s.failingSince ??= now;
-      return;
-    case 'checkpoint':
-      if (s.handover?.stage === 'checkpoint') s.handover.stage = 'stopping';
-      return;
-    case 'rewind':
-      if (s.rejoin) s.rejoin = { ...s.rejoin, rewinds: s.rejoin.rewinds + 1 };
-      return;
-    case 'copy':
-      if (s.rejoin) s.rejoin = { ...s.rejoin, copies: s.rejoin.copies + 1 };
-      return;
-    default:
-      return;
-  }
 }

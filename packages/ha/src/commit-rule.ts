@@ -23,7 +23,10 @@ export function wantedRule(
   const sync = settings.sync;
   if (!sync || sync.number < 1) return ASYNCHRONOUS;
   const streaming = new Set(replication.filter((row) => row.state === 'streaming').map((row) => row.name));
-  let names = members.map((member) => member.name).filter((name) => name !== leader);
+  // An instance that never leads must not be the only one that has a commit.
+  let names = members
+    .map((member) => member.name)
+    .filter((name) => name !== leader && settings.priorities?.[name] !== 0);
   if (!sync.required) names = names.filter((name) => streaming.has(name));
   names.sort(compareNames);
   if (sync.maxNames !== undefined) names = names.slice(0, sync.maxNames);

@@ -1,7 +1,7 @@
-/** How a leader goes: planned (a wish, or its pod is being stopped), or because its database died. */
-import { elapsed } from './clock.ts';
-import { quorumOf, ruleText } from './commit-rule.ts';
+/** How a leader goes by plan: because it is asked to, is being stopped, is fenced, or is to be removed. */
+import { elapsed, type Now } from './clock.ts';
 import {
+  backOff,
   begin,
   type Context,
   mayRetry,
@@ -12,58 +12,79 @@ import {
   wakeIn,
   within,
 } from './context.ts';
-import { comparePositions, formatLsn, type Position, parseLsn } from './lsn.ts';
-import { ruleToApply, runsAsPrimary } from './membership.ts';
+import { formatLsn, parseLsn } from './lsn.ts';
+import { runsAsPrimary } from './membership.ts';
 import { answersSince, couldLead, peerPosition } from './positions.ts';
+import { isLeaving } from './rules/members.ts';
+import { AFTER_DEATH_MS } from './rules/times.ts';
 import type { HandoverPlan } from './state.ts';
-import type { LeaseRecord, PeerReport } from './types.ts';
+import { type Successor, successorByQuorum } from './succession.ts';
+import { closeTargets, goesAnyway, isStopping, neverATarget, nobodyIsLeft, notReady } from './targets.ts';
+import type { LeaseRecord } from './types.ts';
 
-/** A target may be this far behind when the stop begins; the rest is sent while PostgreSQL stops. */
-const CLOSE_BYTES = 16n << 20n;
 /** How long a pod that is being stopped looks for a successor before it stops without. */
 const SHUTDOWN_CHOICE_MS = 5_000;
+/** How long a target may take to become ready when nobody said that it is to be waited for. */
+const READY_MS = 2_000;
 /** A checkpoint before the stop shortens the stop; one that takes too long is not waited for. */
-export const CHECKPOINT_MS = 20_000;
+const CHECKPOINT_MS = 20_000;
+const HASTY_CHECKPOINT_MS = 5_000;
 /** How long after the stop the target may take to confirm the last record. */
 const VERIFY_MS = 3_000;
 const ASK_MS = 50;
-/** How long the peers of a dead primary have for their answers. */
-const AFTER_DEATH_MS = 600;
 
-/** A wish that is meant for us and not yet carried out, or the stop of our pod. */
-export function wantsHandover(c: Context): boolean {
+export function isFenced({ s }: Context): boolean {
+  return settingsOf(s).fenced.includes(s.self.name);
+}
+
+/** Why this leader is to go now, if it is. */
+function reasonToGo(c: Context): HandoverPlan['reason'] | undefined {
   const { s } = c;
-  if (s.terminating) return true;
+  if (s.terminating) return 'shutdown';
+  if (isFenced(c)) return 'fence';
+  if (!runsAsPrimary(c)) return undefined;
   const wish = settingsOf(s).switchover;
-  if (wish?.to === s.self.name) return false;
-  return (
-    wish !== undefined && wish.from === s.self.name && wish.id !== s.switchoverOutcome?.id && runsAsPrimary(c)
-  );
+  const meant = wish?.from === s.self.name && wish.to !== s.self.name && wish.id !== s.switchoverOutcome?.id;
+  if (meant) return 'switchover';
+  const leaving = isLeaving(s, s.self.name) && !settingsOf(s).maintenance && hasOthers(c, recordOf(s)!);
+  return leaving && mayRetry(c, 'leaving') ? 'leaving' : undefined;
+}
+
+export function wantsHandover(c: Context): boolean {
+  return reasonToGo(c) !== undefined;
+}
+
+function hasOthers({ s }: Context, record: LeaseRecord): boolean {
+  return record.members.some((member) => member.name !== s.self.name);
 }
 
 export function beginHandover(c: Context): void {
   const { s, now } = c;
-  const wish = settingsOf(s).switchover;
-  const plan: HandoverPlan = s.terminating
-    ? { reason: 'shutdown', since: now, stage: 'choosing' }
-    : {
-        reason: 'switchover',
-        id: wish!.id,
-        since: now,
-        stage: 'choosing',
-        ...(wish!.to ? { to: wish!.to } : {}),
-      };
+  const reason = reasonToGo(c)!;
+  const plan: HandoverPlan = { reason, since: now, stage: 'choosing' };
+  if (reason === 'switchover') {
+    const { id, to, force } = settingsOf(s).switchover!;
+    plan.id = id;
+    if (to) plan.to = to;
+    if (force) plan.force = true;
+  }
   s.handover = plan;
-  continueHandover(c);
+  const refused = plan.to && neverATarget(c, plan.to);
+  if (refused) abandon(c, refused);
+  else continueHandover(c);
 }
 
 /** A wish for a switchover must not hold up the stop of the pod that came after it. */
 export function continueHandover(c: Context): void {
   const { s } = c;
   const plan = s.handover!;
-  if (s.terminating && plan.reason === 'switchover') {
+  if (s.terminating && plan.reason !== 'shutdown') {
     plan.reason = 'shutdown';
     plan.since = c.now;
+  }
+  if (plan.reason === 'fence' && plan.stage === 'choosing' && !isFenced(c)) {
+    abandon(c, 'the fence was lifted');
+    return;
   }
   if (s.view!.process === 'stopped' && plan.stage !== 'verifying') plan.stage = 'verifying';
   if (plan.stage === 'choosing') choose(c, plan);
@@ -72,14 +93,28 @@ export function continueHandover(c: Context): void {
   else verify(c, plan);
 }
 
-function stop(c: Context): void {
+/** How long the checkpoint before the stop may take. */
+export function checkpointMs({ s }: Context): number {
+  if (s.handover?.reason !== 'switchover') return HASTY_CHECKPOINT_MS;
+  return Math.min(CHECKPOINT_MS, settingsOf(s).switchoverMs);
+}
+
+export function stop(c: Context): void {
   begin(c, { kind: 'stop', fastMs: settingsOf(c.s).fastStopMs, immediateMs: 5_000 });
 }
 
 function choose(c: Context, plan: HandoverPlan): void {
   const { s, now } = c;
   const record = recordOf(s)!;
-  const others = record.members.some((member) => member.name !== s.self.name);
+  const settings = settingsOf(s);
+  const others = record.members.some(
+    (member) => member.name !== s.self.name && !settings.fenced.includes(member.name),
+  );
+  // Under maintenance nobody would take what is handed over because of a stop.
+  if (goesAnyway(plan) && (!others || settings.maintenance)) {
+    chosen(c, plan, undefined);
+    return;
+  }
   if (others && (!s.lastAsked || s.lastAsked.mono < plan.since.mono)) {
     s.askDue = true;
     waitFor(c, 'an answer of the other instances');
@@ -87,56 +122,16 @@ function choose(c: Context, plan: HandoverPlan): void {
   }
   const close = others ? closeTargets(c, record, plan) : [];
   const target = plan.to ? close.find((name) => name === plan.to) : close[0];
-  const limit = plan.reason === 'shutdown' ? SHUTDOWN_CHOICE_MS : settingsOf(s).switchoverMs;
+  const patience = goesAnyway(plan) ? SHUTDOWN_CHOICE_MS : plan.force ? settings.switchoverMs : READY_MS;
+  const limit = Math.min(patience, Math.max(settings.switchoverMs, READY_MS));
   if (target) chosen(c, plan, target);
   else if (others && elapsed(plan.since, now) < limit && !nobodyIsLeft(c, record, plan)) {
     s.askDue = true;
     s.observeDue = true;
     wakeIn(c, 100);
-    waitFor(c, `${plan.to ?? 'a replica'} to catch up before the hand-over`, limit);
-  } else if (plan.reason === 'shutdown') chosen(c, plan, undefined);
-  else abandon(c, `${plan.to ?? 'no replica'} was not ready to take over within ${limit / 1000} s`);
-}
-
-/** How long a pod that is being stopped waits for peers that do not answer at all. */
-const SILENCE_MS = 1_000;
-
-/** The whole cluster stops, not this pod alone: nobody streams from us, and who answers is stopping as well. */
-function nobodyIsLeft({ s, now }: Context, record: LeaseRecord, plan: HandoverPlan): boolean {
-  if (plan.reason !== 'shutdown' || s.view?.replication.some((row) => row.state === 'streaming'))
-    return false;
-  const answers = answersSince(s, plan.since.mono);
-  return record.members
-    .filter((member) => member.name !== s.self.name)
-    .every(({ name }) => {
-      const answer = answers.find((report) => report.name === name);
-      return answer ? isStopping(answer) : elapsed(plan.since, now) >= SILENCE_MS;
-    });
-}
-
-function isStopping(report: PeerReport): boolean {
-  return report.state === 'demoting' || report.state === 'stopped';
-}
-
-/** Members that stream from us, answer, could lead and are close; synchronous ones first, then the least lag. */
-function closeTargets(c: Context, record: LeaseRecord, plan: HandoverPlan): string[] {
-  const { s } = c;
-  const current = parseLsn(s.view?.currentLsn) ?? 0n;
-  const able = new Set(
-    answersSince(s, plan.since.mono)
-      .filter((report) => couldLead(s, record, report))
-      .map((report) => report.name),
-  );
-  return (s.view?.replication ?? [])
-    .filter((row) => able.has(row.name) && row.state === 'streaming')
-    .map((row) => ({
-      name: row.name,
-      sync: ['sync', 'quorum'].includes(row.syncState),
-      lag: current - (parseLsn(row.flushLsn) ?? 0n),
-    }))
-    .filter((row) => row.lag <= CLOSE_BYTES)
-    .sort((a, b) => Number(b.sync) - Number(a.sync) || Number(a.lag - b.lag))
-    .map((row) => row.name);
+    waitFor(c, `${plan.to ?? 'a replica'} to be ready for the hand-over`, limit);
+  } else if (goesAnyway(plan)) chosen(c, plan, undefined);
+  else abandon(c, notReady(c, plan));
 }
 
 function chosen(c: Context, plan: HandoverPlan, target: string | undefined): void {
@@ -148,19 +143,27 @@ function chosen(c: Context, plan: HandoverPlan, target: string | undefined): voi
   continueHandover(c);
 }
 
+/** True while those have not answered whose word is needed now that PostgreSQL is stopped: the target, else everybody. */
+function awaitsWord(c: Context, target: string | undefined, dead: Now): boolean {
+  const { s } = c;
+  const asked = target ? s.peers[target]?.askedAt : undefined;
+  const answered = [asked, s.lastAsked].some((at) => at !== undefined && at.mono >= dead.mono);
+  if (answered || !within(c, dead, AFTER_DEATH_MS)) return false;
+  s.askDue = true;
+  // Another that does not answer must not delay it.
+  if (target) s.askOnly = target;
+  waitFor(c, `an answer of ${target ?? 'the other instances'}`, AFTER_DEATH_MS);
+  return true;
+}
+
 /** PostgreSQL is stopped: whoever has its last record leads next. */
 function verify(c: Context, plan: HandoverPlan): void {
   const { s, now } = c;
   const record = recordOf(s)!;
   const end = s.view!.cleanShutdown ? parseLsn(s.view!.checkpointLsn) : undefined;
   const dead = s.deadSince ?? now;
-  const others = record.members.some((member) => member.name !== s.self.name);
-  const answered = s.lastAsked !== undefined && s.lastAsked.mono >= dead.mono;
-  if (others && !answered && within(c, dead, AFTER_DEATH_MS)) {
-    s.askDue = true;
-    waitFor(c, 'an answer of the other instances', AFTER_DEATH_MS);
-    return;
-  }
+  const others = hasOthers(c, record) && !(goesAnyway(plan) && settingsOf(s).maintenance);
+  if (others && awaitsWord(c, plan.to && end !== undefined ? plan.to : undefined, dead)) return;
   if (end === undefined) {
     finish(c, plan, successorByQuorum(c, record, dead.mono), undefined);
     return;
@@ -178,11 +181,12 @@ function verify(c: Context, plan: HandoverPlan): void {
   const gone = answersSince(s, dead.mono).some((report) => report.name === plan.to && isStopping(report));
   if (plan.to && !gone && waited < VERIFY_MS) {
     s.askDue = true;
+    if (waited < VERIFY_MS / 2) s.askOnly = plan.to;
     wakeIn(c, ASK_MS);
     waitFor(c, `${plan.to} to have everything up to ${formatLsn(end)}`, VERIFY_MS);
     return;
   }
-  const other = complete[0];
+  const [other] = others ? complete : [];
   finish(c, plan, other ? { to: other, position: formatLsn(end) } : undefined, formatLsn(end));
 }
 
@@ -193,110 +197,35 @@ function finish(
   position: string | undefined,
 ): void {
   const { s } = c;
-  if (!next && !s.terminating) {
+  delete s.askOnly;
+  if (!next && !goesAnyway(plan)) {
     abandon(c, `${plan.to} did not receive everything in time; ${s.self.name} starts again`);
     return;
   }
-  if (plan.id) s.switchoverOutcome = { id: plan.id, outcome: 'done' };
-  s.release = next
-    ? { ...next, why: plan.reason }
-    : { why: 'this instance is being stopped', ...(position ? { position } : {}) };
+  if (plan.id && next)
+    s.switchoverOutcome =
+      !plan.to || next.to === plan.to
+        ? { id: plan.id, outcome: 'done' }
+        : {
+            id: plan.id,
+            outcome: 'failed',
+            why: `${plan.to} did not receive everything in time; ${next.to} takes over`,
+          };
+  else if (plan.id) s.switchoverOutcome = { id: plan.id, outcome: 'failed', why: 'the leader was stopped' };
+  const why = plan.reason === 'fence' ? 'this instance is fenced' : 'this instance is being stopped';
+  s.release = next ? { ...next, why: plan.reason } : { why, ...(position ? { position } : {}) };
   waitFor(c, 'the Lease to be released');
 }
 
+/** The leader stays. If PostgreSQL was stopped for the hand-over it starts again. */
 function abandon(c: Context, why: string): void {
-  const { s } = c;
-  if (s.handover?.id) s.switchoverOutcome = { id: s.handover.id, outcome: 'failed', why };
-  delete s.handover;
-  s.stayLeader = c.now;
-  note(c, 'Warning', 'SwitchoverFailed', why);
-}
-
-export interface Successor {
-  to: string;
-  position: string;
-}
-
-/**
- * Who certainly has every acknowledged commit: under a required rule, the furthest of a quorum. Undefined when
- * there is no such rule, or too few have answered.
- */
-export function successorByQuorum(c: Context, record: LeaseRecord, sinceMono: number): Successor | undefined {
-  const { s } = c;
-  const required = record.rules.filter((rule) => rule.required);
-  if (required.length === 0) return undefined;
-  const able = answersSince(s, sinceMono).filter(
-    (report) => couldLead(s, record, report) && peerPosition(report),
-  );
-  const names = new Set(able.map((report) => report.name));
-  if (required.some((rule) => rule.names.filter((name) => names.has(name)).length < quorumOf(rule)))
-    return undefined;
-  const best = furthest(able);
-  return best && { to: best.name, position: formatLsn(peerPosition(best)!.lsn) };
-}
-
-function furthest(reports: PeerReport[]): PeerReport | undefined {
-  return reports.reduce<PeerReport | undefined>((best, report) => {
-    if (!best) return report;
-    const order = comparePositions(peerPosition(report) as Position, peerPosition(best) as Position);
-    return order > 0 || (order === 0 && report.name < best.name) ? report : best;
-  }, undefined);
-}
-
-/** The database is dead and we lead: hand over to a synchronous replica that has everything, else start in place. */
-export function succeedAfterDeath(c: Context): void {
   const { s, now } = c;
-  const record = recordOf(s)!;
-  const settings = settingsOf(s);
-  const dead = s.deadSince ?? now;
-  const others = record.members.some((member) => member.name !== s.self.name);
-  const noData = s.view!.data !== 'present';
-  const required = record.rules.some((rule) => rule.required);
-  const staying = s.stayLeader !== undefined && elapsed(s.stayLeader, now) < settings.primaryStartMs;
-  if (others && (required || noData) && !staying && !s.giveUp) {
-    const answered = s.lastAsked !== undefined && s.lastAsked.mono >= dead.mono;
-    if (!answered && within(c, dead, AFTER_DEATH_MS)) {
-      s.askDue = true;
-      waitFor(c, 'an answer of the other instances', AFTER_DEATH_MS);
-      return;
-    }
-    const next = successorByQuorum(c, record, dead.mono);
-    if (next) {
-      s.release = { ...next, why: 'PostgreSQL died' };
-      waitFor(c, 'the Lease to be released');
-      return;
-    }
-  }
-  if (noData) {
-    s.release = { why: `the data directory is ${s.view!.data}` };
-    waitFor(c, 'the Lease to be released');
-    return;
-  }
-  if (s.giveUp || (others && startFailedTooLong(c))) {
-    delete s.giveUp;
-    s.release = { why: 'PostgreSQL could not be started in time' };
-    waitFor(c, 'the Lease to be released');
-    return;
-  }
-  restart(c, record);
-}
-
-function startFailedTooLong({ s, now }: Context): boolean {
-  return s.failingSince !== undefined && elapsed(s.failingSince, now) >= settingsOf(s).primaryStartMs;
-}
-
-function restart(c: Context, record: LeaseRecord): void {
-  const { s, rules } = c;
-  const kind = rules.mayContinueAsPrimary(s) ? 'startPrimary' : 'startStandby';
-  if (!mayRetry(c, kind)) {
-    waitFor(c, `another try to start PostgreSQL: ${s.error?.message ?? 'it failed'}`);
-    return;
-  }
-  const rule = ruleToApply(c, record.members);
-  if (!rules.mayApply(rule, record)) {
-    waitFor(c, 'the commit rule to be recorded');
-    return;
-  }
-  if (kind === 'startPrimary') begin(c, { kind, syncNames: ruleText(rule) });
-  else begin(c, { kind, upstream: null, applicationName: s.self.name });
+  const plan = s.handover!;
+  if (plan.id) s.switchoverOutcome = { id: plan.id, outcome: 'failed', why };
+  if (plan.reason === 'leaving') backOff(s, 'leaving', now, 60_000);
+  if (plan.stage !== 'choosing') s.stayLeader = now;
+  delete s.handover;
+  delete s.waiting;
+  const reason = plan.reason === 'switchover' ? 'SwitchoverFailed' : 'HandoverFailed';
+  note(c, 'Warning', reason, why);
 }

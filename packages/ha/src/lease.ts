@@ -1,25 +1,19 @@
 /** What is written to the Lease, and when: renewals, what the leader records, taking it, giving it up. */
 import { elapsed } from './clock.ts';
 import { withRule } from './commit-rule.ts';
-import { type Context, mayRetry, recordOf, settingsOf, waitFor, wakeIn, within } from './context.ts';
+import { type Context, mayRetry, recordOf, settingsOf, wakeIn } from './context.ts';
 import type { WritePurpose } from './events.ts';
-import { parseLsn } from './lsn.ts';
 import { nextMembership, ruleToApply, runsAsPrimary, watchJoining, withSelf } from './membership.ts';
-import { ownPosition } from './positions.ts';
-import { HANDOVER_MS } from './rules.ts';
 import type { KnownLease } from './state.ts';
 import type { LeaseLeader, LeaseRecord } from './types.ts';
 
 const WRITE_TIMEOUT_MS = 1_500;
-const ASK_AGAIN_MS = 200;
 
-/** One write at a time, and none before the fate of the last one is known. */
-export function tendLease(c: Context): void {
+/** One write at a time, none before the fate of the last one is known, and none without having read the Lease. */
+export function mayWrite(c: Context): boolean {
   const { s } = c;
-  if (s.write || s.staleLease || !s.lease || !s.settings || s.exiting) return;
-  if (!mayRetry(c, 'write')) return;
-  if (s.held) tendHeld(c, s.lease);
-  else tendUnheld(c, s.lease);
+  if (s.write || s.staleLease || !s.lease || !s.settings || s.exiting) return false;
+  return mayRetry(c, 'write');
 }
 
 function write(c: Context, purpose: WritePurpose, record: LeaseRecord): void {
@@ -38,7 +32,8 @@ function write(c: Context, purpose: WritePurpose, record: LeaseRecord): void {
 
 // --- the leader -------------------------------------------------------------------------------------------------
 
-function tendHeld(c: Context, lease: KnownLease): void {
+/** The leader renews, records what has changed, or gives the Lease up. */
+export function tendHeld(c: Context, lease: KnownLease): void {
   const { s, now, rules } = c;
   const settings = settingsOf(s);
   const held = s.held!;
@@ -69,6 +64,9 @@ function leaderRecord(c: Context, record: LeaseRecord): LeaseRecord {
   const { s } = c;
   const next: LeaseRecord = { ...record, ...nextMembership(c, record), leader: selfAsLeader(c) };
   delete next.handover;
+  // To be promoted again, or without an election: the number of the new timeline is reserved first.
+  if (s.held!.timeline === undefined && s.view?.process === 'running' && s.view.inRecovery === true)
+    next.reserved = c.rules.timelineToReserve(record, s);
   if (runsAsPrimary(c)) {
     if (s.view!.timeline) {
       next.timeline = s.view!.timeline;
@@ -81,13 +79,14 @@ function leaderRecord(c: Context, record: LeaseRecord): LeaseRecord {
 
 /** What cannot wait for the next renewal: everything but the position. */
 function substance(record: LeaseRecord): unknown {
-  const { leader, timeline, settled, members, rules, systemID, handover } = record;
+  const { leader, timeline, reserved, settled, members, rules, systemID, handover } = record;
   return [
     leader?.name,
     leader?.podUID,
     leader?.address,
     leader?.containerID,
     timeline,
+    reserved,
     settled,
     members,
     rules,
@@ -107,134 +106,35 @@ function releasedRecord(c: Context, record: LeaseRecord): LeaseRecord {
 
 // --- everyone else ----------------------------------------------------------------------------------------------
 
-function tendUnheld(c: Context, lease: KnownLease): void {
+/**
+ * Becomes leader on paper. PostgreSQL is started or promoted only once the swap is known to have succeeded.
+ *
+ * @param forced the id of a forced promotion: the rules of before, which might make commits wait for ever, are dropped
+ */
+export function take(c: Context, lease: KnownLease, continuing: boolean, forced?: string): void {
   const { s, rules } = c;
-  const settings = settingsOf(s);
-  if (s.view?.data === 'unclaimed' && s.view.process === 'stopped') {
-    const alone = rules.mayInitialise(lease.record, { ...s, view: { ...s.view, data: 'empty' } }, settings);
-    if (alone.ok && lease.record.holder === null && !s.terminating) take(c, lease, true);
-    return;
-  }
-  stand(c, lease);
-}
-
-/** Becomes leader on paper. PostgreSQL is started or promoted only once the swap is known to have succeeded. */
-function take(c: Context, lease: KnownLease, continuing: boolean): void {
-  const { s } = c;
   const { record } = lease;
   const members = withSelf(c, record.members);
+  const rule = ruleToApply(c, members);
   const next: LeaseRecord = {
     ...record,
     holder: s.self.identity,
     epoch: Math.max(record.epoch, s.epochSeen) + 1,
     leader: selfAsLeader(c),
     members,
-    rules: withRule(record.rules, ruleToApply(c, members)),
+    rules: forced ? [rule] : withRule(record.rules, rule),
   };
   delete next.handover;
+  if (!continuing) next.reserved = rules.timelineToReserve(record, s);
   const systemID = record.systemID ?? s.view?.systemID;
   if (systemID) next.systemID = systemID;
-  s.takingOver = { continuing };
+  s.takingOver = { continuing, ...(forced ? { forced } : {}) };
   write(c, 'take', next);
 }
 
-function stand(c: Context, lease: KnownLease): void {
-  const { s, now, rules } = c;
-  const { record } = lease;
-  const settings = settingsOf(s);
-  const opening = rules.opening(lease, s, settings, now);
-  if (!opening) {
-    standDown(c);
-    return;
-  }
-  const fit = rules.mayStand(record, s, settings);
-  if (!fit.ok) {
-    standDown(c, `cannot stand for election: ${fit.why}`);
-    return;
-  }
-  if (s.election?.version !== lease.version || s.election.opening !== opening)
-    s.election = { version: lease.version, since: now, opening };
-  if (s.standAfter && settings.instances > 1 && within(c, s.standAfter, settings.takeMs)) return;
-  if (opening !== 'handover' && rules.ledLast(record, s)) {
-    take(c, lease, true);
-    return;
-  }
-  if (opening === 'handover' && acceptHandover(c, lease)) return;
-  contest(c, lease, opening);
-}
-
-function standDown(c: Context, why?: string): void {
-  delete c.s.election;
-  if (why && !c.s.waiting) waitFor(c, why);
-}
-
-/** The named successor needs to ask nobody: it leads as soon as it has everything. True while it has the first right. */
-function acceptHandover(c: Context, lease: KnownLease): boolean {
-  const { s, now } = c;
-  const mine = ownPosition(s.view);
-  const all = parseLsn(lease.record.handover?.position) ?? 0n;
-  if (mine && mine.lsn >= all) {
-    take(c, lease, false);
-    return true;
-  }
-  if (elapsed(s.election!.since, now) >= HANDOVER_MS) return false;
-  s.observeDue = true;
-  wakeIn(c, 50);
-  waitFor(
-    c,
-    `WAL up to ${lease.record.handover?.position}, handed over by ${lease.record.leader?.name}`,
-    HANDOVER_MS,
-  );
-  return true;
-}
-
-/** Stands against the peers: only with fresh answers, and only if every rule lets us. */
-function contest(c: Context, lease: KnownLease, opening: string): void {
-  const { s, now, rules } = c;
-  const { record } = lease;
-  const settings = settingsOf(s);
-  const since = s.election!.since;
-  const delayed = opening === 'dead' || opening === 'silent';
-  if (delayed && within(c, since, settings.failoverDelayMs)) return;
-  if (!s.viewAt || s.viewAt.mono < since.mono) s.observeDue = true;
-  if (!s.lastAsked || s.lastAsked.mono < since.mono) {
-    s.askDue = true;
-    return;
-  }
-  if (s.observeDue) return;
-  const mine = ownPosition(s.view);
-  const verdict = firstNo(
-    mine ? { ok: true } : { ok: false, why: 'this instance does not yet know how far it is' },
-    () => rules.nobodyLeads(s, since.mono),
-    () => rules.quorumAnswered(record, s, settings, mine, since.mono),
-    () => rules.nobodyAhead(record, s, mine!, since, now),
-    () => rules.withinLag(record, settings, mine!, since, now),
-  );
-  if (verdict === undefined) {
-    take(c, lease, false);
-    return;
-  }
-  waitFor(c, `cannot take over (${opening}): ${verdict}`);
-  if (!mine) s.observeDue = true;
-  if (elapsed(s.lastAsked, now) >= ASK_AGAIN_MS) {
-    s.askDue = true;
-    s.observeDue = true;
-  } else wakeIn(c, ASK_AGAIN_MS - elapsed(s.lastAsked, now));
-}
-
-type Verdictish = { ok: true } | { ok: false; why: string };
-
-function firstNo(first: Verdictish, ...rest: (() => Verdictish)[]): string | undefined {
-  if (!first.ok) return first.why;
-  for (const rule of rest) {
-    const verdict = rule();
-    if (!verdict.ok) return verdict.why;
-  }
-  return undefined;
-}
-
-/** Names the Lease's leader other than us, if there is one to follow. */
+/** Names the Lease's leader other than us, if there is one to follow; nobody is followed while a promise is outstanding. */
 export function leaderToFollow(c: Context): LeaseLeader | undefined {
+  if (c.s.promise) return undefined;
   const record = recordOf(c.s);
   if (!record?.holder || !record.leader || record.leader.name === c.s.self.name) return undefined;
   return record.leader;

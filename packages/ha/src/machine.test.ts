@@ -76,9 +76,19 @@ describe('situations', () => {
     ['leader', leaderState(), 'leader: running', undefined],
     [
       'leader, still a standby',
-      leaderState({ view: standbyView(1), applied: undefined }),
+      leaderState({
+        view: standbyView(1),
+        applied: undefined,
+        held: { epoch: 3, t0: at(0), since: at(0), continuing: false, timeline: 2 },
+      }),
       'leader: still a standby',
       'promote',
+    ],
+    [
+      'leader, still a standby, no timeline number reserved',
+      leaderState({ view: standbyView(1), applied: undefined }),
+      'leader: still a standby',
+      undefined,
     ],
     [
       'leader with fresh data',
@@ -219,14 +229,13 @@ describe('the leader', () => {
     });
     const ok = step(sent, written({ kind: 'ok', version: '8', record: sent.write!.record }), at(2_500)).state;
     assert.equal(ok.held?.t0.mono, 2_001);
-    const unknown = step(sent, written({ kind: 'unknown', message: '' }), at(2_500));
+    const unknown = step(sent, written({ kind: 'unknown', message: '' }), at(2_300));
     assert.equal(unknown.state.held?.t0.mono, 0);
-    assert.equal(of(unknown.actions, 'readLease').length, 1);
-    assert.deepEqual(
-      writes(step(unknown.state, TICK, at(3_500)).actions),
-      [],
-      'nothing is written before a read',
-    );
+    const [again] = writes(step(unknown.state, TICK, at(2_600)).actions);
+    assert.equal(again?.version, '7', 'swapped again from the version it knows');
+    const conflict = step(sent, written({ kind: 'conflict' }), at(2_300));
+    assert.equal(of(conflict.actions, 'readLease').length, 1);
+    assert.deepEqual(writes(step(conflict.state, TICK, at(3_500)).actions), [], 'nothing before a read');
   });
 
   test('tells the guard a deadline with each renewal, and no more after that', () => {

@@ -5,11 +5,13 @@ import type { Now } from './clock.ts';
 import { elapsed } from './clock.ts';
 import { type Context, wakeIn } from './context.ts';
 import type { Action, Event } from './events.ts';
-import { tendLease } from './lease.ts';
+import { tendPromises } from './granting.ts';
+import { mayWrite, tendHeld } from './lease.ts';
 import { poll } from './polls.ts';
 import { RULES, type Rules } from './rules.ts';
 import { tendDatabase } from './situations.ts';
-import type { State } from './state.ts';
+import { tendUnheld } from './standing.ts';
+import { heldSince, type State } from './state.ts';
 
 export interface Step {
   state: State;
@@ -35,11 +37,16 @@ export function step(state: State, event: Event, now: Now, rules: Rules = RULES)
     actions: [],
     wakeAt: now.mono + LONGEST_SLEEP_MS,
   };
+  c.s.startedAt ??= now;
   absorb(c, event);
   endLeadership(c);
   proveHistory(c);
+  tendPromises(c);
   const situation = c.s.settings || c.s.deathNeeded ? tendDatabase(c) : undefined;
-  tendLease(c);
+  if (c.s.lease && mayWrite(c)) {
+    if (c.s.held) tendHeld(c, c.s.lease);
+    else tendUnheld(c, c.s.lease);
+  }
   poll(c);
   beat(c);
   return { state: c.s, actions: c.actions, wakeAt: c.wakeAt, ...(situation ? { situation } : {}) };
@@ -51,16 +58,18 @@ function proveHistory({ s, rules }: Context): void {
   if (record && !s.held && rules.historyIsTheLeaders(record, s)) s.proven = record.epoch;
 }
 
-/** Leadership that is not renewed ends by our own clocks, whatever the Lease still says (ELECTION 1). */
+/** Leadership that is neither renewed nor granted ends by our own clocks, whatever the Lease still says (ELECTION 1). */
 function endLeadership(c: Context): void {
   const { s, now, rules } = c;
   if (!s.held || !s.settings) return;
-  if (rules.leadershipHolds(s.held.t0, s.settings, now)) {
-    wakeIn(c, s.settings.stopMs - elapsed(s.held.t0, now));
+  const { t0, grantedAt } = s.held;
+  if ([t0, grantedAt].some((since) => since && rules.leadershipHolds(since, s.settings!, now))) {
+    wakeIn(c, s.settings.stopMs - elapsed(heldSince(s.held), now));
     return;
   }
   const seconds = s.settings.stopMs / 1000;
-  s.lost = { why: `the Lease could not be renewed for ${seconds} s`, taken: false };
+  const why = `the Lease could not be renewed for ${seconds} s, and not every member lets this instance go on`;
+  s.lost = { why, taken: false };
   c.actions.push({ type: 'note', severity: 'Warning', reason: 'LeadershipLost', message: s.lost.why });
   delete s.held;
   delete s.handover;

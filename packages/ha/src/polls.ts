@@ -11,6 +11,9 @@ const BRISK_MS = 200;
 /** Between two looks at the database, however urgent: a look that costs nothing must not become an endless circle. */
 const CLOSEST_MS = 20;
 const ASK_MS = 10_000;
+/** How long after it was due a renewal is waited for before the members are asked; well under QUIET_MS. */
+const GRANT_AFTER_MS = 400;
+const GRANT_AGAIN_MS = 300;
 const ROUTE_RETRY_MS = 300;
 const ROUTE_CHECK_MS = 10_000;
 /** A call that never answered is forgotten after this long, and made again. */
@@ -21,6 +24,7 @@ export function poll(c: Context): void {
   readLease(c);
   observe(c);
   askPeers(c);
+  askGrants(c);
   route(c);
   asides(c);
 }
@@ -89,8 +93,35 @@ function askPeers(c: Context): void {
   if (!s.askDue && !curious) return;
   s.askDue = false;
   s.asking = now;
-  const names = [...new Set(s.pods.map((pod) => pod.instance))].filter((name) => name !== s.self.name);
+  const only = s.askOnly;
+  delete s.askOnly;
+  s.askingOnly = only !== undefined;
+  const known = only ? [only] : s.pods.map((pod) => pod.instance);
+  const names = [...new Set(known)].filter((name) => name !== s.self.name);
   c.actions.push({ type: 'askPeers', names, timeoutMs: ASK_TIMEOUT_MS });
+}
+
+/**
+ * A leader whose renewal is overdue asks every member whether it may go on: before the others count the Lease as
+ * quiet. One that has no other members needs to ask nobody.
+ */
+function askGrants(c: Context): void {
+  const { s, now, rules } = c;
+  if (!s.held || !s.settings || !s.lease || !rules.isHeldBy(s.lease.record, s.self.identity)) return;
+  const { renewMs } = s.settings;
+  if (!due(c, s.held.t0, renewMs + GRANT_AFTER_MS)) return;
+  const members = [...s.lease.record.members, ...(s.perhapsMembers ?? [])];
+  const names = [...new Set(members.map((member) => member.name))].filter((name) => name !== s.self.name);
+  if (!due(c, s.held.grantedAt, renewMs / 2)) return;
+  if (names.length === 0) {
+    s.held = { ...s.held, grantedAt: now };
+    wakeIn(c, renewMs / 2);
+    return;
+  }
+  if (underWay(c, s.askingGrants) || !due(c, s.lastGrantsAsked, GRANT_AGAIN_MS)) return;
+  s.askingGrants = now;
+  s.lastGrantsAsked = now;
+  c.actions.push({ type: 'askGrants', names, epoch: s.held.epoch, timeoutMs: ASK_TIMEOUT_MS });
 }
 
 /**

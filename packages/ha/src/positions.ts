@@ -1,7 +1,8 @@
 /** How far we and our peers have come, as far as it is certain. */
+import { compareNames } from './commit-rule.ts';
 import { maxLsn, type Position, parseLsn } from './lsn.ts';
 import type { State } from './state.ts';
-import type { LeaseMember, LeaseRecord, PeerReport, View } from './types.ts';
+import type { LeaseMember, LeaseRecord, PeerReport, Settings, View } from './types.ts';
 
 /**
  * Our own position, or undefined while it is not certain that we know all WAL that we have. After a restart of
@@ -57,8 +58,20 @@ export function couldLead(s: State, record: LeaseRecord, report: PeerReport): bo
     report.systemID === systemID &&
     (record.members.length === 0 || isRecorded(record, report.name, report.incarnation)) &&
     !s.settings!.fenced.includes(report.name) &&
+    priorityOf(s.settings!, report.name) > 0 &&
     !s.pods.some(
       (pod) => pod.instance === report.name && pod.uid === report.podUID && (pod.deleting || pod.leaving),
     )
   );
+}
+
+/** The wish of who leads among instances that are as far; 0: never leads. */
+export function priorityOf(settings: Settings, name: string): number {
+  return settings.priorities?.[name] ?? 1;
+}
+
+/** Among instances that are as far: the higher priority, then the better name. */
+export function goesFirst(s: State, a: string, b: string): boolean {
+  const order = priorityOf(s.settings!, b) - priorityOf(s.settings!, a);
+  return order < 0 || (order === 0 && compareNames(a, b) < 0);
 }

@@ -26,8 +26,13 @@ const MANY_COPIES = 3;
 const ASK_AGAIN_MS = 150;
 
 /** Whom to follow and under which name. Without a known leader the upstream stays as it is. */
-export function standby(c: Context): { upstream: Upstream | null; applicationName: string } {
+export function standby(c: Context): {
+  upstream: Upstream | null;
+  applicationName: string;
+  sealed?: boolean;
+} {
   const { s } = c;
+  if (s.promise) return { upstream: null, applicationName: joiningName(s.self.name), sealed: true };
   const leader = leaderToFollow(c);
   const record = recordOf(s);
   const counts =
@@ -41,6 +46,7 @@ export function standby(c: Context): { upstream: Upstream | null; applicationNam
 export function runsAsWanted(c: Context): boolean {
   const { s } = c;
   const wanted = standby(c);
+  if (wanted.sealed) return s.following === null;
   // Nobody leads: the WAL receiver finds nobody, and is left alone until somebody does.
   if (!wanted.upstream) return true;
   return (
@@ -86,6 +92,10 @@ function startStandby(c: Context): void {
 
 function rewind(c: Context, rejoin: Rejoin): void {
   const { s, now, rules } = c;
+  if (!leaderToFollow(c)) {
+    waitFor(c, 'a leader to follow');
+    return;
+  }
   if (rejoin.rewinds >= MAX_REWINDS) {
     climb(c, `rewinding was tried ${rejoin.rewinds} times`);
     return;
@@ -105,8 +115,8 @@ function rewind(c: Context, rejoin: Rejoin): void {
 function copy(c: Context, rejoin: Rejoin): void {
   const { s, now, rules } = c;
   const record = recordOf(s);
-  if (!record) {
-    waitFor(c, 'the Lease');
+  if (!record || s.promise) {
+    waitFor(c, record ? 'a leader to follow' : 'the Lease');
     return;
   }
   const nothingToLose = s.view!.data === 'empty';

@@ -1,5 +1,6 @@
 /** What the machine's state says in words that people and peers read. */
 import type { Now } from './clock.ts';
+import { RULES } from './rules.ts';
 import type { State } from './state.ts';
 import type { PeerReport } from './types.ts';
 
@@ -40,10 +41,15 @@ export function instanceState(s: State): InstanceState {
 /** What the report says of elections; to be spread into it at the moment the report is made. */
 export function electionReport(
   s: State,
-  _now: Now,
+  now: Now,
 ): Pick<PeerReport, 'grantsTo' | 'promised' | 'wouldPromise' | 'switchover'> {
+  const { lease, grant, settings } = s;
+  const bound = grant && lease && settings && RULES.isBound(lease.record, s, settings, now);
+  const willing = lease && settings && RULES.mayPromise(lease, s, settings, now).ok;
   return {
+    ...(bound ? { grantsTo: { identity: grant.to, epoch: grant.epoch } } : {}),
     ...(s.promise ? { promised: s.promise } : {}),
+    ...(willing ? { wouldPromise: { epoch: lease.record.epoch, version: lease.version } } : {}),
     ...(s.switchoverOutcome ? { switchover: s.switchoverOutcome } : {}),
   };
 }

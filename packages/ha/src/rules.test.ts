@@ -186,7 +186,16 @@ describe('1, 3: may we take the Lease?', () => {
     ['a recorded standby', {}, {}, {}, undefined],
     ['being stopped', {}, { terminating: { since: at(0), graceMs: 1 } }, {}, /being stopped/],
     ['fenced', {}, {}, { fenced: ['demo-2'] }, /fenced/],
-    ['to be removed', {}, { pods: [pod(1), pod(2, { leaving: true })] }, {}, /removed/],
+    ['to be removed', { rules: [] }, { pods: [pod(1), pod(2, { leaving: true })] }, {}, /removed/],
+    ['to be removed, required', {}, { pods: [pod(1), pod(2, { leaving: true })] }, {}, undefined],
+    ['never to lead', {}, {}, { priorities: { 'demo-2': 0 } }, /never to lead/],
+    [
+      'never to lead, but by force',
+      {},
+      {},
+      { priorities: { 'demo-2': 0 }, promote: { id: 'p', to: 'demo-2', epoch: 3 } },
+      undefined,
+    ],
     ['no data', {}, { view: standbyView(2, { data: 'empty' }) }, {}, /no complete data/],
     ['damaged data', {}, { view: standbyView(2, { data: 'damaged' }) }, {}, /no complete data/],
     [
@@ -268,7 +277,7 @@ describe('1, 3: may we take the Lease?', () => {
       undefined,
     ],
     ['ahead, but another database', report(3, { receivedLsn: '0/2000', systemID: 'x' }), 10, undefined],
-    ['ahead, but being stopped', report(3, { receivedLsn: '0/2000', state: 'demoting' }), 10, undefined],
+    ['ahead, and cannot lead', report(3, { receivedLsn: '0/2000', state: 'demoting' }), 10, /cannot lead/],
   ];
   for (const [name, peer, now, expected] of ahead)
     test(`nobodyAhead: ${name}`, () => {
@@ -452,6 +461,7 @@ describe('5, 6: members and commit rules', () => {
   const parted: [string, Partial<LeaseRecord>, Partial<View>, boolean][] = [
     ['beyond the fork', before, { receivedLsn: '0/1008' }, true],
     ['up to the fork', before, {}, false],
+    ["on a timeline between the parent's and the leader's", { ...before, timeline: 5 }, { timeline: 3 }, true],
     ['beyond it, but proven before', before, { receivedLsn: '0/1008', incarnation: 'proven' }, false],
     ["on the leader's timeline", { ...before, timeline: 1 }, { timeline: 2, receivedLsn: '0/2000' }, false],
     ['the leader has not said yet where it began', { ...before, settled: { epoch: 2 } }, {}, false],

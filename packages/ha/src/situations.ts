@@ -5,28 +5,12 @@
  * leading, bootstrap, and at last following. Whether the Lease may be taken is decided beside this list (lease.ts):
  * taking it needs no change to the database.
  */
-import { elapsed } from './clock.ts';
-import { ruleText } from './commit-rule.ts';
-import {
-  begin,
-  type Context,
-  mayRetry,
-  note,
-  recordOf,
-  settingsOf,
-  waitFor,
-  wakeIn,
-  within,
-} from './context.ts';
-import {
-  beginHandover,
-  CHECKPOINT_MS,
-  continueHandover,
-  succeedAfterDeath,
-  wantsHandover,
-} from './handover.ts';
-import { ruleToApply, runsAsPrimary } from './membership.ts';
+import { begin, type Context, note, recordOf, settingsOf, waitFor, within } from './context.ts';
+import { beginHandover, continueHandover, isFenced, wantsHandover } from './handover.ts';
+import { promote, retrying, ruleChange, stopInTime, watchJob } from './leading.ts';
+import { runsAsPrimary } from './membership.ts';
 import { rejoinRunning, rejoinStopped, runsAsWanted, standby } from './rejoin.ts';
+import { succeedAfterDeath } from './succession.ts';
 
 export interface Situation {
   name: string;
@@ -102,6 +86,16 @@ export const SITUATIONS: readonly Situation[] = [
     why: 'a database that came out of recovery without the Lease is not ours to keep running',
     when: (c) => !c.s.held && runsAsPrimary(c),
     act: (c) => begin(c, { kind: 'die' }),
+  },
+
+  {
+    name: 'a promise is asked for',
+    why: 'whoever promises receives no more WAL: the old leader can acknowledge nothing any more (ELECTION 5)',
+    when: (c) => c.s.promising?.ready === true,
+    act: (c) => {
+      const { epoch, version } = c.s.promising!;
+      begin(c, { kind: 'cutWal', promise: { epoch, version } });
+    },
   },
 
   // --- leading ------------------------------------------------------------------------------------------------
@@ -269,25 +263,9 @@ function mustStop({ s }: Context): boolean {
   return s.primaryMaybe && !s.deathNeeded && s.held === undefined;
 }
 
-/** Fast, then immediate, then certain death: all of it before the guard would strike. */
-function stopInTime(c: Context): void {
-  const settings = settingsOf(c.s);
-  const room = Math.max(settings.guardMs - settings.stopMs, 0);
-  begin(c, { kind: 'stop', fastMs: room / 2, immediateMs: room / 4 });
-}
-
 function exit(c: Context, code: number, why: string): void {
   c.s.exiting = true;
   c.actions.push({ type: 'exit', code, why });
-}
-
-function retrying(c: Context, kind: string, act: () => void): void {
-  if (mayRetry(c, kind)) act();
-  else waitFor(c, `another try of ${kind}: ${c.s.error?.message ?? 'it failed'}`);
-}
-
-function isFenced(c: Context): boolean {
-  return settingsOf(c.s).fenced.includes(c.s.self.name);
 }
 
 function knownSystem(c: Context): string | undefined {
@@ -299,55 +277,4 @@ function justHandedOver(c: Context): boolean {
   if (!record || record.holder !== null || !record.handover || record.leader?.name !== c.s.self.name)
     return false;
   return c.s.deadSince !== undefined && within(c, c.s.deadSince, 2 * settingsOf(c.s).renewMs + 5_000);
-}
-
-function promote(c: Context): void {
-  const rule = ruleToApply(c, recordOf(c.s)!.members);
-  if (!c.rules.mayApply(rule, recordOf(c.s)!)) {
-    waitFor(c, 'the commit rule to be recorded');
-    return;
-  }
-  const { failingSince } = c.s;
-  const others = recordOf(c.s)!.members.some((member) => member.name !== c.s.self.name);
-  if (failingSince && others && elapsed(failingSince, c.now) >= settingsOf(c.s).primaryStartMs) {
-    c.s.giveUp = true;
-    begin(c, { kind: 'die' });
-    return;
-  }
-  retrying(c, 'promote', () =>
-    begin(c, { kind: 'promote', syncNames: ruleText(rule), timeline: recordOf(c.s)!.reserved ?? 0 }),
-  );
-}
-
-/** The text of the rule to bring into force, if it is another than the one in force and recorded already. */
-function ruleChange(c: Context): string | undefined {
-  const record = recordOf(c.s)!;
-  const rule = ruleToApply(c, record.members);
-  const text = ruleText(rule);
-  return text !== c.s.applied && c.rules.mayApply(rule, record) ? text : undefined;
-}
-
-/** Bounds on jobs: a checkpoint before a stop, and a start in place when somebody else could lead. */
-function watchJob(c: Context): void {
-  const { s, now } = c;
-  const { job, since } = s.job!;
-  const others = recordOf(s)?.members.some((member) => member.name !== s.self.name) === true;
-  if (job.kind === 'checkpoint' && !within(c, since, CHECKPOINT_MS) && s.handover) {
-    s.handover.stage = 'stopping';
-    begin(c, { kind: 'stop', fastMs: settingsOf(s).fastStopMs, immediateMs: 5_000 });
-  }
-  if (job.kind !== 'startPrimary' || !others) return;
-  const limit = settingsOf(s).primaryStartMs;
-  if (elapsed(since, now) < limit) {
-    wakeIn(c, limit - elapsed(since, now));
-    return;
-  }
-  note(
-    c,
-    'Warning',
-    'StartTooSlow',
-    `PostgreSQL did not start within ${limit / 1000} s: leadership is given up`,
-  );
-  s.giveUp = true;
-  begin(c, { kind: 'die' });
 }

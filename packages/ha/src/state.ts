@@ -27,16 +27,24 @@ export interface Held {
   t0: Now;
   /** The same just before all members were asked that then granted to go on: counts as a renewal. */
   grantedAt?: Now;
+  /** The timeline number that was reserved for the promotion to come; gone once it may have been used. */
+  timeline?: number;
   /** When this leadership began. */
   since: Now;
   /** True when nobody else led between our last leadership and this one: our data need no new timeline. */
   continuing: boolean;
 }
 
+/** What leadership is counted from: the last renewal, or the last grants. */
+export function heldSince({ t0, grantedAt }: Held): Now {
+  return grantedAt && grantedAt.mono > t0.mono ? grantedAt : t0;
+}
+
 /** A hand-over under way, by a wish or because this pod is being stopped. */
 export interface HandoverPlan {
-  reason: 'switchover' | 'shutdown';
+  reason: 'switchover' | 'shutdown' | 'fence' | 'leaving';
   id?: string;
+  force?: boolean;
   to?: string;
   since: Now;
   stage: 'choosing' | 'checkpoint' | 'stopping' | 'verifying';
@@ -86,7 +94,9 @@ export interface State {
   /** The state of the Lease that we have promised on; ends only when a read shows another. */
   promise?: LeaseState;
   /** A promise that is being made: the Lease is read, then the WAL is cut. */
-  promising?: LeaseState & { since: Now };
+  promising?: LeaseState & { since: Now; ready?: boolean };
+  /** When the look at the database began that saw the WAL cut; a position counts in a promise only from then on. */
+  cutAt?: Now;
   /** Those who wait for our promise. */
   promiseCallers: { id: string; since: Now; state: LeaseState }[];
   /** Promises of others that we have been given as a candidate. */
@@ -97,6 +107,8 @@ export interface State {
   write?: { id: number; purpose: WritePurpose; record: LeaseRecord };
   reading?: Now;
   lastRead?: Now;
+  /** When the last read that succeeded was sent. */
+  readOk?: Now;
   readDue: boolean;
   lastWriteTry?: Now;
   view?: View;
@@ -110,6 +122,9 @@ export interface State {
   peers: Record<string, { report: PeerReport | null; askedAt: Now }>;
   asking?: Now;
   askDue?: boolean;
+  /** Only this peer's word is needed. */
+  askOnly?: string;
+  askingOnly?: boolean;
   lastAsked?: Now;
   /** PostgreSQL here may acknowledge commits: from before it starts as primary until its certain death. */
   primaryMaybe: boolean;
@@ -131,7 +146,7 @@ export interface State {
   /** Standbys on volumes the Lease does not know: our LSN when no one else bore the name (ELECTION 5.6). */
   joining: Record<string, { incarnation: string; mark: string }>;
   /** What the take under way found out about our data. */
-  takingOver?: { continuing: boolean };
+  takingOver?: { continuing: boolean; forced?: string };
   /** Certain death could not be made: this container must end. */
   undead?: string;
   election?: { version: string; since: Now; opening: string };

@@ -203,3 +203,13 @@ export interface PodFact {
 export type Verdict = { ok: true } | { ok: false; why: string };
 export const yes: Verdict = { ok: true };
 export const no = (why: string): Verdict => ({ ok: false, why });
+
+/** The reason of the first verdict that says no, asking no further; undefined when all say yes. */
+export function firstNo(first: Verdict, ...rest: (() => Verdict)[]): string | undefined {
+  if (!first.ok) return first.why;
+  for (const rule of rest) {
+    const verdict = rule();
+    if (!verdict.ok) return verdict.why;
+  }
+  return undefined;
+}

@@ -1,0 +1,124 @@
+/** What the end of a job changes in what the machine knows. */
+import { type Context, note } from './context.ts';
+import type { Event, Job, Seen } from './events.ts';
+
+type Of<T extends Event['type']> = Extract<Event, { type: T }>;
+
+function inForce({ s, now }: Context, names: string, seen: Seen | undefined): void {
+  s.applied = names;
+  s.appliedAt = seen?.startedAt ?? now;
+  delete s.mark;
+}
+
+export function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
+  const { s, now } = c;
+  switch (job.kind) {
+    case 'die':
+    case 'stop':
+      s.deathNeeded = false;
+      s.primaryMaybe = false;
+      s.deadSince = now;
+      delete s.applied;
+      if (s.handover?.stage === 'stopping') s.handover.stage = 'verifying';
+      return;
+    case 'startPrimary':
+    case 'promote':
+      inForce(c, job.syncNames, result.seen);
+      s.checkpointDue = job.kind === 'promote';
+      if (s.held) {
+        s.held = { ...s.held, continuing: true };
+        delete s.held.timeline;
+      }
+      delete s.failingSince;
+      delete s.following;
+      if (job.kind === 'promote')
+        note(
+          c,
+          'Normal',
+          'Promoted',
+          `${s.self.name} is primary on timeline ${result.timeline ?? 'unknown'}`,
+        );
+      return;
+    case 'setSync':
+      inForce(c, job.names, result.seen);
+      return;
+    case 'cutWal':
+      s.promise = { ...job.promise };
+      s.cutAt = result.seen?.startedAt ?? now;
+      s.following = null;
+      delete s.promising;
+      return;
+    case 'startStandby':
+      // Slots that were used while this was a primary would hold WAL here for ever: they are seen to anew.
+      delete s.slotsFor;
+      s.following = job.upstream && { ...job.upstream, applicationName: job.applicationName };
+      return;
+    case 'follow':
+      s.following = job.upstream && { ...job.upstream, applicationName: job.applicationName };
+      return;
+    case 'checkpoint':
+      if (s.handover?.stage === 'checkpoint') s.handover.stage = 'stopping';
+      return;
+    case 'rewind':
+      delete s.proven;
+      delete s.timelineSeen;
+      if (s.rejoin) s.rejoin = { ...s.rejoin, rung: 'follow', rewinds: s.rejoin.rewinds + 1 };
+      delete s.rejoin?.stuckSince;
+      note(c, 'Warning', 'Rewound', rewoundText(s.self.name, result.discarded));
+      return;
+    case 'copy':
+      delete s.proven;
+      delete s.timelineSeen;
+      if (s.rejoin) s.rejoin = { ...s.rejoin, rung: 'follow' };
+      delete s.rejoin?.stuckSince;
+      note(c, 'Normal', 'Copied', `${s.self.name} has a fresh copy from ${job.source.name}`);
+      return;
+    default:
+      return;
+  }
+}
+
+function rewoundText(name: string, discarded: { from: string; to: string } | undefined): string {
+  if (!discarded) return `${name} was rewound; it had nothing of its own`;
+  return `${name} was rewound; discarded its WAL from ${discarded.from} to ${discarded.to}`;
+}
+
+export function jobFailed(c: Context, job: Job, message: string): void {
+  const { s, now } = c;
+  note(c, 'Warning', 'JobFailed', `${job.kind} failed: ${message}`);
+  switch (job.kind) {
+    case 'die':
+      s.undead = message;
+      return;
+    // A stop that failed, or a start that did, may have left something alive.
+    case 'startPrimary':
+      s.failingSince ??= now;
+      s.deathNeeded = true;
+      return;
+    case 'stop':
+    case 'startStandby':
+      s.deathNeeded = true;
+      return;
+    case 'promote':
+      s.failingSince ??= now;
+      // Its number may have been used.
+      if (s.held) delete s.held.timeline;
+      return;
+    case 'cutWal':
+      // Whom it follows now is not known: it is told again.
+      delete s.following;
+      delete s.promising;
+      return;
+    case 'checkpoint':
+      if (s.handover?.stage === 'checkpoint') s.handover.stage = 'stopping';
+      return;
+    case 'rewind':
+      if (s.rejoin) s.rejoin = { ...s.rejoin, rewinds: s.rejoin.rewinds + 1 };
+      return;
+    case 'copy':
+      if (s.rejoin) s.rejoin = { ...s.rejoin, copies: s.rejoin.copies + 1 };
+      return;
+    default:
+      return;
+  }
+}

@@ -1,0 +1,99 @@
+/** The database is dead and we lead: who has everything leads next, or we start in place. */
+import { elapsed } from './clock.ts';
+import { quorumOf, ruleText } from './commit-rule.ts';
+import { begin, type Context, mayRetry, recordOf, settingsOf, waitFor, within } from './context.ts';
+import { comparePositions, formatLsn, type Position } from './lsn.ts';
+import { ruleToApply } from './membership.ts';
+import { answersSince, couldLead, goesFirst, peerPosition } from './positions.ts';
+import { AFTER_DEATH_MS } from './rules/times.ts';
+import type { State } from './state.ts';
+import type { LeaseRecord, PeerReport } from './types.ts';
+
+export interface Successor {
+  to: string;
+  position: string;
+}
+
+/**
+ * Who certainly has every acknowledged commit: under a required rule, the furthest of a quorum. Undefined when
+ * there is no such rule, or too few have answered.
+ */
+export function successorByQuorum(c: Context, record: LeaseRecord, sinceMono: number): Successor | undefined {
+  const { s } = c;
+  const required = record.rules.filter((rule) => rule.required);
+  if (required.length === 0) return undefined;
+  const able = answersSince(s, sinceMono).filter(
+    (report) => couldLead(s, record, report) && peerPosition(report),
+  );
+  const names = new Set(able.map((report) => report.name));
+  if (required.some((rule) => rule.names.filter((name) => names.has(name)).length < quorumOf(rule)))
+    return undefined;
+  const best = furthest(s, able);
+  return best && { to: best.name, position: formatLsn(peerPosition(best)!.lsn) };
+}
+
+function furthest(s: State, reports: PeerReport[]): PeerReport | undefined {
+  return reports.reduce<PeerReport | undefined>((best, report) => {
+    if (!best) return report;
+    const order = comparePositions(peerPosition(report) as Position, peerPosition(best) as Position);
+    return order > 0 || (order === 0 && goesFirst(s, report.name, best.name)) ? report : best;
+  }, undefined);
+}
+
+/** The database is dead and we lead: hand over to a synchronous replica that has everything, else start in place. */
+export function succeedAfterDeath(c: Context): void {
+  const { s, now } = c;
+  const record = recordOf(s)!;
+  const settings = settingsOf(s);
+  const dead = s.deadSince ?? now;
+  const others = record.members.some((member) => member.name !== s.self.name);
+  const noData = s.view!.data !== 'present';
+  const required = record.rules.some((rule) => rule.required);
+  const staying = s.stayLeader !== undefined && elapsed(s.stayLeader, now) < settings.primaryStartMs;
+  if (others && (required || noData) && !staying && !s.giveUp && !settings.maintenance) {
+    const answered = s.lastAsked !== undefined && s.lastAsked.mono >= dead.mono;
+    if (!answered && within(c, dead, AFTER_DEATH_MS)) {
+      s.askDue = true;
+      waitFor(c, 'an answer of the other instances', AFTER_DEATH_MS);
+      return;
+    }
+    const next = successorByQuorum(c, record, dead.mono);
+    if (next) {
+      s.release = { ...next, why: 'PostgreSQL died' };
+      waitFor(c, 'the Lease to be released');
+      return;
+    }
+  }
+  if (noData) {
+    s.release = { why: `the data directory is ${s.view!.data}` };
+    waitFor(c, 'the Lease to be released');
+    return;
+  }
+  if (s.giveUp || (others && startFailedTooLong(c))) {
+    delete s.giveUp;
+    s.release = { why: 'PostgreSQL could not be started in time' };
+    waitFor(c, 'the Lease to be released');
+    return;
+  }
+  restart(c, record);
+}
+
+function startFailedTooLong({ s, now }: Context): boolean {
+  return s.failingSince !== undefined && elapsed(s.failingSince, now) >= settingsOf(s).primaryStartMs;
+}
+
+function restart(c: Context, record: LeaseRecord): void {
+  const { s, rules } = c;
+  const kind = rules.mayContinueAsPrimary(s) ? 'startPrimary' : 'startStandby';
+  if (!mayRetry(c, kind)) {
+    waitFor(c, `another try to start PostgreSQL: ${s.error?.message ?? 'it failed'}`);
+    return;
+  }
+  const rule = ruleToApply(c, record.members);
+  if (!rules.mayApply(rule, record)) {
+    waitFor(c, 'the commit rule to be recorded');
+    return;
+  }
+  if (kind === 'startPrimary') begin(c, { kind, syncNames: ruleText(rule) });
+  else begin(c, { kind, upstream: null, applicationName: s.self.name });
+}
