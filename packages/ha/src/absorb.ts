@@ -213,10 +213,11 @@ function taken(c: Context, record: LeaseRecord, sentAt: Now): void {
 function released(c: Context, record: LeaseRecord): void {
   const { s, now } = c;
   const to = record.handover?.to;
+  // Who gave up because it could not start lets others try first.
+  if (!to && s.handover?.reason !== 'fence') s.standAfter = now;
   delete s.held;
   delete s.handover;
   delete s.release;
-  if (!to) s.standAfter = now;
   note(
     c,
     'Normal',

@@ -30,26 +30,41 @@ const LONGEST_SLEEP_MS = 5_000;
  * One step. Neither `state` nor `event` is changed. `rules` are given only by tests that take one away.
  */
 export function step(state: State, event: Event, now: Now, rules: Rules = RULES): Step {
-  const c: Context = {
-    s: structuredClone(state),
-    now,
-    rules,
-    actions: [],
-    wakeAt: now.mono + LONGEST_SLEEP_MS,
-  };
-  c.s.startedAt ??= now;
+  return advance(copyOf(state), event, now, rules);
+}
+
+/** The same, but changes `s` itself, at the top and in what `copyOf` copies: for the simulator, which keeps no old state. */
+export function advance(s: State, event: Event, now: Now, rules: Rules): Step {
+  const c: Context = { s, now, rules, actions: [], wakeAt: now.mono + LONGEST_SLEEP_MS };
+  s.startedAt ??= now;
   absorb(c, event);
   endLeadership(c);
   proveHistory(c);
   tendPromises(c);
-  const situation = c.s.settings || c.s.deathNeeded ? tendDatabase(c) : undefined;
-  if (c.s.lease && mayWrite(c)) {
-    if (c.s.held) tendHeld(c, c.s.lease);
-    else tendUnheld(c, c.s.lease);
+  const situation = s.settings || s.deathNeeded ? tendDatabase(c) : undefined;
+  if (s.lease && mayWrite(c)) {
+    if (s.held) tendHeld(c, s.lease);
+    else tendUnheld(c, s.lease);
   }
   poll(c);
   beat(c);
-  return { state: c.s, actions: c.actions, wakeAt: c.wakeAt, ...(situation ? { situation } : {}) };
+  return { state: s, actions: c.actions, wakeAt: c.wakeAt, ...(situation ? { situation } : {}) };
+}
+
+/** A state to work on: what the machine changes in place is copied, all else is replaced and never changed. */
+function copyOf(state: State): State {
+  const { held, handover, rejoin, promising } = state;
+  return {
+    ...state,
+    peers: { ...state.peers },
+    joining: { ...state.joining },
+    asides: { ...state.asides },
+    retries: { ...state.retries },
+    ...(held ? { held: { ...held } } : {}),
+    ...(handover ? { handover: { ...handover } } : {}),
+    ...(rejoin ? { rejoin: { ...rejoin } } : {}),
+    ...(promising ? { promising: { ...promising } } : {}),
+  };
 }
 
 /** Once proven for an epoch, our history stays a part of its leader's: all further WAL comes from there. */

@@ -461,7 +461,12 @@ describe('5, 6: members and commit rules', () => {
   const parted: [string, Partial<LeaseRecord>, Partial<View>, boolean][] = [
     ['beyond the fork', before, { receivedLsn: '0/1008' }, true],
     ['up to the fork', before, {}, false],
-    ["on a timeline between the parent's and the leader's", { ...before, timeline: 5 }, { timeline: 3 }, true],
+    [
+      "on a timeline between the parent's and the leader's",
+      { ...before, timeline: 5 },
+      { timeline: 3 },
+      true,
+    ],
     ['beyond it, but proven before', before, { receivedLsn: '0/1008', incarnation: 'proven' }, false],
     ["on the leader's timeline", { ...before, timeline: 1 }, { timeline: 2, receivedLsn: '0/2000' }, false],
     ['the leader has not said yet where it began', { ...before, settled: { epoch: 2 } }, {}, false],

@@ -100,6 +100,12 @@ export const SITUATIONS: readonly Situation[] = [
 
   // --- leading ------------------------------------------------------------------------------------------------
   {
+    name: 'leader: the Lease is gone',
+    why: 'members and rules are not known: nothing changes until it is made anew and taken again',
+    when: (c) => c.s.held !== undefined && c.s.lease === null,
+    act: (c) => waitFor(c, 'the Lease to be made anew'),
+  },
+  {
     name: 'leadership is being given up',
     why: 'the Lease says so first; then the database follows whoever takes it',
     when: (c) => c.s.held !== undefined && c.s.release !== undefined,

@@ -30,7 +30,8 @@ function stand(c: Context, lease: KnownLease): void {
   const opening = rules.opening(lease, s, settings, now);
   const forced = rules.isForced(record, s, settings);
   // A leader that is only silent may yet thaw: under a required rule its quorum is cut first, however long it was.
-  const byPromises = (!opening || opening === 'silent') && rules.promisesDecide(record) && !forced;
+  const own = opening !== undefined && opening !== 'handover' && rules.ledLast(record, s);
+  const byPromises = (!opening || opening === 'silent') && rules.promisesDecide(record) && !forced && !own;
   if (!opening && !(byPromises && rules.mayPromise(lease, s, settings, now).ok)) {
     standDown(c);
     if (byPromises) awaitQuiet(c, lease);
@@ -56,7 +57,7 @@ function stand(c: Context, lease: KnownLease): void {
     seekPromises(c, lease);
     return;
   }
-  if (opening !== 'handover' && rules.ledLast(record, s)) {
+  if (own) {
     take(c, lease, true);
     return;
   }

@@ -111,7 +111,11 @@ export const ELECTION_RULES = {
         );
       }
     }
-    if (record.members.length === 0 && known.size < settings.instances)
+    if (record.members.length > 0) return yes;
+    // Who answers that it has no data has nothing that another lacks.
+    for (const report of answersSince(s, sinceMono))
+      if (report.dataEmpty && report.role === 'none') known.add(report.name);
+    if (known.size < settings.instances)
       return no(
         `the record of members was lost: all ${settings.instances} instances must answer, ${known.size} have`,
       );

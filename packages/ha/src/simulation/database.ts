@@ -1,23 +1,47 @@
-/** A database in the simulated world: a list of records is its WAL, and time passes for what it does. */
-import { formatLsn } from '../lsn.ts';
+/** A database in the simulated world: a chain of records is its WAL, and messages take time. */
 import type { ReplicationRow, View } from '../types.ts';
 import type { SimInstance } from './instance.ts';
+import {
+  append,
+  at,
+  commonLength,
+  graft,
+  isPartOf,
+  lengthOf,
+  lsnOf,
+  RECORD_BYTES,
+  switchPoint,
+  type Wal,
+} from './wal.ts';
 import type { World } from './world.ts';
 
-/** Bytes a record takes: positions are multiples of it. */
-const RECORD = 64;
-/** A shutdown checkpoint is a record of its own, with a number below zero. */
-const CHECKPOINT_RECORD = -1;
+/** wal_retrieve_retry_interval. */
+const RETRY_MS = 100;
+/** wal_sender_timeout, wal_receiver_timeout. */
+const LINK_TIMEOUT_MS = 5_000;
 
-let incarnations = 0;
+/** A replication connection, as its two ends see it. */
+interface Link {
+  readonly source: SimDatabase;
+  readonly standby: SimDatabase;
+  readonly name: string;
+  /** The standby's end is open. */
+  receiver: boolean;
+  /** The source's end is open. */
+  sender: boolean;
+  /** What the standby has confirmed, as the source knows it. */
+  confirmed: number;
+  /** The standby's WAL is a part of the source's history: it streams. */
+  fits: boolean;
+  lastContact: number;
+  delivering: boolean;
+}
 
 export class SimDatabase {
   data: View['data'] = 'empty';
   incarnation: string | undefined;
   systemID: string | undefined;
-  timeline = 0;
-  /** Records by their ids. */
-  wal: number[] = [];
+  wal: Wal | null = null;
   process: View['process'] = 'stopped';
   inRecovery = false;
   /** The control file says primary or standby, and whether it was stopped in order. */
@@ -25,64 +49,74 @@ export class SimDatabase {
   clean = true;
   upstream: { name: string; address: string } | undefined;
   applicationName = '';
-  connected = false;
-  /** A walsender serves it, although its history may have parted: then it confirms what nobody sent it. */
-  attached = false;
   /** Where this timeline began. */
   branch: View['branch'];
-  /** The WAL receiver has run since the start. */
-  received = false;
   syncNames = '';
-  readonly #world: World;
-  readonly #owner: SimInstance;
-  #waiting: { id: number; at: number }[] = [];
+  readonly world: World;
+  readonly owner: SimInstance;
+  #sync: { method: string; number: number; names: string[] } | undefined;
+  #link: Link | undefined;
+  #senders: Link[] = [];
+  /** The WAL receiver has run since the start: PostgreSQL knows how far it received. */
+  #received = false;
+  #waiting: Wal[] = [];
+  /** Attempts to connect that belong to an earlier state are void. */
+  #attempt = 0;
 
   constructor(world: World, owner: SimInstance) {
-    this.#world = world;
-    this.#owner = owner;
-    this.#pump();
+    this.world = world;
+    this.owner = owner;
+  }
+
+  get timeline(): number {
+    return this.wal === null ? 0 : this.wal.timeline;
   }
 
   isPrimary(): boolean {
     return this.process === 'running' && !this.inRecovery;
   }
 
-  /** Whether a commit could return at once: asynchronous, or with enough standbys. */
-  couldAcknowledge(): boolean {
-    return this.isPrimary() && this.#satisfied(this.wal.length);
+  /** Whether clients are answered now. */
+  acts(): boolean {
+    return this.isPrimary() && !this.owner.nodeFrozen && !this.owner.databaseFrozen;
+  }
+
+  get connected(): boolean {
+    return this.#link?.fits === true;
+  }
+
+  get attached(): boolean {
+    return this.#link !== undefined;
   }
 
   streamsFrom(name: string): boolean {
     return this.process === 'running' && this.inRecovery && this.connected && this.upstream?.name === name;
   }
 
+  // --- data -------------------------------------------------------------------------------------------------------
+
   initialise(): void {
     this.data = 'unclaimed';
-    this.incarnation = `i${++incarnations}`;
-    this.systemID = `system-${this.#owner.name}-${incarnations}`;
-    this.timeline = 1;
-    this.wal = [this.#world.newRecord()];
+    this.incarnation = this.world.newName('i');
+    this.systemID = this.world.newName(`system-${this.owner.name}-`);
+    this.wal = append(null, this.world.newRecord(), 1);
+    this.branch = undefined;
     this.wasPrimary = true;
     this.clean = true;
   }
 
   copyOf(source: SimDatabase): void {
     this.data = 'present';
-    this.incarnation = `i${++incarnations}`;
+    this.incarnation = this.world.newName('i');
     this.systemID = source.systemID;
-    this.timeline = source.timeline;
-    this.branch = source.branch;
-    this.wal = [...source.wal];
+    this.#take(source);
     this.wasPrimary = false;
     this.clean = false;
   }
 
   rewindTo(source: SimDatabase): number {
-    const common = commonLength(this.wal, source.wal);
-    const discarded = this.wal.length - common;
-    this.wal = [...source.wal];
-    this.timeline = source.timeline;
-    this.branch = source.branch;
+    const discarded = lengthOf(this.wal) - commonLength(this.wal, source.wal);
+    this.#take(source);
     this.wasPrimary = false;
     return discarded;
   }
@@ -91,37 +125,60 @@ export class SimDatabase {
     this.data = 'empty';
     this.incarnation = undefined;
     this.systemID = undefined;
-    this.wal = [];
-    this.timeline = 0;
+    this.wal = null;
+    this.branch = undefined;
   }
+
+  // --- the process ------------------------------------------------------------------------------------------------
 
   start(asPrimary: boolean): void {
     this.process = 'running';
     this.inRecovery = !asPrimary;
     this.wasPrimary = asPrimary;
     this.clean = false;
-    this.received = false;
-    this.connected = false;
-    this.attached = false;
+    this.#received = false;
     this.#waiting = [];
+    this.#senders = [];
+    this.#disconnect();
   }
 
-  promote(): void {
+  setSync(text: string): void {
+    this.syncNames = text;
+    const match = /^(ANY|FIRST) (\d+) \((.*)\)$/.exec(text);
+    this.#sync = match
+      ? {
+          method: match[1]!,
+          number: Number(match[2]),
+          names: match[3]!.split(', ').map((name) => name.replaceAll('"', '')),
+        }
+      : undefined;
+    this.acknowledge();
+  }
+
+  /** The new timeline bears this number, or the next one if the data are beyond it. */
+  promote(timeline: number): void {
+    const parent = this.timeline;
+    this.#disconnect();
     this.inRecovery = false;
     this.wasPrimary = true;
-    this.branch = { parent: this.timeline, start: this.#lsn() };
-    this.timeline += 1;
-    this.wal.push(this.#world.newRecord());
-    this.connected = false;
-    this.attached = false;
+    this.branch = { parent, start: lsnOf(this.wal) };
+    this.#log(this.world.newRecord(), Math.max(timeline, parent + 1));
+  }
+
+  follow(upstream: { name: string; address: string } | undefined, applicationName: string): void {
+    this.upstream = upstream;
+    this.applicationName = applicationName;
+    this.#disconnect();
+    this.#connectSoon(2);
   }
 
   /** A clean stop writes the shutdown checkpoint and sends it to those that are connected. */
   stop(): void {
     if (this.process !== 'running') return;
     if (this.isPrimary()) {
-      this.wal.push(CHECKPOINT_RECORD * this.#world.newRecord());
-      for (const standby of this.#standbys()) standby.#receive(this);
+      this.#log(this.world.newRecord(), this.timeline);
+      for (const link of this.#senders)
+        if (link.receiver && link.fits && this.#reaches(link)) link.standby.#receive(link);
     }
     this.clean = true;
     this.kill(true);
@@ -130,115 +187,239 @@ export class SimDatabase {
   kill(clean = false): void {
     this.process = 'stopped';
     this.clean = clean;
-    this.connected = false;
-    this.attached = false;
     this.#waiting = [];
+    this.#disconnect();
+    for (const link of this.#senders) {
+      link.sender = false;
+      // The other end hears of it, unless nothing goes through.
+      if (this.world.reachable(this.owner.name, link.standby.owner.name) && !this.owner.nodeFrozen)
+        link.standby.#lose(link);
+    }
+    this.#senders = [];
   }
 
+  // --- replication ------------------------------------------------------------------------------------------------
+
+  #log(id: number, timeline: number): void {
+    this.wal = append(this.wal, id, timeline);
+    for (const link of this.#senders) this.#deliver(link);
+  }
+
+  #take(source: SimDatabase): void {
+    this.wal = source.wal;
+    this.branch = source.branch;
+  }
+
+  #reaches(link: Link): boolean {
+    const { source, standby } = link;
+    return (
+      this.world.reachable(source.owner.name, standby.owner.name) &&
+      this.world.reachable(standby.owner.name, source.owner.name) &&
+      !source.owner.nodeFrozen &&
+      !standby.owner.nodeFrozen &&
+      !source.owner.databaseFrozen
+    );
+  }
+
+  #connectSoon(ms: number): void {
+    const attempt = ++this.#attempt;
+    this.world.after(ms, () => {
+      if (attempt === this.#attempt) this.#connect();
+    });
+  }
+
+  #connect(): void {
+    if (this.process !== 'running' || !this.inRecovery || !this.upstream || this.#link) return;
+    const { world, owner } = this;
+    const source = world.instances.get(this.upstream.name);
+    const there =
+      source !== undefined &&
+      source.address === this.upstream.address &&
+      source.database.process === 'running' &&
+      !source.nodeFrozen &&
+      !source.databaseFrozen &&
+      !owner.nodeFrozen &&
+      world.reachable(owner.name, source.name) &&
+      world.reachable(source.name, owner.name);
+    this.#received = true;
+    const fits = there ? this.#fits(source.database) : undefined;
+    if (!there || fits === undefined) {
+      this.#connectSoon(RETRY_MS);
+      return;
+    }
+    const link: Link = {
+      source: source.database,
+      standby: this,
+      name: this.applicationName,
+      receiver: true,
+      sender: true,
+      confirmed: 0,
+      fits,
+      lastContact: world.time,
+      delivering: false,
+    };
+    this.#link = link;
+    source.database.#senders.push(link);
+    source.database.#deliver(link);
+  }
+
+  /**
+   * Whether our WAL fits the source's; false: a WAL sender serves us, but our history has parted beyond the fork;
+   * undefined: it refuses.
+   */
+  #fits(source: SimDatabase): boolean | undefined {
+    const mine = lengthOf(this.wal);
+    if (this.timeline === source.timeline) return mine <= lengthOf(source.wal) ? true : undefined;
+    const fork = switchPoint(source.wal, this.timeline);
+    if (fork === undefined) return undefined;
+    return mine <= fork;
+  }
+
+  #disconnect(): void {
+    this.#attempt++;
+    const link = this.#link;
+    if (!link) return;
+    this.#link = undefined;
+    link.receiver = false;
+    if (this.#reaches(link)) this.world.after(this.world.latency(), () => link.source.#drop(link));
+  }
+
+  /** The source's end has closed. */
+  #lose(link: Link): void {
+    if (this.#link !== link) return;
+    link.receiver = false;
+    this.#link = undefined;
+    this.#connectSoon(RETRY_MS);
+  }
+
+  #drop(link: Link): void {
+    if (!link.sender) return;
+    link.sender = false;
+    this.#senders = this.#senders.filter((each) => each !== link);
+  }
+
+  /** Sends what is missing, and has the answer come back; while nothing goes through, tries again until time is out. */
+  #deliver(link: Link): void {
+    if (link.delivering || !link.sender) return;
+    link.delivering = true;
+    const { world } = this;
+    world.after(world.latency(), () => {
+      link.delivering = false;
+      if (!this.#reaches(link)) {
+        this.#deliverLater(link);
+        return;
+      }
+      link.lastContact = world.time;
+      if (!link.receiver || this.process !== 'running' || !link.sender) return;
+      if (link.fits) link.standby.#receive(link);
+      const flushed = lengthOf(link.standby.wal);
+      world.after(world.latency(), () => this.#confirm(link, flushed));
+      if (link.fits && lengthOf(this.wal) > flushed) this.#deliver(link);
+    });
+  }
+
+  #deliverLater(link: Link): void {
+    const { world } = this;
+    if (!link.sender && !link.receiver) return;
+    if (world.time - link.lastContact < LINK_TIMEOUT_MS) {
+      link.delivering = true;
+      world.after(RETRY_MS, () => {
+        link.delivering = false;
+        this.#deliver(link);
+        if (!link.sender) link.standby.#lose(link);
+      });
+      return;
+    }
+    this.#drop(link);
+    link.standby.#lose(link);
+  }
+
+  #receive(link: Link): void {
+    const { source } = link;
+    if (this.#link !== link || this.process !== 'running' || this.owner.databaseFrozen) return;
+    this.wal = graft(this.wal, source.wal);
+    this.branch = source.branch;
+  }
+
+  #confirm(link: Link, length: number): void {
+    if (!link.sender || this.process !== 'running') return;
+    if (!this.world.reachable(link.standby.owner.name, this.owner.name)) return;
+    link.confirmed = Math.max(link.confirmed, length);
+    this.acknowledge();
+  }
+
+  // --- commits ----------------------------------------------------------------------------------------------------
+
   write(): void {
-    if (!this.isPrimary() || this.#owner.frozen) return;
-    const id = this.#world.newRecord();
-    this.wal.push(id);
-    this.#waiting.push({ id, at: this.wal.length });
+    if (!this.acts()) return;
+    this.#log(this.world.newRecord(), this.timeline);
+    this.#waiting.push(this.wal!);
     this.acknowledge();
   }
 
   acknowledge(): void {
-    if (!this.isPrimary()) return;
-    this.#waiting = this.#waiting.filter(({ id, at }) => {
-      if (!this.#satisfied(at)) return true;
-      this.#world.acked.push({ id, at: this.#world.time, by: this.#owner.name });
-      return false;
+    if (this.#waiting.length === 0 || !this.acts()) return;
+    const enough = this.#enough();
+    const done = this.#waiting.filter((record) => record.length <= enough);
+    if (done.length === 0) return;
+    this.#waiting = this.#waiting.filter((record) => record.length > enough);
+    for (const record of done) this.world.acknowledged(this.owner, record);
+  }
+
+  /** The length up to which a commit need wait for nobody any more. */
+  #enough(): number {
+    if (!this.#sync) return Number.POSITIVE_INFINITY;
+    const { method, number, names } = this.#sync;
+    const confirmed = names.flatMap((name) => {
+      const links = this.#senders.filter((link) => link.name === name);
+      return links.length === 0 ? [] : [Math.max(...links.map((link) => link.confirmed))];
     });
+    if (confirmed.length < number) return 0;
+    // FIRST counts the first that are connected, ANY the furthest.
+    if (method === 'FIRST') return Math.min(...confirmed.slice(0, number));
+    return confirmed.sort((a, b) => b - a)[number - 1]!;
   }
 
-  #satisfied(length: number): boolean {
-    const match = /^(ANY|FIRST) (\d+) \((.*)\)$/.exec(this.syncNames);
-    if (!match) return true;
-    const names = match[3]!.split(', ').map((name) => name.replaceAll('"', ''));
-    const there = this.#standbys().filter(
-      (standby) => names.includes(standby.applicationName) && standby.wal.length >= length,
-    );
-    return there.length >= Number(match[2]);
-  }
-
-  #standbys(): SimDatabase[] {
-    return [...this.#world.instances.values()]
-      .map((each) => each.database)
-      .filter((each) => each.attached && each.upstream?.name === this.#owner.name);
-  }
-
-  /** Every few milliseconds: connect, receive, acknowledge. */
-  #pump(): void {
-    this.#world.after(this.#world.between(5, 15), () => {
-      if (this.process === 'running' && this.inRecovery && !this.#owner.frozen) this.#follow();
-      this.acknowledge();
-      this.#pump();
-    });
-  }
-
-  #follow(): void {
-    if (!this.upstream) {
-      this.connected = false;
-      this.attached = false;
-      return;
-    }
-    this.received = true;
-    const source = this.#world.instances.get(this.upstream.name);
-    const there =
-      source !== undefined &&
-      source.database.process === 'running' &&
-      !source.frozen &&
-      this.#world.reachable(this.#owner.name, source.name) &&
-      source.address === this.upstream.address;
-    // Our WAL must be a part of the source's history, on a timeline not above its own.
-    const fits = there && commonLength(this.wal, source.database.wal) === this.wal.length;
-    this.attached = there;
-    this.connected = fits;
-    if (!there) return;
-    this.#receive(source.database);
-    source.database.acknowledge();
-  }
-
-  #receive(source: SimDatabase): void {
-    if (commonLength(this.wal, source.wal) !== this.wal.length) return;
-    this.wal = [...source.wal];
-    this.timeline = source.timeline;
-    this.branch = source.branch;
-  }
-
-  #lsn(): string {
-    return formatLsn(BigInt(this.wal.length * RECORD));
-  }
+  // --- what can be seen -------------------------------------------------------------------------------------------
 
   view(): View {
     const running = this.process === 'running';
     const standby = running && this.inRecovery;
-    return {
+    const lsn = lsnOf(this.wal);
+    const seen: View = {
       data: this.data,
-      ...(this.incarnation ? { incarnation: this.incarnation } : {}),
-      ...(this.systemID ? { systemID: this.systemID, timeline: this.timeline } : {}),
-      ...(running || this.data === 'empty'
-        ? {}
-        : {
-            controlState: this.#controlState(),
-            cleanShutdown: this.clean,
-            // The checkpoint's record begins before its end.
-            checkpointLsn: formatLsn(BigInt(this.wal.length * RECORD - (this.wasPrimary ? RECORD / 2 : 0))),
-          }),
       process: this.process,
-      sqlReachable: running,
-      ...(running ? { inRecovery: this.inRecovery } : {}),
-      ...(running && !this.inRecovery
-        ? { currentLsn: this.#lsn(), ...(this.branch ? { branch: this.branch } : {}) }
-        : {}),
-      ...(standby && this.received ? { receivedLsn: this.#lsn() } : {}),
-      ...(standby ? { replayedLsn: this.#lsn(), replayedAll: true } : {}),
+      sqlReachable: running && !this.owner.databaseFrozen,
       streaming: standby && this.connected,
-      receiverRunning: standby && this.connected,
-      replication: running && !this.inRecovery ? this.#standbys().map((each) => each.#row()) : [],
+      receiverRunning: standby && this.#link !== undefined,
+      replication: running && !this.inRecovery ? this.#senders.map(rowOf) : [],
       syncNames: this.syncNames,
     };
+    if (this.incarnation) seen.incarnation = this.incarnation;
+    if (this.systemID) {
+      seen.systemID = this.systemID;
+      seen.timeline = this.timeline;
+    }
+    if (!running && this.data !== 'empty') this.#controlFile(seen);
+    if (running) seen.inRecovery = this.inRecovery;
+    if (running && !this.inRecovery) {
+      seen.currentLsn = lsn;
+      if (this.branch) seen.branch = this.branch;
+    }
+    if (standby) {
+      seen.replayedLsn = lsn;
+      seen.replayedAll = true;
+      if (this.#received) seen.receivedLsn = lsn;
+    }
+    return seen;
+  }
+
+  #controlFile(seen: View): void {
+    seen.controlState = this.#controlState();
+    seen.cleanShutdown = this.clean;
+    // The checkpoint's record begins before its end.
+    const length = lengthOf(this.wal) * RECORD_BYTES - (this.wasPrimary ? RECORD_BYTES / 2 : 0);
+    seen.checkpointLsn = lsnAt(length);
   }
 
   #controlState(): string {
@@ -246,16 +427,22 @@ export class SimDatabase {
     return this.clean ? 'shut down in recovery' : 'in archive recovery';
   }
 
-  #row(): ReplicationRow {
-    return { name: this.applicationName, state: 'streaming', syncState: 'quorum', flushLsn: this.#lsn() };
+  /** Whether it has this record, at its place. */
+  has(record: Wal): boolean {
+    const mine = at(this.wal, record.length);
+    return mine === record || (mine !== null && mine.id === record.id && isPartOf(record, this.wal));
   }
 }
 
-function commonLength(a: number[], b: number[]): number {
-  const length = Math.min(a.length, b.length);
-  // Histories that differ stay different: the last common record tells, but forks have to be looked for.
-  if (length === 0 || a[length - 1] === b[length - 1]) return length;
-  let n = 0;
-  while (n < length && a[n] === b[n]) n++;
-  return n;
+function lsnAt(bytes: number): string {
+  return `0/${bytes.toString(16).toUpperCase()}`;
+}
+
+function rowOf(link: Link): ReplicationRow {
+  return {
+    name: link.name,
+    state: 'streaming',
+    syncState: 'quorum',
+    flushLsn: lsnAt(link.confirmed * RECORD_BYTES),
+  };
 }

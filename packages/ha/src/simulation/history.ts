@@ -1,95 +1,152 @@
-/** One random history: a cluster that settles, faults at random for a while, and then peace. */
-import type { SimInstance } from './instance.ts';
-import { World, type WorldOptions } from './world.ts';
+/** One random history: a cluster that settles, faults at random, and then peace, after which it must be well again. */
+import type { Rules } from '../rules.ts';
+import type { Settings } from '../types.ts';
+import { applyFault, drawFault, type Fault } from './faults.ts';
+import { World } from './world.ts';
+
+/** Everything that a history is made from: the same plan is always the same history. */
+export interface Plan {
+  seed: number;
+  instances: number;
+  settings: Partial<Settings>;
+  faults: Fault[];
+}
 
 export interface History {
-  seed: number;
+  plan: Plan;
   /** What was done to the cluster, and when. */
-  faults: string[];
+  told: string[];
   violations: string[];
-  /** Milliseconds from the last fault to one primary that all others follow; undefined: not within the bound. */
-  settledAfter: number | undefined;
-  acked: number;
+  acknowledgements: number;
+  takes: number;
+  steps: number;
+  /** Milliseconds that passed in the world. */
+  lasted: number;
   world: World;
 }
 
-const SETTLE_MS = 120_000;
+/** In peace, a cluster must be well again within this long. */
+const SETTLE_MS = 90_000;
+const START_MS = 30_000;
+const MAX_FAULTS = 5;
 
-type Fault = (world: World, victim: SimInstance) => string | undefined;
-
-const FAULTS: readonly Fault[] = [
-  (_, victim) => {
-    if (victim.database.process !== 'running') return undefined;
-    victim.killPostmaster();
-    return 'postmaster killed';
-  },
-  (world, victim) => {
-    if (!victim.alive) return undefined;
-    victim.killPod(world.between(200, 12_000));
-    return 'pod killed';
-  },
-  (world, victim) => {
-    world.isolate(victim.name);
-    world.after(world.between(500, 20_000), () => world.heal(victim.name));
-    return 'isolated';
-  },
-  (world, victim) => {
-    if (!victim.alive) return undefined;
-    victim.frozen = true;
-    world.after(world.between(500, 7_000), () => victim.thaw());
-    return 'manager frozen';
-  },
-  (world) => {
-    world.apiUp = false;
-    world.after(world.between(500, 15_000), () => {
-      world.apiUp = true;
-    });
-    return 'API away';
-  },
-  (world, victim) => {
-    const from = world.leader()?.name;
-    if (!from) return undefined;
-    world.settingsChanged({ switchover: { id: `at ${world.time}`, from, to: victim.name } });
-    return 'switchover asked';
-  },
-  (world, victim) => {
-    if (!victim.alive || victim.podDeleting) return undefined;
-    victim.terminate();
-    world.after(world.between(3_000, 12_000), () => {
-      if (victim.alive && victim.exited === undefined) victim.killPod(undefined);
-      victim.newPod();
-    });
-    return 'pod stopped, and made anew';
-  },
-];
-
-/** Plays the history of a seed. `loseVolumes`: a volume may be emptied too (only one at a time is survivable). */
-export function play(seed: number, options: WorldOptions = {}, minutes = 1): History {
-  const world = new World({ ...options, seed });
-  const faults: string[] = [];
-  world.until(() => world.settled(), 30_000, 'the cluster settles');
-  const write = () => {
-    if (world.rw.instance) world.get(world.rw.instance).database.write();
-    world.after(world.between(20, 60), write);
+/** A number from 0 to 1 for each call, from a seed. */
+function randomFrom(seed: number): () => number {
+  let state = Math.imul(seed, 0x9e3779b1) | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
-  write();
-  const names = [...world.instances.keys()];
-  const end = world.time + minutes * 60_000;
-  while (world.time < end && world.violations.length === 0) {
-    world.run(world.between(100, 12_000));
-    // The leader is the most interesting victim.
-    const leader = world.leader();
-    const victim =
-      leader && world.random() < 0.5 ? leader : world.get(names[Math.floor(world.random() * names.length)]!);
-    const done = FAULTS[Math.floor(world.random() * FAULTS.length)]!(world, victim);
-    if (done) faults.push(`${world.time.toFixed(0)} ${victim.name}: ${done}`);
+}
+
+/** Draws the plan of a seed: the size of the cluster, its commit rule, and what happens to it. */
+export function draw(seed: number, sizes: readonly number[] = [2, 3, 3, 3, 4, 5]): Plan {
+  const random = randomFrom(seed);
+  const instances = sizes[Math.floor(random() * sizes.length)]!;
+  const which = random();
+  const method = random() < 0.7 ? ('any' as const) : ('first' as const);
+  const number = instances > 3 && random() < 0.5 ? 2 : 1;
+  const settings: Partial<Settings> =
+    which < 0.65
+      ? { sync: { method, number, required: true } }
+      : which < 0.75
+        ? { sync: { method, number, required: false } }
+        : {};
+  const count = 1 + Math.floor(random() * MAX_FAULTS);
+  const faults = Array.from({ length: count }, () => drawFault(random, instances));
+  return { seed, instances, settings, faults };
+}
+
+/** Plays a plan to its end, or to the first violation. */
+export function play(plan: Plan, options: { rules?: Partial<Rules>; loud?: boolean } = {}): History {
+  const { seed, instances, settings } = plan;
+  const world = new World({
+    seed,
+    instances,
+    settings: structuredClone(settings),
+    settled: true,
+    ...(options.rules ? { rules: options.rules } : {}),
+  });
+  world.quiet = options.loud !== true;
+  for (const each of world.instances.values()) each.clocks.rate = world.between(0.99, 1.01);
+  waitFor(world, START_MS);
+  for (const each of world.instances.values()) each.hasRunForLong();
+  world.startWriting(50, 200);
+  world.run(300);
+  const told: string[] = [];
+  for (const fault of plan.faults) {
+    world.run(fault.after);
+    if (world.violations.length > 0) break;
+    const done = applyFault(world, fault);
+    if (done) told.push(done);
   }
-  world.run(25_000);
-  let settledAfter: number | undefined;
-  try {
-    settledAfter = world.until(() => world.settled(), SETTLE_MS);
-  } catch {
-    settledAfter = undefined;
+  const longest = Math.max(0, ...plan.faults.map((fault) => fault.ms));
+  world.run(Math.min(2 * longest, 12_000));
+  peace(world);
+  waitFor(world, SETTLE_MS);
+  if (world.violations.length === 0) world.run(1_500);
+  if (world.violations.length === 0 && !world.settled()) waitFor(world, SETTLE_MS);
+  const { acknowledgements, takes, steps } = world.watchdog;
+  return {
+    plan,
+    told,
+    violations: [...world.violations],
+    acknowledgements,
+    takes,
+    steps,
+    lasted: world.time,
+    world,
+  };
+}
+
+function waitFor(world: World, limitMs: number): void {
+  const end = world.time + limitMs;
+  while (!world.settled() && world.violations.length === 0) {
+    if (world.time >= end) world.watchdog.notSettled(limitMs);
+    else world.run(100);
   }
-  return { seed, faults, violations: [...world.violations], settledAfter, acked: world.acked.length, world };
+}
+
+/** All faults end, and nobody wishes anything any more. */
+function peace(world: World): void {
+  world.heal();
+  world.api.up = true;
+  world.api.operatorUp = true;
+  world.api.slowest = 3;
+  world.api.lostAnswers = 0;
+  world.loss = 0;
+  world.slowest = 3;
+  world.settingsChanged({ fenced: [], maintenance: false, priorities: {} });
+  for (const each of world.instances.values()) {
+    if (each.standsStill || each.databaseFrozen) each.thaw();
+    if (!each.alive) each.returnNode();
+  }
+}
+
+/** Leaves out of a plan whatever the violation does not need. */
+export function shorten(plan: Plan, options: { rules?: Partial<Rules> } = {}): History {
+  const kind = (history: History) =>
+    history.violations[0]?.replace(/^\d+: /, '').replace(/demo-\d+|\d+/g, '#');
+  let best = play(plan, options);
+  const wanted = kind(best);
+  for (let again = true; again; ) {
+    again = false;
+    for (let i = 0; i < best.plan.faults.length && !again; i++) {
+      const faults = best.plan.faults.filter((_, at) => at !== i);
+      // What follows comes no sooner, or as soon as it would without.
+      for (const shift of [best.plan.faults[i]!.after, 0]) {
+        const shifted = faults.map((fault, at) =>
+          at === i ? { ...fault, after: fault.after + shift } : fault,
+        );
+        const tried = play({ ...best.plan, faults: shifted }, options);
+        if (kind(tried) !== wanted) continue;
+        best = tried;
+        again = true;
+        break;
+      }
+    }
+  }
+  return play(best.plan, { ...options, loud: true });
 }

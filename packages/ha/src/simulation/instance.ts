@@ -1,60 +1,57 @@
-/** An instance in the simulated world: the machine, its executor, its container and its pod. */
-import type { Action, Event, Job } from '../events.ts';
-import { step } from '../machine.ts';
-import { instanceState } from '../report.ts';
+/** An instance in the simulated world: the machine, its container and its pod. Everything it does: executor.ts. */
+import type { Event } from '../events.ts';
+import { advance } from '../machine.ts';
+import { electionReport, instanceState } from '../report.ts';
 import { initialState, type State } from '../state.ts';
-import type { PeerReport, PodFact } from '../types.ts';
+import type { GrantAnswer, LeaseState, PeerReport, PodFact, PromiseAnswer } from '../types.ts';
+import { SimClocks } from './clocks.ts';
 import { SimDatabase } from './database.ts';
+import { Executor } from './executor.ts';
 import type { World } from './world.ts';
-
-/** How long each job takes, in milliseconds. */
-const DURATION: Record<Job['kind'], number> = {
-  die: 20,
-  stop: 40,
-  initialise: 700,
-  claim: 2,
-  startPrimary: 60,
-  startStandby: 70,
-  follow: 5,
-  setSync: 10,
-  promote: 40,
-  copy: 400,
-  rewind: 300,
-  wipe: 20,
-  checkpoint: 20,
-  cutWal: 40,
-};
-
-let uids = 0;
 
 export class SimInstance {
   readonly name: string;
   readonly world: World;
   readonly database: SimDatabase;
-  podUID = `uid-${++uids}`;
+  readonly clocks: SimClocks;
+  podUID: string;
   podExists = true;
   podDeleting = false;
+  leaving = false;
+  /** Gone for good, by scale-in. */
+  removed = false;
   containers = 0;
   terminated: string[] = [];
   alive = false;
+  /** The manager alone stands still. */
   frozen = false;
-  /** Its peers hear it, the API does not. */
-  isolatedFromApi = false;
+  /** Everything on the node stands still: manager, database, guard. */
+  nodeFrozen = false;
+  /** PostgreSQL alone stands still. */
+  databaseFrozen = false;
+  thawedAt = Number.NEGATIVE_INFINITY;
   exited: number | undefined;
+  /** The note of the last promise, on the volume. */
+  promiseNote: LeaseState | undefined;
   state!: State;
   situation = '';
+  readonly #executor: Executor;
   /** Events of an earlier manager never reach a later one. */
   #life = 0;
   #wake = 0;
+  #wakeAt = Number.POSITIVE_INFINITY;
   #guardAt: number | undefined;
-  #jobs = 0;
-  /** What would have happened while the manager was frozen. */
+  /** What would have happened while it stood still. */
   #missed: (() => void)[] = [];
+  #settingsPending = false;
 
   constructor(world: World, name: string) {
     this.world = world;
     this.name = name;
+    this.podUID = world.newName('uid-');
     this.database = new SimDatabase(world, this);
+    this.clocks = new SimClocks(world);
+    this.#executor = new Executor(this);
   }
 
   get address(): string {
@@ -65,7 +62,16 @@ export class SimInstance {
     return `${this.podUID}-${this.containers}`;
   }
 
-  // --- faults and starts ----------------------------------------------------------------------------------------
+  get standsStill(): boolean {
+    return this.frozen || this.nodeFrozen;
+  }
+
+  /** A manager that answers. */
+  get answers(): boolean {
+    return this.alive && !this.standsStill && this.exited === undefined;
+  }
+
+  // --- starts and ends --------------------------------------------------------------------------------------------
 
   startContainer(): void {
     this.containers++;
@@ -77,20 +83,35 @@ export class SimInstance {
     this.alive = true;
     // A new process is not frozen, and hears nothing of what an earlier one missed.
     this.frozen = false;
+    this.databaseFrozen = false;
     this.#missed = [];
     this.exited = undefined;
     this.#guardAt = undefined;
-    this.state = initialState({
-      name: this.name,
-      podUID: this.podUID,
-      identity: `${this.podUID}/${this.world.time}-${life}`,
-      address: this.address,
-    });
+    this.#settingsPending = false;
+    const { name, podUID, address } = this;
+    const identity = `${podUID}/${life}`;
+    this.state = initialState({ name, podUID, identity, address }, this.promiseNote);
+    this.#begin();
+  }
+
+  /** The Cluster, the pods and the own container ID become known when the API can be reached. */
+  #begin(): void {
     this.later(this.world.between(50, 150), () => {
+      if (!this.world.api.reachable(this.name)) {
+        this.feed({ type: 'tick' });
+        this.#begin();
+        return;
+      }
       this.feed({ type: 'settings', settings: { ...this.world.settings } });
       this.feed({ type: 'pods', pods: this.world.pods() });
       this.feed({ type: 'self', containerID: this.containerID });
     });
+  }
+
+  /** What a manager does not do soon after its start, it does from now on. */
+  hasRunForLong(): void {
+    const { mono, wall } = this.clocks.now();
+    this.state.startedAt = { mono: mono - 60_000, wall: wall - 60_000 };
   }
 
   /** kill -9 of the postmaster. */
@@ -101,45 +122,39 @@ export class SimInstance {
 
   /** kill -9 of everything in the pod; the node says so, and starts the container again after a while. */
   killPod(restartMs: number | undefined = 1_000): void {
-    this.#die();
+    this.die();
     const ended = this.containerID;
     this.world.after(this.world.between(50, 150), () => {
-      this.terminated.push(ended);
+      this.terminated = [...this.terminated, ended];
       this.world.podsChanged();
     });
     const { podUID } = this;
     if (restartMs === undefined) return;
     this.world.after(restartMs, () => {
-      // Meanwhile another pod may have taken the name.
-      if (this.podUID === podUID) this.startContainer();
+      // Meanwhile another pod may have taken the name, or the node may be gone.
+      if (this.podUID === podUID && !this.alive && this.podExists) this.startContainer();
     });
   }
 
   /** The node stops without a word: nobody says anything about its containers. */
   loseNode(): void {
-    this.#die();
+    this.die();
     this.world.isolate(this.name);
   }
 
   /** The node is there again, with the same pod. */
   returnNode(): void {
     this.world.heal(this.name);
-    this.terminated.push(this.containerID);
+    if (this.alive || !this.podExists) return;
+    this.terminated = [...this.terminated, this.containerID];
     this.startContainer();
     this.world.podsChanged();
   }
 
-  /** A frozen manager goes on, a long time later for it: what was due is due now. */
-  thaw(): void {
-    if (!this.frozen) return;
-    this.frozen = false;
-    for (const run of this.#missed.splice(0)) run();
-    this.feed({ type: 'tick' });
-  }
-
   /** The pod is gone; another takes its name and its volume. */
   newPod(): void {
-    this.podUID = `uid-${++uids}`;
+    this.podUID = this.world.newName('uid-');
+    this.podExists = true;
     this.podDeleting = false;
     this.containers = 0;
     this.terminated = [];
@@ -147,8 +162,10 @@ export class SimInstance {
     this.world.podsChanged();
   }
 
+  /** The volume is lost: the files are gone, the note of a promise with them. */
   emptyVolume(): void {
     this.database.data = 'empty';
+    this.promiseNote = undefined;
   }
 
   terminate(): void {
@@ -157,29 +174,68 @@ export class SimInstance {
     this.feed({ type: 'terminate', graceMs: 30_000 });
   }
 
-  #die(): void {
+  die(): void {
     this.#life++;
     this.#missed = [];
     this.frozen = false;
+    this.nodeFrozen = false;
+    this.databaseFrozen = false;
     this.alive = false;
     this.#guardAt = undefined;
     this.database.kill();
+    this.world.watchdog.disturbed();
+  }
+
+  freeze(what: 'frozen' | 'nodeFrozen' | 'databaseFrozen'): void {
+    this[what] = true;
+    this.world.watchdog.disturbed();
+  }
+
+  /** It goes on, a long time later for it: what was due is due now. The guard looks at the clock first. */
+  thaw(): void {
+    const node = this.nodeFrozen;
+    this.frozen = false;
+    this.nodeFrozen = false;
+    this.databaseFrozen = false;
+    this.thawedAt = this.world.time;
+    this.world.watchdog.disturbed();
+    if (node && this.#guardAt !== undefined && this.world.time >= this.#guardAt) {
+      this.world.after(this.world.between(1, 20), () => this.#guardStrikes(this.#guardAt));
+    }
+    const missed = this.#missed;
+    this.#missed = [];
+    this.later(this.world.between(1, 30), () => {
+      for (const run of missed) run();
+      this.feed({ type: 'tick' });
+    });
   }
 
   // --- the machine ------------------------------------------------------------------------------------------------
 
   feed(event: Event): void {
-    if (!this.alive || this.frozen || this.exited !== undefined) return;
-    const result = step(this.state, event, this.world.clocks(), this.world.rules);
-    this.state = result.state;
-    if (result.situation && result.situation !== this.situation) {
+    if (!this.answers) return;
+    const { world } = this;
+    const now = this.clocks.now();
+    world.watchdog.steps++;
+    const result = advance(this.state, event, now, world.rules);
+    if (!world.quiet && result.situation && result.situation !== this.situation) {
       this.situation = result.situation;
-      this.world.note(this.name, `[${event.type}] ${result.situation}`);
+      world.note(this.name, `[${event.type}] ${result.situation}`);
     }
-    for (const action of result.actions) this.#act(action);
+    for (const action of result.actions) this.#executor.act(action, now);
+    this.#wakeUp(Math.max(this.clocks.toWorld(result.wakeAt - now.mono), 1));
+  }
+
+  #wakeUp(ms: number): void {
+    const at = this.world.time + ms;
+    // An earlier wake that is still to come will do: it asks again.
+    if (this.#wakeAt <= at && this.#wakeAt > this.world.time) return;
     const wake = ++this.#wake;
-    this.later(Math.max(result.wakeAt - this.world.time, 1), () => {
-      if (wake === this.#wake) this.feed({ type: 'tick' });
+    this.#wakeAt = at;
+    this.later(ms, () => {
+      if (wake !== this.#wake) return;
+      this.#wakeAt = Number.POSITIVE_INFINITY;
+      this.feed({ type: 'tick' });
     });
   }
 
@@ -187,29 +243,47 @@ export class SimInstance {
     const life = this.#life;
     this.world.after(ms, () => {
       if (life !== this.#life) return;
-      if (this.frozen) this.#missed.push(run);
+      if (this.standsStill) this.#missed.push(run);
       else run();
     });
   }
 
-  leaseChanged(version: string): void {
-    if (this.world.apiReachable(this.name))
-      this.later(this.world.between(1, 5), () => this.feed({ type: 'leaseHint', version }));
+  settingsChanged(): void {
+    if (this.#settingsPending || !this.alive) return;
+    this.#settingsPending = true;
+    const tell = () => {
+      if (!this.world.api.reachable(this.name)) {
+        this.later(500, tell);
+        return;
+      }
+      this.#settingsPending = false;
+      this.feed({ type: 'settings', settings: { ...this.world.settings } });
+    };
+    this.later(this.world.between(5, 50), tell);
+  }
+
+  leaseChanged(version: string | undefined): void {
+    if (this.world.api.reachable(this.name))
+      this.later(this.world.api.delay(), () =>
+        this.feed(version === undefined ? { type: 'leaseHint' } : { type: 'leaseHint', version }),
+      );
   }
 
   podsChanged(): void {
-    if (this.world.apiReachable(this.name))
+    if (this.world.api.reachable(this.name))
       this.later(this.world.between(1, 10), () => this.feed({ type: 'pods', pods: this.world.pods() }));
   }
 
   podFact(): PodFact {
-    const { name: instance, podUID: uid, address, podDeleting: deleting } = this;
-    return { instance, uid, address, deleting, leaving: false, terminated: [...this.terminated] };
+    const { name: instance, podUID: uid, address, podDeleting: deleting, leaving, terminated } = this;
+    return { instance, uid, address, deleting, leaving, terminated };
   }
 
   report(): PeerReport {
     const view = this.database.view();
     const running = view.process === 'running';
+    const { timelineSeen } = this.state;
+    const known = timelineSeen?.incarnation === view.incarnation ? (timelineSeen?.timeline ?? 0) : 0;
     return {
       name: this.name,
       podUID: this.podUID,
@@ -221,203 +295,47 @@ export class SimInstance {
       dataEmpty: view.data !== 'present',
       ...(view.systemID ? { systemID: view.systemID } : {}),
       ...(view.incarnation ? { incarnation: view.incarnation } : {}),
-      ...(view.timeline ? { timeline: view.timeline } : {}),
+      ...(view.timeline ? { timeline: Math.max(view.timeline, known) } : {}),
       ...(view.currentLsn ? { currentLsn: view.currentLsn } : {}),
       ...(running && view.inRecovery && view.replayedLsn ? { receivedLsn: view.replayedLsn } : {}),
+      ...electionReport(this.state, this.clocks.now()),
     };
   }
 
-  picture(): string {
-    const { held, waiting, error, job } = this.state;
-    const { process, inRecovery, wal, timeline, connected, upstream, applicationName, data, syncNames } =
-      this.database;
-    return `${this.name} ${this.situation} ${JSON.stringify({ held: held?.epoch, waiting: waiting?.what, error, job: job?.job.kind, process, inRecovery, wal: wal.length, timeline, connected, upstream: upstream?.name, applicationName, data, syncNames })}`;
+  grantFor(leader: string, epoch: number, answer: (answer: GrantAnswer) => void): void {
+    this.#executor.grantFor(leader, epoch, answer);
   }
 
-  // --- the executor -----------------------------------------------------------------------------------------------
-
-  #act(action: Action): void {
-    const { world } = this;
-    const sentAt = world.clocks();
-    switch (action.type) {
-      case 'readLease':
-        this.#call(
-          action.timeoutMs,
-          () => world.readLease(),
-          (outcome) =>
-            this.feed({
-              type: 'leaseRead',
-              sentAt,
-              outcome: outcome ?? { kind: 'failed', message: 'timeout' },
-            }),
-        );
-        return;
-      case 'writeLease':
-        this.#call(
-          action.timeoutMs,
-          () => world.writeLease(action.version, action.record),
-          (outcome) =>
-            this.feed({
-              type: 'leaseWritten',
-              id: action.id,
-              sentAt,
-              outcome: outcome ?? { kind: 'unknown', message: 'timeout' },
-            }),
-        );
-        return;
-      case 'askPeers':
-        this.#askPeers(action.names, action.timeoutMs);
-        return;
-      case 'observe':
-        this.later(world.between(1, 4), () =>
-          this.feed({ type: 'observed', startedAt: sentAt, view: this.database.view() }),
-        );
-        return;
-      case 'job':
-        this.#job(action.id, action.job);
-        return;
-      case 'aside':
-        this.later(20, () => this.feed({ type: 'asideDone', kind: action.aside.kind, ok: true }));
-        return;
-      case 'route':
-        this.#route(action.epoch);
-        return;
-      case 'beat':
-        this.#beat(action.deadline);
-        return;
-      case 'note':
-        world.note(this.name, `${action.reason}: ${action.message}`);
-        return;
-      case 'exit':
-        world.note(this.name, `exit ${action.code}: ${action.why}`);
-        this.exited = action.code;
-        this.database.kill(this.database.clean);
-        return;
-    }
+  promiseFor(candidate: string, on: LeaseState, answer: (answer: PromiseAnswer) => void): void {
+    this.#executor.promiseFor(candidate, on, answer);
   }
 
-  /** A call to the API: there and back, or nothing until the time is up. */
-  #call<T>(timeoutMs: number, serve: () => T, answer: (result: T | undefined) => void): void {
-    const { world } = this;
-    this.later(world.between(1, 4), () => {
-      const result = world.apiReachable(this.name) ? serve() : undefined;
-      this.later(result === undefined ? timeoutMs : world.between(1, 4), () => answer(result));
-    });
-  }
+  // --- the guard --------------------------------------------------------------------------------------------------
 
-  #askPeers(names: string[], timeoutMs: number): void {
-    const { world } = this;
-    const askedAt = world.clocks();
-    const answers: Record<string, PeerReport | null> = {};
-    let slowest = 2;
-    for (const name of names) {
-      answers[name] = null;
-      const peer = world.instances.get(name);
-      if (!peer) continue;
-      if (!world.reachable(this.name, name) || peer.frozen) slowest = timeoutMs;
-      else
-        this.later(world.between(1, 4), () => {
-          if (peer.alive && peer.exited === undefined) answers[name] = peer.report();
-        });
-    }
-    this.later(slowest + 4, () => this.feed({ type: 'peers', askedAt, answers }));
-  }
-
-  #route(epoch: number): void {
-    this.#call(
-      1_000,
-      () => {
-        if (this.world.rw.epoch > epoch) return 'refused' as const;
-        this.world.rw = { instance: this.name, epoch };
-        return 'ok' as const;
-      },
-      (outcome) => this.feed({ type: 'routed', epoch, outcome: outcome ?? 'failed' }),
-    );
-  }
-
-  #beat(deadline: { since: { mono: number }; afterMs: number } | null): void {
-    this.#guardAt = deadline === null ? undefined : deadline.since.mono + deadline.afterMs;
-    const at = this.#guardAt;
+  /** Kills at this time of the world, unless it is told another before. */
+  guardAt(at: number | undefined): void {
+    if (this.world.noGuard) return;
+    this.#guardAt = at;
     if (at === undefined) return;
     const life = this.#life;
     this.world.after(at - this.world.time, () => {
-      if (life !== this.#life || this.#guardAt !== at) return;
-      this.world.note(this.name, 'the guard kills');
-      this.#die();
-      this.frozen = false;
-      this.world.after(100, () => this.startManager());
+      if (life === this.#life && !this.nodeFrozen) this.#guardStrikes(at);
     });
   }
 
-  #job(id: number, job: Job): void {
-    const serial = ++this.#jobs;
-    this.world.note(this.name, `job ${job.kind}`);
-    this.later(DURATION[job.kind] * this.world.between(0.8, 1.2), () => {
-      if (serial !== this.#jobs) return;
-      try {
-        this.#carryOut(job);
-        const timeline = this.database.timeline;
-        this.feed({ type: 'jobDone', id, timeline });
-      } catch (error) {
-        this.feed({ type: 'jobFailed', id, code: 'Failed', message: (error as Error).message });
-      }
-    });
+  #guardStrikes(at: number | undefined): void {
+    if (at === undefined || this.#guardAt !== at) return;
+    this.world.note(this.name, 'the guard kills');
+    this.die();
+    this.later(100, () => this.startManager());
   }
 
-  #carryOut(job: Job): void {
-    const { database, world } = this;
-    switch (job.kind) {
-      case 'die':
-        if (database.process !== 'stopped') database.kill();
-        return;
-      case 'stop':
-        database.stop();
-        return;
-      case 'initialise':
-        database.initialise();
-        return;
-      case 'claim':
-        database.data = 'present';
-        return;
-      case 'startPrimary':
-        database.syncNames = job.syncNames;
-        database.start(true);
-        world.checkNewPrimary(this);
-        return;
-      case 'startStandby':
-      case 'follow':
-        if (job.kind === 'startStandby') database.start(false);
-        database.upstream = job.upstream ?? undefined;
-        database.applicationName = job.applicationName;
-        database.connected = false;
-        return;
-      case 'setSync':
-        database.syncNames = job.names;
-        return;
-      case 'promote':
-        if (database.process !== 'running') throw new Error('not running');
-        database.syncNames = job.syncNames;
-        database.promote();
-        world.checkNewPrimary(this);
-        return;
-      case 'copy':
-        database.copyOf(this.#source(job.source.name));
-        return;
-      case 'rewind':
-        world.note(this.name, `discards ${database.rewindTo(this.#source(job.source.name))}`);
-        return;
-      case 'wipe':
-        database.wipe();
-        return;
-      case 'checkpoint':
-      case 'cutWal':
-        return;
-    }
-  }
+  // --- for people -------------------------------------------------------------------------------------------------
 
-  #source(name: string): SimDatabase {
-    const source = this.world.get(name);
-    if (!source.database.isPrimary() || !this.world.reachable(this.name, name)) throw new Error('no source');
-    return source.database;
+  picture(): string {
+    const { held, waiting, error, job, promise, rejoin } = this.state;
+    const { process, inRecovery, timeline, connected, upstream, applicationName, data, syncNames, wal } =
+      this.database;
+    return `${this.name} ${this.situation} ${JSON.stringify({ alive: this.alive, still: this.standsStill, exited: this.exited, held: held?.epoch, waiting: waiting?.what, error, job: job?.job.kind, promise, rejoin, process, inRecovery, wal: wal?.length, timeline, connected, upstream: upstream?.name, applicationName, data, syncNames })}`;
   }
 }

@@ -3,20 +3,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Rules } from '../rules.ts';
 import { yes } from '../types.ts';
+import { append } from './wal.ts';
 import { World, type WorldOptions } from './world.ts';
 
 const REQUIRED: WorldOptions = { settings: { sync: { method: 'any', number: 1, required: true } } };
 /** The guard would hide what the manager does wrong. */
-const NO_GUARD: WorldOptions = { settings: { guardMs: 1_000_000 } };
+const NO_GUARD: WorldOptions = { noGuard: true };
 
 function settledCluster(options: WorldOptions): World {
   const world = new World({ seed: 1, ...options });
   world.until(() => world.settled(), 20_000, 'the cluster settles');
-  const write = () => {
-    if (world.rw.instance) world.get(world.rw.instance).database.write();
-    world.after(10, write);
-  };
-  write();
+  world.startWriting(10, 10);
   world.run(3_000);
   return world;
 }
@@ -87,10 +84,10 @@ const CASES: Case[] = [
       world.isolate('demo-2');
       world.run(500);
       world.get('demo-1').killPod(undefined);
-      world.get('demo-3').database.upstream = undefined;
+      world.get('demo-3').database.follow(undefined, '');
       world.run(30);
       world.heal('demo-2');
-      world.get('demo-3').isolatedFromApi = true;
+      world.isolateFromApi('demo-3');
       world.run(15_000);
     },
   },
@@ -105,7 +102,8 @@ const CASES: Case[] = [
       world.isolate('demo-1');
       world.run(100);
       old.killPod(undefined);
-      old.database.wal.push(...Array.from({ length: 200 }, () => world.newRecord()));
+      for (let n = 0; n < 200; n++)
+        old.database.wal = append(old.database.wal, world.newRecord(), old.database.timeline);
       world.until(() => world.leader()?.name === 'demo-2', 15_000);
       world.isolate('demo-3');
       world.heal('demo-1');

@@ -1,15 +1,11 @@
-/** A world in which whole clusters of the machine live: its time, its network, its Kubernetes API. All from one seed. */
-import type { Now } from '../clock.ts';
-import type { LeaseReadOutcome, LeaseWriteOutcome } from '../events.ts';
+/** A world in which whole clusters of the machine live: its time, its network, its clients. All from one seed. */
 import { RULES, type Rules } from '../rules.ts';
-import type { LeaseRecord, PodFact, Settings } from '../types.ts';
+import type { PodFact, Settings } from '../types.ts';
+import { SimApi } from './api.ts';
+import { Heap } from './heap.ts';
 import { SimInstance } from './instance.ts';
-
-interface Due {
-  at: number;
-  order: number;
-  run(): void;
-}
+import { Watchdog } from './invariants.ts';
+import type { Wal } from './wal.ts';
 
 export interface WorldOptions {
   seed?: number;
@@ -17,6 +13,10 @@ export interface WorldOptions {
   settings?: Partial<Settings>;
   /** For tests that take a rule away and look for the harm. */
   rules?: Partial<Rules>;
+  /** Begin as a cluster that was stopped in order, with data and members everywhere. */
+  settled?: boolean;
+  /** The guard does not act: it would hide what a manager does wrong. */
+  noGuard?: boolean;
 }
 
 export class World {
@@ -25,23 +25,28 @@ export class World {
   readonly settings: Settings;
   readonly rules: Rules;
   readonly instances = new Map<string, SimInstance>();
-  apiUp = true;
-  lease: { version: number; record: LeaseRecord } | null;
+  readonly api: SimApi;
+  readonly watchdog: Watchdog;
+  readonly noGuard: boolean;
   /** What -rw points at, and under which epoch. */
   rw: { instance?: string; epoch: number } = { epoch: -1 };
-  /** Record ids that a client was told are committed, with the time and the instance that said so. */
-  readonly acked: { id: number; at: number; by: string }[] = [];
   readonly notes: string[] = [];
-  readonly violations: string[] = [];
-  #cut = new Set<string>();
-  #due: Due[] = [];
-  #order = 0;
+  /** Notes are for people: random histories by the thousand do without. */
+  quiet = false;
+  /** Milliseconds that any message may take; more while the network is slow. */
+  slowest = 3;
+  /** The part of messages between instances that is lost. */
+  loss = 0;
+  readonly #cut = new Set<string>();
+  readonly #due = new Heap();
   #random: number;
   #nextRecord = 1;
+  #nextName = 1;
 
   constructor(options: WorldOptions = {}) {
-    this.#random = options.seed ?? 1;
+    this.#random = (options.seed ?? 1) * 2_654_435_761;
     this.rules = { ...RULES, ...options.rules };
+    this.noGuard = options.noGuard === true;
     const count = options.instances ?? 3;
     const names = Array.from({ length: count }, (_, i) => `demo-${i + 1}`);
     this.settings = {
@@ -59,108 +64,153 @@ export class World {
       fenced: [],
       ...options.settings,
     };
-    this.lease = {
-      version: 1,
-      record: { holder: null, epoch: 0, designated: 'demo-1', members: [], rules: [] },
-    };
-    for (const name of names) this.add(name);
+    this.watchdog = new Watchdog(this);
+    this.api = new SimApi(this);
+    for (const name of names) this.#add(name);
+    if (options.settled) this.#settle();
+    for (const instance of this.instances.values()) instance.startContainer();
   }
 
-  add(name: string): SimInstance {
+  #add(name: string): SimInstance {
     const instance = new SimInstance(this, name);
     this.instances.set(name, instance);
-    instance.startContainer();
     return instance;
+  }
+
+  /** One more instance, with an empty volume. */
+  add(): SimInstance {
+    const name = `demo-${this.instances.size + 1}`;
+    const instance = this.#add(name);
+    instance.startContainer();
+    this.settingsChanged({
+      instances: this.instances.size,
+      instanceNames: [...this.instances.keys()],
+    });
+    this.podsChanged();
+    return instance;
+  }
+
+  /** Every instance has the same data; demo-1 led last, and released the Lease. */
+  #settle(): void {
+    const [first, ...others] = [...this.instances.values()];
+    first!.database.initialise();
+    first!.database.data = 'present';
+    for (const each of others) {
+      each.database.copyOf(first!.database);
+      each.database.clean = true;
+    }
+    const { systemID } = first!.database;
+    this.settings.systemID = systemID!;
+    const record = this.api.lease!.record;
+    Object.assign(record, {
+      epoch: 1,
+      systemID,
+      timeline: 1,
+      settled: { epoch: 1 },
+      leader: { name: 'demo-1', podUID: first!.podUID, address: first!.address },
+      members: [...this.instances.values()].map(({ name, database }) => ({
+        name,
+        incarnation: database.incarnation!,
+      })),
+    });
   }
 
   get(name: string): SimInstance {
     return this.instances.get(name)!;
   }
 
+  // --- chance and time --------------------------------------------------------------------------------------------
+
   /** A number from 0 (included) to 1 (not), the same for the same seed. */
   random(): number {
-    this.#random = (Math.imul(this.#random, 1664525) + 1013904223) >>> 0;
-    return this.#random / 2 ** 32;
+    this.#random = (this.#random + 0x6d2b79f5) | 0;
+    let t = Math.imul(this.#random ^ (this.#random >>> 15), 1 | this.#random);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   }
 
   between(low: number, high: number): number {
     return low + this.random() * (high - low);
   }
 
-  clocks(): Now {
-    return { mono: this.time, wall: 1_700_000_000_000 + this.time };
+  latency(): number {
+    return this.between(1, this.slowest);
   }
 
   after(ms: number, run: () => void): void {
-    this.#due.push({ at: this.time + ms, order: this.#order++, run });
+    this.#due.push(this.time + ms, run);
   }
 
-  /** Lets time pass. */
+  /** Lets time pass; ends early at a violation. */
   run(ms: number): void {
     const end = this.time + ms;
-    for (;;) {
-      const next = this.#next();
-      if (!next || next.at > end) break;
-      this.#due.splice(this.#due.indexOf(next), 1);
-      this.time = Math.max(this.time, next.at);
-      next.run();
-      this.#check();
+    const due = this.#due;
+    while (due.next <= end && this.watchdog.violations.length === 0) {
+      const { at, run } = due.pop();
+      if (at > this.time) this.time = at;
+      try {
+        run();
+      } catch (error) {
+        this.watchdog.threw(error);
+      }
     }
-    this.time = end;
+    if (this.watchdog.violations.length === 0) this.time = end;
   }
 
   /** Lets time pass until `condition` holds; throws after `limitMs`. Returns the milliseconds it took. */
   until(condition: () => boolean, limitMs: number, what = condition.toString()): number {
     const start = this.time;
     while (!condition()) {
-      if (this.time - start > limitMs)
+      if (this.time - start > limitMs || this.violations.length > 0)
         throw new Error(
-          `not within ${limitMs} ms: ${what}\n${this.picture()}\n${this.notes.slice(-30).join('\n')}`,
+          `not within ${limitMs} ms: ${what}\n${this.violations.join('\n')}\n${this.picture()}\n${this.notes.slice(-30).join('\n')}`,
         );
-      this.run(5);
+      this.run(limitMs > 5_000 ? 20 : 5);
     }
     return this.time - start;
   }
 
-  #next(): Due | undefined {
-    let best: Due | undefined;
-    for (const due of this.#due)
-      if (!best || due.at < best.at || (due.at === best.at && due.order < best.order)) best = due;
-    return best;
+  // --- network ----------------------------------------------------------------------------------------------------
+
+  /** Cuts one way: what `from` sends does not reach `to`, an instance or `api`. */
+  cut(from: string, to: string): void {
+    this.#cut.add(`${from}>${to}`);
+    this.watchdog.disturbed();
   }
 
-  // --- network ------------------------------------------------------------------------------------------------
+  heal(name?: string): void {
+    this.watchdog.disturbed();
+    for (const each of [...this.#cut])
+      if (name === undefined || each.startsWith(`${name}>`) || each.endsWith(`>${name}`))
+        this.#cut.delete(each);
+  }
 
   /** Cuts an instance off from its peers and the API. */
   isolate(name: string): void {
-    this.#cut.add(name);
+    for (const other of [...this.instances.keys(), 'api']) {
+      if (other === name) continue;
+      this.cut(name, other);
+      this.cut(other, name);
+    }
   }
 
-  heal(name: string): void {
-    this.#cut.delete(name);
+  isolateFromApi(name: string): void {
+    this.cut(name, 'api');
+    this.cut('api', name);
   }
 
-  reachable(a: string, b: string): boolean {
-    return a === b || (!this.#cut.has(a) && !this.#cut.has(b));
+  /** Whether what `from` sends now reaches `to`. */
+  reachable(from: string, to: string): boolean {
+    if (from === to) return true;
+    return this.#cut.size === 0 || !this.#cut.has(`${from}>${to}`);
   }
 
-  apiReachable(name: string): boolean {
-    return this.apiUp && !this.#cut.has(name) && !this.get(name).isolatedFromApi;
+  /** A message between instances: it may be lost as well. */
+  arrives(from: string, to: string): boolean {
+    return this.reachable(from, to) && (this.loss === 0 || this.random() >= this.loss);
   }
 
-  // --- the API ------------------------------------------------------------------------------------------------
-
-  readLease(): LeaseReadOutcome {
-    if (!this.lease) return { kind: 'missing' };
-    return { kind: 'found', version: String(this.lease.version), record: structuredClone(this.lease.record) };
-  }
-
-  writeLease(version: string, record: LeaseRecord): LeaseWriteOutcome {
-    if (!this.lease || String(this.lease.version) !== version) return { kind: 'conflict' };
-    this.lease = { version: this.lease.version + 1, record: structuredClone(record) };
-    for (const instance of this.instances.values()) instance.leaseChanged(String(this.lease.version));
-    return { kind: 'ok', version: String(this.lease.version), record: structuredClone(record) };
-  }
+  // --- the cluster ------------------------------------------------------------------------------------------------
 
   pods(): PodFact[] {
     return [...this.instances.values()].filter((each) => each.podExists).map((each) => each.podFact());
@@ -172,14 +222,16 @@ export class World {
 
   settingsChanged(changed: Partial<Settings>): void {
     Object.assign(this.settings, changed);
-    for (const instance of this.instances.values())
-      instance.feed({ type: 'settings', settings: { ...this.settings } });
+    this.watchdog.wishesChanged();
+    for (const instance of this.instances.values()) instance.settingsChanged();
   }
-
-  // --- what must never happen ---------------------------------------------------------------------------------
 
   newRecord(): number {
     return this.#nextRecord++;
+  }
+
+  newName(stem: string): string {
+    return `${stem}${this.#nextName++}`;
   }
 
   primaries(): SimInstance[] {
@@ -187,47 +239,48 @@ export class World {
   }
 
   leader(): SimInstance | undefined {
-    const record = this.lease?.record;
+    const record = this.api.lease?.record;
     return record?.holder && record.leader ? this.get(record.leader.name) : undefined;
   }
 
   /** One primary, which leads, and all others stream from it. */
   settled(): boolean {
-    const [primary, ...more] = this.primaries();
-    if (!primary || more.length > 0 || primary !== this.leader()) return false;
-    return [...this.instances.values()].every(
-      (each) => each === primary || each.database.streamsFrom(primary.name),
-    );
+    const leader = this.leader();
+    if (!leader?.database.isPrimary() || leader.state.held === undefined) return false;
+    for (const each of this.instances.values()) {
+      if (each === leader || each.removed) continue;
+      if (!each.database.streamsFrom(leader.name)) return false;
+    }
+    return true;
   }
 
-  #check(): void {
-    const primaries = this.primaries();
-    if (primaries.length > 1 && primaries.every((each) => each.database.couldAcknowledge()))
-      this.#violation(`two primaries acknowledge: ${primaries.map((each) => each.name).join(', ')}`);
+  // --- clients ----------------------------------------------------------------------------------------------------
+
+  /** Clients write wherever a primary runs, for as long as it does: sessions stay open after -rw points elsewhere. */
+  startWriting(fastest: number, slowest: number): void {
+    const write = () => {
+      for (const instance of this.instances.values()) instance.database.write();
+      this.after(this.between(fastest, slowest), write);
+    };
+    write();
   }
 
-  /** Called when an instance has been promoted or started as primary. */
-  checkNewPrimary(instance: SimInstance): void {
-    if (!this.settings.sync?.required) return;
-    const has = new Set(instance.database.wal);
-    const lost = this.acked.filter(({ id }) => !has.has(id));
-    if (lost.length > 0)
-      this.#violation(
-        `${instance.name} leads without ${lost.length} acknowledged records, the first by ${lost[0]!.by}`,
-      );
+  acknowledged(by: SimInstance, record: Wal): void {
+    this.watchdog.acknowledged(by, record);
   }
 
-  #violation(text: string): void {
-    const line = `${this.time.toFixed(0)}: ${text}`;
-    if (!this.violations.includes(line)) this.violations.push(line);
+  // --- for people -------------------------------------------------------------------------------------------------
+
+  get violations(): string[] {
+    return this.watchdog.violations;
   }
 
   note(name: string, text: string): void {
-    this.notes.push(`${this.time.toFixed(0)} ${name}: ${text}`);
+    if (!this.quiet) this.notes.push(`${this.time.toFixed(0)} ${name}: ${text}`);
   }
 
   picture(): string {
     const lines = [...this.instances.values()].map((each) => each.picture());
-    return [`lease ${JSON.stringify(this.lease)}`, ...lines].join('\n');
+    return [`lease ${JSON.stringify(this.api.lease)}`, ...lines].join('\n');
   }
 }

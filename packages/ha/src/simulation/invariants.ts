@@ -1,0 +1,159 @@
+/** What must never happen, looked at whenever something happens that could make it so. */
+
+import { ruleText } from '../commit-rule.ts';
+import { comparePositions } from '../lsn.ts';
+import { peerPosition } from '../positions.ts';
+import type { LeaseRecord } from '../types.ts';
+import type { SimInstance } from './instance.ts';
+import { isPartOf, type Wal } from './wal.ts';
+import type { World } from './world.ts';
+
+/** A thawed node may act until its guard has looked at the clock (docs/failover.md). */
+const THAW_MS = 300;
+/** What nobody could know of yet is no reason for reproach. */
+const CALM_MS = 2_500;
+/** A fenced leader has this long to hand over and stop. */
+const FENCE_MS = 40_000;
+
+interface Acknowledged {
+  record: Wal;
+  by: SimInstance;
+  /** The commit waited for standbys under a required rule: it must never be lost. */
+  safe: boolean;
+}
+
+export class Watchdog {
+  readonly violations: string[] = [];
+  /** The latest commits a client was told of: each stands for all that it follows on. */
+  #last: Acknowledged[] = [];
+  /** When each commit was acknowledged, and by whom; not kept while the world is quiet. */
+  readonly acked: { at: number; by: string }[] = [];
+  acknowledgements = 0;
+  /** How many times a machine was asked. */
+  steps = 0;
+  takes = 0;
+  readonly #world: World;
+  /** Who leads by the last promotion or start. */
+  #leader: SimInstance | undefined;
+  /** The highest epoch that somebody took the Lease with. */
+  #epoch = 0;
+  #disturbedAt = 0;
+  #wishesAt = 0;
+  #fenced: string[] = [];
+  #forced = false;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** Network, processes or clocks were tampered with. */
+  disturbed(): void {
+    this.#disturbedAt = this.#world.time;
+  }
+
+  wishesChanged(): void {
+    const { fenced } = this.#world.settings;
+    if (fenced.join() !== this.#fenced.join()) this.#wishesAt = this.#world.time;
+    this.#fenced = fenced;
+  }
+
+  noted(_by: SimInstance, reason: string): void {
+    // Somebody accepted the loss: what is gone now is not counted.
+    if (reason === 'PromotedWithLoss') this.#forced = true;
+  }
+
+  /** An instance tells a client that a commit is done. */
+  acknowledged(by: SimInstance, record: Wal): void {
+    const world = this.#world;
+    const safe = this.#waited(by);
+    this.acknowledgements++;
+    if (!world.quiet) this.acked.push({ at: world.time, by: by.name });
+    this.#last = this.#last.filter((each) => each.safe !== safe || !isPartOf(each.record, record));
+    this.#last.push({ record, by, safe });
+    const leader = this.#leader;
+    if (safe && leader && leader !== by && !isPartOf(record, leader.database.wal))
+      this.#violation(`${by.name} acknowledges what ${leader.name}, which leads, does not have`);
+    for (const other of world.instances.values()) {
+      if (other === by || !other.database.acts()) continue;
+      const excused = [by, other].some((each) => world.time - each.thawedAt < THAW_MS);
+      // Behind a commit rule of its own the other can acknowledge nothing; alone it could, in the same instant.
+      if (!excused && !safe && other.database.syncNames === '')
+        this.#violation(`two primaries acknowledge: ${by.name} and ${other.name}`);
+    }
+    this.#checkFences(by);
+  }
+
+  /** Whether its commits wait under a rule that may not degrade. */
+  #waited(by: SimInstance): boolean {
+    const { syncNames } = by.database;
+    const rules = by.state.lease?.record.rules ?? [];
+    const alike = rules.filter((rule) => ruleText(rule) === syncNames);
+    return syncNames !== '' && alike.length > 0 && alike.every((rule) => rule.required);
+  }
+
+  #checkFences(by: SimInstance): void {
+    const world = this.#world;
+    if (this.#fenced.includes(by.name) && world.time - Math.max(this.#wishesAt, this.#disturbedAt) > FENCE_MS)
+      this.#violation(`${by.name} is fenced and acknowledges`);
+  }
+
+  /** An instance runs as primary from now on. */
+  leads(instance: SimInstance, how: 'promoted' | 'started'): void {
+    const _world = this.#world;
+    this.#leader = instance;
+    const { wal } = instance.database;
+    const missing = this.#last.filter(({ record, safe }) => safe && !isPartOf(record, wal));
+    if (missing.length > 0 && !this.#forced)
+      this.#violation(`${instance.name} ${how} without records that ${missing[0]!.by.name} acknowledged`);
+    this.#forced = false;
+    this.#last = this.#last.filter(({ record }) => isPartOf(record, wal));
+    if (this.#fenced.includes(instance.name) && world.time - this.#wishesAt > CALM_MS)
+      this.#violation(`${instance.name} is fenced and is promoted`);
+  }
+
+  /** A swap has succeeded. */
+  leaseWritten(by: string, before: LeaseRecord, after: LeaseRecord): void {
+    if (after.holder === null || after.holder === before.holder) return;
+    this.takes++;
+    this.#epoch = Math.max(this.#epoch, after.epoch);
+    const world = this.#world;
+    const taker = world.instances.get(by)!;
+    const calm = world.time - this.#disturbedAt >= CALM_MS && world.loss === 0 && world.slowest <= 3;
+    if (before.leader?.name === by || !calm || this.#forced) return;
+    const mine = peerPosition(taker.report());
+    for (const peer of world.instances.values()) {
+      if (peer === taker || !peer.answers || !this.#couldLead(peer, after)) continue;
+      if (!world.reachable(by, peer.name) || !world.reachable(peer.name, by)) continue;
+      const theirs = peerPosition(peer.report());
+      if (mine && theirs && comparePositions(theirs, mine) > 0)
+        this.#violation(`${by} takes the Lease although ${peer.name}, which it reaches, is ahead`);
+    }
+  }
+
+  #couldLead(peer: SimInstance, record: LeaseRecord): boolean {
+    const { database, state, world } = peer;
+    return (
+      database.process === 'running' &&
+      database.inRecovery &&
+      !state.terminating &&
+      !peer.leaving &&
+      !peer.podDeleting &&
+      !world.settings.fenced.includes(peer.name) &&
+      world.settings.priorities?.[peer.name] !== 0 &&
+      record.members.some((each) => each.name === peer.name && each.incarnation === database.incarnation)
+    );
+  }
+
+  /** Nothing has been tampered with for long, and yet the cluster is not well. */
+  notSettled(ms: number): void {
+    this.#violation(`not settled ${ms / 1000} s after the last fault`);
+  }
+
+  threw(error: unknown): void {
+    this.#violation(`the machine threw ${(error as Error).stack?.split('\n').slice(0, 4).join(' ')}`);
+  }
+
+  #violation(text: string): void {
+    this.violations.push(`${this.#world.time.toFixed(0)}: ${text}`);
+  }
+}
