@@ -107,7 +107,7 @@ export class Watchdog {
       this.#violation(`${instance.name} ${how} without records that ${missing[0]!.by.name} acknowledged`);
     this.#forced = false;
     this.#last = this.#last.filter(({ record }) => isPartOf(record, wal));
-    if (this.#fenced.includes(instance.name) && world.time - this.#wishesAt > CALM_MS)
+    if (this.#fenced.includes(instance.name) && this.#world.time - this.#wishesAt > CALM_MS)
       this.#violation(`${instance.name} is fenced and is promoted`);
   }
 
