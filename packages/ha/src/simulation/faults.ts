@@ -171,6 +171,8 @@ export const FAULTS = {
         (database.data === 'present' &&
           record?.members.some((each) => each.name === name && each.incarnation === database.incarnation)),
     );
+    // While the rule changes, a leader may be the only one that counts in the old one.
+    if (record?.rules.length !== 1) return undefined;
     if (!whole || !victim.alive || world.instances.size === 1) return undefined;
     // Without a rule that waits, a replica that lags is no second copy.
     const others = [...world.instances.values()].filter((each) => each !== victim);

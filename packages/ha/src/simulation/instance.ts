@@ -44,6 +44,7 @@ export class SimInstance {
   /** What would have happened while it stood still. */
   #missed: (() => void)[] = [];
   #settingsPending = false;
+  #podsPending = false;
 
   constructor(world: World, name: string) {
     this.world = world;
@@ -88,6 +89,7 @@ export class SimInstance {
     this.exited = undefined;
     this.#guardAt = undefined;
     this.#settingsPending = false;
+    this.#podsPending = false;
     const { name, podUID, address } = this;
     const identity = `${podUID}/${life}`;
     this.state = initialState({ name, podUID, identity, address }, this.promiseNote);
@@ -270,8 +272,18 @@ export class SimInstance {
   }
 
   podsChanged(): void {
-    if (this.world.api.reachable(this.name))
-      this.later(this.world.between(1, 10), () => this.feed({ type: 'pods', pods: this.world.pods() }));
+    if (this.#podsPending || !this.alive) return;
+    this.#podsPending = true;
+    const tell = () => {
+      // A watch that broke lists anew once it can.
+      if (!this.world.api.reachable(this.name)) {
+        this.later(500, tell);
+        return;
+      }
+      this.#podsPending = false;
+      this.feed({ type: 'pods', pods: this.world.pods() });
+    };
+    this.later(this.world.between(1, 10), tell);
   }
 
   podFact(): PodFact {

@@ -99,7 +99,8 @@ export class Watchdog {
 
   /** An instance runs as primary from now on. */
   leads(instance: SimInstance, how: 'promoted' | 'started'): void {
-    const _world = this.#world;
+    // A leader of before, which does not know it yet, is no later leader: what it says to clients is looked at.
+    if ((instance.state.held?.epoch ?? -1) < this.#epoch) return;
     this.#leader = instance;
     const { wal } = instance.database;
     const missing = this.#last.filter(({ record, safe }) => safe && !isPartOf(record, wal));
@@ -123,6 +124,9 @@ export class Watchdog {
     const mine = peerPosition(taker.report());
     for (const peer of world.instances.values()) {
       if (peer === taker || !peer.answers || !this.#couldLead(peer, after)) continue;
+      // What nobody has promised to stop receiving can be ahead only of what can be acknowledged no more.
+      const cut = before.holder !== null && world.rules.promisesDecide(before);
+      if (cut && peer.state.promise === undefined) continue;
       if (!world.reachable(by, peer.name) || !world.reachable(peer.name, by)) continue;
       const theirs = peerPosition(peer.report());
       if (mine && theirs && comparePositions(theirs, mine) > 0)
