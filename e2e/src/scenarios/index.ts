@@ -5,6 +5,7 @@ import { badInput } from './bad-input.ts';
 import { certificates } from './certificates.ts';
 import { clientLibraries } from './client-libraries.ts';
 import { dataEmptied } from './data-emptied.ts';
+import { dayTwo } from './day-two.ts';
 import { everythingKilled } from './everything-killed.ts';
 import { frontDoor } from './front-door.ts';
 import { kubectlVerbs } from './kubectl-verbs.ts';
@@ -17,6 +18,7 @@ import { postmasterKilled, postmasterKilledPipelining } from './postmaster-kille
 import { scaled } from './scaled.ts';
 import { secretsKept } from './secrets-kept.ts';
 import { settingsChanged } from './settings-changed.ts';
+import { switchedOver } from './switchover.ts';
 
 /** All scenarios, in the order in which they run. */
 export const scenarios: Scenario[] = [
@@ -31,6 +33,8 @@ export const scenarios: Scenario[] = [
   managerFrozen,
   podDeleted,
   replicaDeleted,
+  switchedOver,
+  dayTwo,
   dataEmptied,
   operatorDown,
   scaled,

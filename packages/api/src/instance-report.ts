@@ -133,3 +133,11 @@ export interface InstanceReport {
   /** What became of the last switchover that was asked of it as the leader. */
   readonly switchover?: { readonly id: string; readonly outcome: 'done' | 'failed'; readonly why?: string };
 }
+
+/** What of a report is news when it changes: not the positions, which always do. */
+export function reportSummary(report: InstanceReport): string {
+  const { role, state, ready, leader, streaming, timeline, waiting, error, switchover, reload } = report;
+  const asked = [switchover?.id, switchover?.outcome, reload?.id];
+  const words = [role, state, ready, leader, streaming, timeline, waiting?.what, error?.code, ...asked];
+  return JSON.stringify(words);
+}

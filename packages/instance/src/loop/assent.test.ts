@@ -46,6 +46,7 @@ async function serve(name: string): Promise<void> {
       material: readTlsFiles(join(folder, 'tls'))!,
       answers: {
         report: () => assert.fail(),
+        changed: () => assert.fail(),
         freshReport: () => assert.fail(),
         grant: (question) => assent.grant(question),
         promise: (question) => assent.promise(question),

@@ -177,6 +177,11 @@ export class Loop {
     return this.#reporter.report();
   }
 
+  /** Resolves when the report says something else than `seen`, or after `ms`; see Reporter. */
+  changed(seen: string, ms: number): Promise<void> {
+    return this.#reporter.changed(seen, ms);
+  }
+
   /** The report from an observation that began after this call; see Reporter. */
   freshReport(): Promise<InstanceReport> {
     return this.#reporter.freshReport();

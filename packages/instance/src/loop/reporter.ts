@@ -1,5 +1,5 @@
 /** The report of this instance: from the last observation, or from a fresh one. */
-import type { InstanceReport } from '@pgherd/api';
+import { type InstanceReport, reportSummary } from '@pgherd/api';
 import { electionReport, type State } from '@pgherd/ha';
 import type { Database, DatabaseView } from '../database/types.ts';
 import { readClocks } from './clock.ts';
@@ -15,6 +15,8 @@ export class Reporter {
   /** The standby has streamed since PostgreSQL was started. */
   #streamed = false;
   readonly #problems = new Map<string, string>();
+  /** Those who wait for the report to say something else. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(database: Database, state: () => State, reloaded: () => InstanceReport['reload']) {
     this.#database = database;
@@ -25,6 +27,25 @@ export class Reporter {
   /** To be told after every step of the machine. */
   stepped(state: State): void {
     this.#service.watch(state, readClocks().wall);
+    for (const look of this.#waiting) look();
+  }
+
+  /** Resolves once the report says something else than `seen` (a reportSummary), or after `ms` at the latest. */
+  changed(seen: string, ms: number): Promise<void> {
+    const differs = () => reportSummary(this.report()) !== seen;
+    if (differs()) return Promise.resolve();
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        resolve();
+      };
+      const look = () => {
+        if (differs()) end();
+      };
+      const timer = setTimeout(end, ms);
+      this.#waiting.add(look);
+    });
   }
 
   /** From the last observation: for probes, which must not wait. */

@@ -17,6 +17,8 @@ export interface Answers {
   report(): InstanceReport;
   /** From an observation that begins now. */
   freshReport(): Promise<InstanceReport>;
+  /** Resolves when the report says something else than `seen`, or after `ms`. */
+  changed(seen: string, ms: number): Promise<void>;
   /** A leader without the API asks whether it may go on. */
   grant(question: { leader: string; epoch: number }): Promise<object>;
   /** A candidate asks us to receive no more WAL. */
@@ -113,13 +115,24 @@ async function decide(request: IncomingMessage, answers: Answers, known: boolean
     }
     case '/status':
       return known ? json(await answers.freshReport()) : STRANGER;
+    case '/changes':
+      return known ? changes(url.searchParams, answers) : STRANGER;
     case '/grant':
       return known ? grant(url.searchParams, answers) : STRANGER;
     case '/promise':
       return known ? promise(await bodyOf(request), answers) : STRANGER;
     default:
-      return { status: 404, text: 'there is /healthz, /readyz, /status, /grant and /promise\n' };
+      return { status: 404, text: 'there is /healthz, /readyz, /status, /changes, /grant and /promise\n' };
   }
+}
+
+/** How long a question for changes is held open. */
+const CHANGES_MS = 30_000;
+
+/** Answers when there is something new to ask for with /status, or when nothing was new for long. */
+async function changes(query: URLSearchParams, answers: Answers): Promise<Answer> {
+  await answers.changed(query.get('seen') ?? '', CHANGES_MS);
+  return { status: 200, text: 'look\n' };
 }
 
 const STRANGER: Answer = { status: 403, text: 'this needs a client certificate of the cluster\n' };

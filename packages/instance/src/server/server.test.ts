@@ -35,6 +35,7 @@ let ready = true;
 const answers = {
   report: () => report(ready),
   freshReport: async () => report(ready),
+  changed: async () => undefined,
   grant: async (question: object) => ({ name: 'demo-1', question }),
   promise: async (question: object) => ({ name: 'demo-1', question }),
 };

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
@@ -16,6 +17,8 @@ interface Peer {
   server: Server;
   port: number;
   clients: string[];
+  /** Questions for changes that are open. */
+  watchers: ServerResponse[];
   /** What it says; undefined: nothing, ever. */
   says: () => object | undefined;
 }
@@ -27,12 +30,17 @@ async function peer(dnsNames = serverNames('demo', 'default')): Promise<Peer> {
       { ...leaf, ca: authority.cert, requestCert: true, rejectUnauthorized: true },
       (request, response) => {
         made.clients.push(String((request.socket as TLSSocket).getPeerCertificate().subject.CN));
+        if (request.url?.startsWith('/changes')) {
+          made.watchers.push(response);
+          return;
+        }
         const said = made.says();
         if (said) response.end(JSON.stringify(said));
       },
     ),
     port: 0,
     clients: [],
+    watchers: [],
     says: () => testReport('demo-1', 'primary'),
   };
   made.server.on('tlsClientError', () => {});
@@ -128,4 +136,24 @@ test('refused and silent instances are told apart', async () => {
   const answers = await reports.ask(question());
   assert.equal(answers.get('demo-1')?.silent, 'connection refused');
   reports.forget('default/demo');
+});
+
+test('a change is news at once, and so is silence', async () => {
+  const one = await peer();
+  let news = 0;
+  const reports = createReports({ log: silent, onNews: () => void news++, port: one.port });
+  try {
+    await reports.ask(question());
+    await eventually('a question for changes', async () => one.watchers.length === 1);
+    assert.equal(news, 0);
+    one.watchers[0]!.end('look\n');
+    await eventually('news', async () => news === 1);
+    await reports.ask(question());
+    await eventually('another question', async () => one.watchers.length === 2);
+    one.server.close();
+    one.server.closeAllConnections();
+    await eventually('news', async () => news >= 2);
+  } finally {
+    stop(one, reports);
+  }
 });

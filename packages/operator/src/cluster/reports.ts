@@ -1,10 +1,11 @@
 /** Asks instances how they are, over mutual TLS. */
 import { createHash } from 'node:crypto';
-import { Agent, request } from 'node:https';
-import { type InstanceReport, MANAGER_PORT, OPERATOR_COMMON_NAME } from '@pgherd/api';
+import { Agent } from 'node:https';
+import { type InstanceReport, MANAGER_PORT, OPERATOR_COMMON_NAME, reportSummary } from '@pgherd/api';
 import type { Log } from '@pgherd/kube';
 import { OperatorError } from '../errors.ts';
 import { createLeaf, type KeyPair } from '../pki.ts';
+import { askInstance } from './instance-request.ts';
 
 export interface Question {
   /** Key of the cluster, `namespace/name`. */
@@ -45,6 +46,10 @@ export interface ReportsOptions {
 }
 
 const STALE_MS = 5_000;
+/** Longer than an instance holds a question open. */
+const WATCH_MS = 40_000;
+const WATCH_PAUSE_MS = 200;
+const WATCH_AGAIN_MS = 2_000;
 /** A client certificate is made for a week and replaced on its last day. */
 const CERTIFICATE_DAYS = 7;
 const DAY_MS = 86_400_000;
@@ -56,6 +61,8 @@ interface Known {
   at: number;
   error?: string;
   asking?: Promise<void>;
+  /** A question is open that is answered when something changes. */
+  watching?: boolean;
 }
 
 interface Connection {
@@ -99,7 +106,8 @@ export function createReports(options: ReportsOptions): Reports {
   async function askOne(agent: Agent, cluster: string, name: string, entry: Known, late: () => boolean) {
     const before = summary(entry);
     try {
-      const report = await fetchReport(agent, entry.address, port, timeoutMs);
+      const question = { address: entry.address, port, path: '/status', timeoutMs };
+      const report = parsed(await askInstance(agent, question));
       if (report.podUID !== entry.podUID)
         throw new OperatorError('report', 'another pod answers at its address');
       entry.report = report;
@@ -111,6 +119,29 @@ export function createReports(options: ReportsOptions): Reports {
     }
     delete entry.asking;
     if (late() && summary(entry) !== before) onNews(cluster);
+    if (entry.report && !entry.error && !entry.watching) watch(agent, cluster, name, entry, entry.report);
+  }
+
+  /** Has the cluster looked at as soon as the instance says something else, or falls silent. */
+  async function watch(agent: Agent, cluster: string, name: string, entry: Known, report: InstanceReport) {
+    entry.watching = true;
+    const path = `/changes?seen=${encodeURIComponent(reportSummary(report))}`;
+    const news = () => known.get(cluster)?.get(name) === entry && onNews(cluster);
+    const began = performance.now();
+    try {
+      await askInstance(agent, { address: entry.address, port, path, timeoutMs: WATCH_MS });
+      // What it said may have been out of date at once: the look that follows must not turn into a loop.
+      await pause(began + WATCH_PAUSE_MS - performance.now());
+      entry.watching = false;
+      news();
+    } catch (error) {
+      log.debug({ cluster, instance: name, error: describe(error) }, 'an instance is no longer watched');
+      // One that does not know the question is looked at now and then, as ever.
+      if (error instanceof OperatorError) return;
+      news();
+      await pause(WATCH_AGAIN_MS);
+      entry.watching = false;
+    }
   }
 
   return {
@@ -150,7 +181,7 @@ async function open(
   });
   const agent = new Agent({
     keepAlive: true,
-    maxSockets: 2,
+    maxSockets: 3,
     ca: trusted,
     cert: client.cert,
     key: client.key,
@@ -166,11 +197,22 @@ function answer(entry: Known, now: number): Answer {
   return { silent: entry.error ?? 'no answer yet' };
 }
 
-/** What of an answer is news when it changes: not the positions, which always do. */
+/** What of an answer is news when it changes. */
 function summary({ report, error }: Known): string {
-  if (error || !report) return error ?? '';
-  const { role, state, ready, leader, streaming, timeline, waiting, error: failure } = report;
-  return JSON.stringify([role, state, ready, leader, streaming, timeline, waiting?.what, failure?.code]);
+  return error || !report ? (error ?? '') : reportSummary(report);
+}
+
+/** @throws {OperatorError} `report` when the answer is none */
+function parsed(text: string): InstanceReport {
+  try {
+    return JSON.parse(text) as InstanceReport;
+  } catch (cause) {
+    throw new OperatorError('report', 'its answer cannot be read', { cause });
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(ms, 0)));
 }
 
 async function within(ms: number, promise: Promise<unknown>): Promise<void> {
@@ -178,46 +220,6 @@ async function within(ms: number, promise: Promise<unknown>): Promise<void> {
   const timer = setTimeout(resolve, ms);
   await Promise.race([promise, over]);
   clearTimeout(timer);
-}
-
-const LIMIT_BYTES = 1024 * 1024;
-
-function fetchReport(
-  agent: Agent,
-  address: string,
-  port: number,
-  timeoutMs: number,
-): Promise<InstanceReport> {
-  const signal = AbortSignal.timeout(timeoutMs);
-  const once = () =>
-    new Promise<InstanceReport>((resolve, reject) => {
-      const sent = request({ host: address, port, path: '/status', agent, signal }, (response) => {
-        const parts: Buffer[] = [];
-        let size = 0;
-        response.on('data', (part: Buffer) => {
-          size += part.length;
-          if (size > LIMIT_BYTES) sent.destroy(new OperatorError('report', 'its answer is too long'));
-          parts.push(part);
-        });
-        response.on('error', reject);
-        response.on('end', () => {
-          if (response.statusCode !== 200)
-            return reject(new OperatorError('report', `it answers with status ${response.statusCode}`));
-          try {
-            resolve(JSON.parse(Buffer.concat(parts).toString('utf8')) as InstanceReport);
-          } catch (cause) {
-            reject(new OperatorError('report', 'its answer cannot be read', { cause }));
-          }
-        });
-      });
-      // A kept connection may have been closed by the other side just now: that says nothing about it.
-      sent.on('error', (error) => reject(Object.assign(error, { reused: sent.reusedSocket })));
-      sent.end();
-    });
-  return once().catch((error: Error & { reused?: boolean }) => {
-    if (error.reused && !signal.aborted) return once();
-    throw error;
-  });
 }
 
 function describe(error: unknown): string {
