@@ -31,22 +31,25 @@ function begin({ cluster, operation }: BaseFacts): Outcome {
   };
 }
 
-function goOn({ cluster, operation }: BaseFacts, pods: Record<string, string>): Outcome {
+function goOn({ cluster, operation, notes }: BaseFacts, pods: Record<string, string>): Outcome {
   const known = cluster.instances.filter(({ name }) => pods[name] !== undefined);
   const old = known.filter(({ name, pod }) => pod?.metadata.uid === pods[name]);
   const one = operation.spec.restart?.instance !== undefined;
   const leader = leaderName(cluster);
-  const stepOf = (name: string | undefined) =>
-    name !== undefined && name === leader && old.length <= 1 ? PRIMARY : REPLICAS;
+  // The last one is the primary, also while it stops being that.
+  const step = notes.primary === undefined ? REPLICAS : PRIMARY;
   const waitsFor = unfinished(cluster, known, old, one);
   if (waitsFor)
     return {
       next: 'step',
-      step: old.length === 0 && !one ? PRIMARY : stepOf(one ? waitsFor.name : undefined),
+      step,
       message: `waits for ${waitsFor.name}: ${instanceTrouble(cluster, waitsFor) ?? 'it is starting'}`,
     };
   const next = [...old].reverse().find(({ name }) => name !== leader) ?? old[0];
-  if (next) return replace(next, stepOf(next.name));
+  if (next)
+    return next.name === leader
+      ? { ...replace(next, PRIMARY), notes: { primary: next.name } }
+      : replace(next, step);
   const names = known.map(({ name }) => name).join(', ');
   return {
     next: 'succeed',
