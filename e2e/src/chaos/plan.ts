@@ -1,0 +1,100 @@
+/**
+ * What happens, and when: made from the seed alone, so that a seed gives the same sequence again. Who is hit is said
+ * by role or number, since who leads is not known before.
+ */
+import { Random } from './random.ts';
+
+/** Faults that last, and what they last: milliseconds at least and at most. */
+export const LASTING = {
+  'node-stop': [3_000, 20_000],
+  'node-freeze': [2_000, 20_000],
+  'node-isolate': [2_000, 20_000],
+  'api-away': [1_000, 20_000],
+  'operator-away': [2_000, 15_000],
+  'manager-freeze': [1_000, 15_000],
+  'postmaster-freeze': [500, 8_000],
+} as const satisfies Record<string, readonly [number, number]>;
+
+/** Faults that are over at once, though not what they leave. */
+export const MOMENTARY = [
+  'postmaster-kill',
+  'manager-kill',
+  'pod-kill',
+  'pod-delete',
+  'pod-delete-now',
+  'walsenders-end',
+  'backend-kill',
+  'agent-kill',
+  'api-kill',
+  'controllers-kill',
+  'netd-kill',
+  'operator-kill',
+  'supervisor-kill',
+  'switchover',
+  'setting-reload',
+  'setting-restart',
+  'synchronous-change',
+  'scale-down',
+  'scale-up',
+  'lease-delete',
+] as const;
+
+/** Faults that take data: only one in an episode, and only on a cluster that has all of them. */
+export const DESTROYING = ['data-empty', 'data-damage', 'volume-delete'] as const;
+
+export type FaultKind = keyof typeof LASTING | (typeof MOMENTARY)[number] | (typeof DESTROYING)[number];
+export type Victim = 'primary' | 'replica' | 'any';
+
+export interface PlannedFault {
+  kind: FaultKind;
+  victim: Victim;
+  /** Which one of several that fit, as a fraction of their number. */
+  which: number;
+  /** After the start of the episode, milliseconds. */
+  atMs: number;
+  /** 0 for what is over at once. */
+  lastsMs: number;
+}
+
+/** Some faults that overlap; after them the cluster must become well again. */
+export interface Episode {
+  number: number;
+  faults: PlannedFault[];
+}
+
+const LATEST_MS = 6_000;
+
+/** The episodes of a seed, without end. `kinds` narrows what happens. */
+export function* episodes(seed: number, kinds?: readonly FaultKind[]): Generator<Episode, never> {
+  const random = new Random(seed);
+  const all: FaultKind[] = [...(Object.keys(LASTING) as (keyof typeof LASTING)[]), ...MOMENTARY];
+  const wanted = (each: FaultKind) => !kinds || kinds.includes(each);
+  const harmless = all.filter(wanted);
+  const destroying = DESTROYING.filter(wanted);
+  for (let number = 1; ; number++) {
+    const faults: PlannedFault[] = [];
+    const count = random.pick([1, 1, 2, 2, 3]);
+    // What takes data comes first, on a cluster that is whole.
+    if (destroying.length > 0 && (harmless.length === 0 || random.chance(0.15)))
+      faults.push(plan(random, random.pick(destroying), 0));
+    while (faults.length < count && harmless.length > 0)
+      faults.push(plan(random, random.pick(harmless), random.between(0, LATEST_MS)));
+    faults.sort((a, b) => a.atMs - b.atMs);
+    yield { number, faults };
+  }
+}
+
+function plan(random: Random, kind: FaultKind, atMs: number): PlannedFault {
+  const lasting: Partial<Record<FaultKind, readonly [number, number]>> = LASTING;
+  const [low, high] = lasting[kind] ?? [0, 0];
+  const drawn = random.pick(['primary', 'primary', 'replica', 'any'] as const);
+  // Damage under a running primary may go unseen until it is copied: nothing outside a backup helps then.
+  const victim = kind === 'volume-delete' || kind === 'data-damage' ? 'replica' : drawn;
+  return { kind, victim, which: random.next(), atMs, lastsMs: random.between(low, high) };
+}
+
+/** One line for the report. */
+export function describe(fault: PlannedFault): string {
+  const lasts = fault.lastsMs > 0 ? ` for ${(fault.lastsMs / 1000).toFixed(1)} s` : '';
+  return `${fault.kind} (${fault.victim})${lasts}`;
+}
