@@ -74,7 +74,7 @@ async function inItsWorld(
   const seconds = () => (performance.now() - started) / 1000;
   try {
     if (scenario.needs !== 'own') return await runOne(scenario, await shared(), options);
-    const own = await startLocalWorld('own');
+    const own = await startLocalWorld('own', scenario.nodes);
     try {
       return await runOne(scenario, own, options);
     } finally {

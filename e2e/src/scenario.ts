@@ -12,6 +12,8 @@ export interface Scenario {
   because?: string;
   /** What its namespace lets pods do; by default the least, "restricted". */
   podSecurity?: 'restricted' | 'baseline' | 'privileged';
+  /** How many nodes its own local mode has; 3 by default. */
+  nodes?: number;
   timeoutMs?: number;
   run(stage: Stage): Promise<void>;
 }

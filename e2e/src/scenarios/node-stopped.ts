@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { breakNode, nodeBeside, nodeOf } from '../faults.ts';
+import type { Scenario } from '../scenario.ts';
+
+/** Three times the aim: the tests' machine is busy. */
+const LIMIT_MS = 12_000;
+
+export const nodeStopped: Scenario = {
+  name: 'node-stopped',
+  title: "the primary's node is stopped without a word",
+  needs: 'local',
+  async run(stage) {
+    await stage.createCluster();
+    const primary = await stage.primary();
+    const writer = await stage.startWriter({ node: await nodeBeside(stage, primary) });
+    const since = stage.now();
+    const start = await breakNode(stage.world, await nodeOf(stage, primary), 'stop');
+    try {
+      const next = await stage.newPrimary(primary);
+      stage.note(`${primary} -> ${next}`);
+      await stage.written(writer, 300);
+    } finally {
+      await start();
+    }
+    await stage.ready();
+    const { outageMs } = await stage.check(writer, since);
+    assert.ok(outageMs < LIMIT_MS, `writes were interrupted for ${outageMs} ms`);
+    assert.equal(await stage.sql('SELECT pg_is_in_recovery()', ['--instance', primary]), 't');
+  },
+};
