@@ -1,4 +1,5 @@
 /** pgbench beside a fault: its clients give up at the first error, so that those that got one can be counted. */
+import { countFailed } from '@pgherd/e2e/pgbench-pod';
 import type { BenchClients } from './system.ts';
 
 const CLIENTS = 8;
@@ -10,12 +11,6 @@ export const LOAD_ARGS = ['-i', '-q', '-s', '5'];
 export const RUN_ARGS = ['-n', '-c', String(CLIENTS), '-j', '2', '-T', String(SECONDS)];
 /** It ends by itself within this, milliseconds. */
 export const RUN_MS = (SECONDS + 60) * 1000;
-
-/** Counts the clients that gave up, in what pgbench says on standard error. */
-export function countFailed(stderr: string): number {
-  const failed = [...stderr.matchAll(/client (\d+)\b.*abort/g)].map((match) => match[1]);
-  return new Set(failed).size;
-}
 
 /** @param ended resolves with what pgbench said on standard error */
 export function benchClients(ended: Promise<string>): BenchClients {

@@ -1,12 +1,10 @@
 /** pgherd at its defaults in local mode: three nodes for the instances, and one that nothing happens to. */
-import { DEFAULT_POSTGRES_IMAGE } from '@pgherd/api';
 import { ClusterKind, waitFor } from '@pgherd/cli';
-import { accessInside } from '@pgherd/cli/access';
-import { captureInPod } from '@pgherd/cli/pod-exec';
 import type { RunningWriter } from '@pgherd/cli/writer/start';
 import { Stage, startLocalWorld, type World } from '@pgherd/e2e';
 import { breakNode, deleteAndReplace, nodeOf, takeApiAway, takeOperatorAway } from '@pgherd/e2e/faults';
-import { type KubeObject, kinds, type Pod } from '@pgherd/kube';
+import { type Pgbench, startPgbench } from '@pgherd/e2e/pgbench-pod';
+import { type KubeObject, kinds } from '@pgherd/kube';
 import { node } from '@pgherd/local';
 import { benchClients, LOAD_ARGS, RUN_ARGS, RUN_MS } from './pgbench.ts';
 import type { BenchClients, FaultName, Mode, Place, System, Undo } from './system.ts';
@@ -16,7 +14,6 @@ const NODES = 4;
 /** On the nodes that instances may run on. */
 const LABEL = 'bench/database';
 const READY_MS = 180_000;
-const RUNNER = 'runner';
 
 export class PgherdSystem implements System {
   readonly name = 'pgherd';
@@ -24,6 +21,7 @@ export class PgherdSystem implements System {
   private stage: Stage | undefined;
   /** The node where the clients are. */
   private apart = '';
+  private pgbench: Pgbench | undefined;
 
   async start(): Promise<void> {
     const world = await startLocalWorld('bench', NODES);
@@ -47,8 +45,8 @@ export class PgherdSystem implements System {
     const stage = new Stage(world, NAMESPACE);
     this.stage = stage;
     await stage.createCluster({ affinity: { nodeSelector: { [LABEL]: 'yes' } } });
-    await this.startRunner();
-    await this.pgbench(LOAD_ARGS);
+    this.pgbench = await startPgbench(stage, this.apart);
+    await this.pgbench(LOAD_ARGS, RUN_MS);
   }
 
   async stop(): Promise<void> {
@@ -88,7 +86,8 @@ export class PgherdSystem implements System {
   }
 
   async clients(): Promise<BenchClients> {
-    return benchClients(this.pgbench(RUN_ARGS));
+    if (!this.pgbench) throw new Error('pgbench has no pod');
+    return benchClients(this.pgbench(RUN_ARGS, RUN_MS).then(({ stderr }) => stderr));
   }
 
   async drain(table: 'writes' | 'held'): Promise<number[]> {
@@ -138,46 +137,5 @@ export class PgherdSystem implements System {
 
   private async breakNodeOf(instance: string, how: 'stop' | 'freeze' | 'isolate'): Promise<Undo> {
     return breakNode(this.there.world, await nodeOf(this.there, instance), how);
-  }
-
-  /** A pod with pgbench. */
-  private async startRunner(): Promise<void> {
-    const { client } = this.there;
-    const access = await accessInside(client, NAMESPACE, this.there.cluster);
-    const env = { PGUSER: access.user, PGPASSWORD: access.password, PGDATABASE: access.database };
-    await client.create(kinds.Pod, {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: RUNNER, namespace: NAMESPACE },
-      spec: {
-        nodeSelector: { 'kubernetes.io/hostname': this.apart },
-        securityContext: { runAsUser: 26, runAsGroup: 26, runAsNonRoot: true },
-        containers: [
-          {
-            name: 'main',
-            image: DEFAULT_POSTGRES_IMAGE,
-            command: ['sleep', '86400'],
-            env: Object.entries({ ...env, PGSSLMODE: 'require', PGHOST: access.host }).map(
-              ([name, value]) => ({ name, value }),
-            ),
-          },
-        ],
-      },
-    } as Pod);
-    await waitFor(
-      async () =>
-        (await client.get(kinds.Pod, { namespace: NAMESPACE, name: RUNNER })).status?.phase === 'Running',
-      { timeoutMs: 60_000, describe: () => `pod ${RUNNER} does not run` },
-    );
-  }
-
-  /** Resolves with what pgbench said on standard error. */
-  private async pgbench(args: string[]): Promise<string> {
-    const pod = { metadata: { name: RUNNER, namespace: NAMESPACE } };
-    const done = await captureInPod(this.there.client, pod, ['pgbench', ...args], {
-      container: 'main',
-      timeoutMs: RUN_MS,
-    });
-    return done.stderr;
   }
 }

@@ -13,6 +13,9 @@ export const LASTING = {
   'operator-away': [2_000, 15_000],
   'manager-freeze': [1_000, 15_000],
   'postmaster-freeze': [500, 8_000],
+  'scale-down': [5_000, 20_000],
+  'scale-up': [5_000, 20_000],
+  'supervisor-kill': [0, 3_000],
 } as const satisfies Record<string, readonly [number, number]>;
 
 /** Faults that are over at once, though not what they leave. */
@@ -29,13 +32,10 @@ export const MOMENTARY = [
   'controllers-kill',
   'netd-kill',
   'operator-kill',
-  'supervisor-kill',
   'switchover',
   'setting-reload',
   'setting-restart',
   'synchronous-change',
-  'scale-down',
-  'scale-up',
   'lease-delete',
 ] as const;
 
@@ -64,6 +64,14 @@ export interface Episode {
 
 const LATEST_MS = 6_000;
 
+/** Faults that make sense for one role only. */
+const MEANT_FOR: Partial<Record<FaultKind, Victim>> = {
+  // Damage under a running primary may go unseen until it is copied: nothing outside a backup helps then.
+  'data-damage': 'replica',
+  'volume-delete': 'replica',
+  'walsenders-end': 'primary',
+};
+
 /** The episodes of a seed, without end. `kinds` narrows what happens. */
 export function* episodes(seed: number, kinds?: readonly FaultKind[]): Generator<Episode, never> {
   const random = new Random(seed);
@@ -88,8 +96,7 @@ function plan(random: Random, kind: FaultKind, atMs: number): PlannedFault {
   const lasting: Partial<Record<FaultKind, readonly [number, number]>> = LASTING;
   const [low, high] = lasting[kind] ?? [0, 0];
   const drawn = random.pick(['primary', 'primary', 'replica', 'any'] as const);
-  // Damage under a running primary may go unseen until it is copied: nothing outside a backup helps then.
-  const victim = kind === 'volume-delete' || kind === 'data-damage' ? 'replica' : drawn;
+  const victim = MEANT_FOR[kind] ?? drawn;
   return { kind, victim, which: random.next(), atMs, lastsMs: random.between(low, high) };
 }
 

