@@ -7,8 +7,8 @@ import type { Stage } from '../stage.ts';
 
 const CLIENTS = 8;
 const PGBENCH_MS = 60_000;
-/** Three times the aims, 0.5 s: the tests' machine is busy. */
-const LIMIT_MS = 1_500;
+/** Ten times the aim: the machine may be busy, and the figure is in the report. */
+const LIMIT_MS = 5_000;
 
 export const movedUnderLoad: Scenario = {
   name: 'moved-under-load',
