@@ -173,7 +173,9 @@ class ChaosRun {
     this.played += 1;
     await this.well();
     await this.progress();
-    this.recoveriesMs.push(performance.now() - faultsEnded);
+    const recoveredMs = performance.now() - faultsEnded;
+    this.recoveriesMs.push(recoveredMs);
+    this.say(`  well again after ${(recoveredMs / 1000).toFixed(1)} s, primary ${await this.stage.primary()}`);
     await this.check();
   }
 

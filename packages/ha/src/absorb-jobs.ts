@@ -1,5 +1,5 @@
 /** What the end of a job changes in what the machine knows. */
-import { type Context, note } from './context.ts';
+import { backOff, type Context, note } from './context.ts';
 import type { Event, Job, Seen } from './events.ts';
 
 type Of<T extends Event['type']> = Extract<Event, { type: T }>;
@@ -83,7 +83,19 @@ function rewoundText(name: string, discarded: { from: string; to: string } | und
   return `${name} was rewound; discarded its WAL from ${discarded.from} to ${discarded.to}`;
 }
 
-export function jobFailed(c: Context, job: Job, message: string): void {
+/** Jobs after which PostgreSQL runs, unless it ends while they are under way. */
+export const STARTS: ReadonlySet<Job['kind']> = new Set(['startPrimary', 'startStandby', 'promote']);
+
+/** The job that is under way has failed: the next try of its kind waits. */
+export function failed(c: Context, job: Job, error: { code: string; message: string }): void {
+  const { s, now } = c;
+  delete s.job;
+  s.error = error;
+  backOff(s, job.kind, now, job.kind === 'setSync' || job.kind === 'promote' ? 500 : 10_000);
+  jobFailed(c, job, error.message);
+}
+
+function jobFailed(c: Context, job: Job, message: string): void {
   const { s, now } = c;
   note(c, 'Warning', 'JobFailed', `${job.kind} failed: ${message}`);
   switch (job.kind) {

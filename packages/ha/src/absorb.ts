@@ -1,6 +1,6 @@
 /** What each event changes in what the machine knows. Nothing is decided here, except what an answer itself proves. */
 
-import { jobDone, jobFailed } from './absorb-jobs.ts';
+import { failed, jobDone, STARTS } from './absorb-jobs.ts';
 import type { Now } from './clock.ts';
 import { backOff, type Context, note } from './context.ts';
 import type { Event, LeaseReadOutcome, Seen } from './events.ts';
@@ -88,10 +88,16 @@ const ABSORB: Absorb = {
     see(s, { startedAt, view });
   },
 
-  exited({ s }, { expected }) {
+  exited(c, { expected, reason }) {
+    const { s } = c;
     s.observeDue = true;
     delete s.applied;
-    if (!expected) s.deathNeeded = true;
+    if (expected) return;
+    s.deathNeeded = true;
+    const running = s.job?.job;
+    // Making the death certain takes the place of the start: nobody would hear that it failed, and count it.
+    if (running && STARTS.has(running.kind))
+      failed(c, running, { code: 'Ended', message: `PostgreSQL ended: ${reason}` });
   },
 
   jobDone(c, event) {
@@ -106,14 +112,11 @@ const ABSORB: Absorb = {
   },
 
   jobFailed(c, { id, code, message, seen }) {
-    const { s, now } = c;
+    const { s } = c;
     if (s.job?.id !== id) return;
     const { job } = s.job;
-    delete s.job;
     seenAfterJob(s, seen);
-    s.error = { code, message };
-    backOff(s, job.kind, now, job.kind === 'setSync' || job.kind === 'promote' ? 500 : 10_000);
-    jobFailed(c, job, message);
+    failed(c, job, { code, message });
   },
 
   asideDone({ s, now }, { kind, ok }) {

@@ -518,6 +518,29 @@ describe('everyone else', () => {
     assert.equal(current.job?.job.kind, 'wipe');
   });
 
+  test('a start that ends with PostgreSQL is a failure: the next try waits, and after some the next rung', () => {
+    const down = standbyView(2, { ...stopped });
+    let now = 100;
+    let current = state(2, { view: down });
+    const feed = (event: Event, ms = 10) => {
+      now += ms;
+      current = step(current, event, at(now)).state;
+    };
+    const seen = () => ({ startedAt: at(now), view: down });
+    for (let n = 1; n <= 3; n++) {
+      feed(TICK, 2_000);
+      assert.equal(current.job?.job.kind, 'startStandby', `try ${n}`);
+      const start = current.job?.id ?? 0;
+      feed({ type: 'exited', expected: false, reason: 'code 1' });
+      assert.equal(current.job?.job.kind, 'die');
+      feed({ type: 'jobFailed', id: start, code: 'StartFailed', message: 'no' });
+      feed({ type: 'jobDone', id: current.job?.id ?? 0, seen: seen() });
+      assert.equal(current.job, undefined, 'the next try waits');
+    }
+    feed(TICK);
+    assert.equal(current.rejoin?.rung, 'rewind');
+  });
+
   test('nothing changes in what it was given', () => {
     const before = leaderState();
     const copy = structuredClone(before);
