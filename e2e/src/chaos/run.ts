@@ -175,7 +175,9 @@ class ChaosRun {
     await this.progress();
     const recoveredMs = performance.now() - faultsEnded;
     this.recoveriesMs.push(recoveredMs);
-    this.say(`  well again after ${(recoveredMs / 1000).toFixed(1)} s, primary ${await this.stage.primary()}`);
+    this.say(
+      `  well again after ${(recoveredMs / 1000).toFixed(1)} s, primary ${await this.stage.primary()}`,
+    );
     await this.check();
   }
 
