@@ -598,6 +598,7 @@ export interface Job extends KubeObject {
     ttlSecondsAfterFinished?: number;
     selector?: LabelSelector;
     manualSelector?: boolean;
+    completionMode?: 'NonIndexed' | 'Indexed';
     suspend?: boolean;
   };
   status?: {
@@ -607,6 +608,7 @@ export interface Job extends KubeObject {
     failed?: number;
     startTime?: string;
     completionTime?: string;
+    completedIndexes?: string;
     conditions?: Condition[];
   };
 }

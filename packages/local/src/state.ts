@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { CgroupRoots } from './cgroup/groups.ts';
 
 /** What a virtual node is; its index decides its addresses (10.243.N.2, pods 10.244.N.0/24). */
 export interface NodeConfig {
@@ -59,6 +60,8 @@ export interface StateLayout {
   net: string;
   supervisorSocket: string;
   relays: string;
+  /** Where control groups can be made, as found by the supervisor at its start. */
+  cgroups: string;
   node(name: string): { dir: string; kubeconfig: string; agentSocket: string };
   pod(uid: string): { dir: string; pod: string; shim: string; socket: string; logs: string; volumes: string };
   log(component: string): string;
@@ -93,6 +96,7 @@ export function stateLayout(state: string = defaultStateDir()): StateLayout {
     net: at('net'),
     supervisorSocket: at('run', 'supervisor.sock'),
     relays: at('relays.json'),
+    cgroups: at('run', 'cgroups.json'),
     node: (name) => ({
       dir: at('nodes', name),
       kubeconfig: at('nodes', name, 'kubeconfig'),
@@ -119,6 +123,15 @@ export function readConfig(layout: StateLayout): LocalConfig | undefined {
 
 export function writeConfig(layout: StateLayout, config: LocalConfig): void {
   writeJson(layout.config, config);
+}
+
+/** Where control groups can be made on this machine; undefined where they cannot. */
+export function readCgroups(layout: StateLayout): CgroupRoots | undefined {
+  try {
+    return JSON.parse(readFileSync(layout.cgroups, 'utf8')) as CgroupRoots;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Writes a JSON file so that a reader sees the old or the new one, never a part. */

@@ -15,6 +15,8 @@ export interface LocalInfo {
   apiPort: number;
   kubeconfig: string;
   nodes: NodeInfo[];
+  /** Whether limits of memory and CPU are enforced, in words. */
+  limits: { enforced: boolean; text: string };
   /** True when `up` found it running already. */
   alreadyRunning?: boolean;
 }

@@ -7,7 +7,7 @@ import { stateFolder } from '../connection.ts';
 import { CliError } from '../errors.ts';
 import { ensureModernNode } from '../modern-node.ts';
 import { example, whole, withOutput, withState } from '../options.ts';
-import { paint, print, printJson, startProgress, table } from '../output.ts';
+import { paint, print, printJson, remark, startProgress, table, wrap } from '../output.ts';
 import { describeReset } from '../reset-notice.ts';
 
 interface StateOption {
@@ -53,6 +53,7 @@ function addUp(local: Command): Command {
         onProgress: progress.update,
       });
       progress.done(`Local mode runs: ${info.nodes.length} nodes, API at ${info.server}`);
+      if (!info.limits.enforced) remark(wrap(`Limits of memory and CPU are ${info.limits.text}.`));
       print(`export KUBECONFIG=${info.kubeconfig}`);
     } catch (error) {
       progress.fail('Local mode does not run');
@@ -125,6 +126,7 @@ function statusLines(found: LocalStatus): string[] {
     `${paint('green', 'running')}  API ${found.info?.server ?? ''}`,
     `state       ${found.state}`,
     `kubeconfig  ${found.info?.kubeconfig ?? ''}`,
+    `limits      ${wrap(found.info?.limits.text ?? '', ' '.repeat(12)).trimStart()}`,
     '',
     ...table(
       ['NODE', 'STATE', 'PODS'],

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Container, Pod } from '@pgherd/kube';
+import { type CgroupRoots, groupName, makeGroup } from '../cgroup/groups.ts';
+import { limitsOf } from '../cgroup/limits.ts';
 import { LocalError } from '../errors.ts';
 import { CLUSTER_DOMAIN, DNS_ADDRESS } from '../net/addresses.ts';
 import { POD_MARK } from '../net/processes.ts';
@@ -26,6 +28,8 @@ export interface StartContext {
   root: boolean;
   volumes: ReadonlyMap<string, PreparedVolume>;
   reader: VolumeReader;
+  /** Where control groups can be made; undefined where they cannot. */
+  cgroups?: CgroupRoots;
 }
 
 /**
@@ -58,6 +62,7 @@ export async function startRequest(
     env,
     cwd: container.workingDir ?? '/',
   };
+  const limits = context.cgroups && limitsOf(container);
   return {
     op: 'start',
     name: container.name,
@@ -70,6 +75,9 @@ export async function startRequest(
     enter: enterCommand(spec, root),
     env,
     cwd: spec.cwd,
+    ...(context.cgroups && limits
+      ? { cgroup: makeGroup(context.cgroups, groupName(pod.metadata.uid!, container.name), limits) }
+      : {}),
     stdin: container.stdin,
     stdinOnce: container.stdinOnce,
     tty: container.tty,

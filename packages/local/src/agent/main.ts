@@ -10,7 +10,7 @@ import { componentLog } from '../log.ts';
 import { linkAddresses } from '../net/addresses.ts';
 import { isAlive } from '../net/processes.ts';
 import { readShimState } from '../shim/client.ts';
-import { readConfig, type StateLayout, stateLayout } from '../state.ts';
+import { readCgroups, readConfig, type StateLayout, stateLayout } from '../state.ts';
 import { AddressPool } from './addresses.ts';
 import { NodeRegistration } from './node.ts';
 import { ObjectWatcher } from './objects.ts';
@@ -54,6 +54,7 @@ const context: NodeContext = {
   node,
   nodeIP: linkAddresses(config.index).node,
   root: hasManyIds(),
+  cgroups: readCgroups(layout),
   client,
   pods,
   objects: new ObjectWatcher(client, log),

@@ -62,7 +62,7 @@ function containerStatus(facts: PodFacts, container: Container, init: boolean): 
     status.ready = status.started && (probe?.ready ?? true) && !(init && !isSidecar(container));
   } else {
     status.state = restingState(facts, container, run, init);
-    if (run && status.state.terminated && init) status.ready = run.exitCode === 0;
+    if (run && status.state.terminated && init && !isSidecar(container)) status.ready = run.exitCode === 0;
   }
   const last = status.state?.waiting ? run : previous;
   if (last?.finishedAt) status.lastState = { terminated: terminated(last) };
@@ -108,10 +108,17 @@ function willRestart(
   return policy === 'Always' || isSidecar(container) || (policy === 'OnFailure' && run.exitCode !== 0);
 }
 
+function endReason({ error, exitCode, oomKilled }: ContainerRecord): string {
+  if (error) return 'StartError';
+  // A container may outlive the death of one of its processes.
+  if (oomKilled && exitCode === 137) return 'OOMKilled';
+  return exitCode === 0 ? 'Completed' : 'Error';
+}
+
 function terminated(run: ContainerRecord): NonNullable<ContainerState['terminated']> {
   return {
     exitCode: run.exitCode ?? 137,
-    reason: run.error ? 'StartError' : run.exitCode === 0 ? 'Completed' : 'Error',
+    reason: endReason(run),
     ...(run.error ? { message: run.error } : {}),
     startedAt: seconds(run.startedAt),
     finishedAt: seconds(run.finishedAt!),

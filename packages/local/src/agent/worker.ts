@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import {
   type Cache,
   type Client,
@@ -9,6 +10,7 @@ import {
   type Log,
   type Pod,
 } from '@pgherd/kube';
+import { type CgroupRoots, removeGroupsOf } from '../cgroup/groups.ts';
 import { LocalError } from '../errors.ts';
 import { containerProcesses, isAlive, signalPid } from '../net/processes.ts';
 import {
@@ -51,6 +53,8 @@ export interface NodeContext {
   objects: ObjectWatcher;
   event: EventRecorder;
   log: Log;
+  /** Where control groups can be made; undefined where they cannot. */
+  cgroups?: CgroupRoots;
   allocateIP(): string;
   releaseIP(ip: string): void;
   /** The pod is gone, its worker with it. */
@@ -98,7 +102,11 @@ export class PodWorker {
 
   /** The API has a newer version of the pod. */
   update(pod: Pod): void {
+    const { labels, annotations } = this.pod.metadata;
     this.pod = pod;
+    // The downward API shows both in files.
+    if (!isDeepStrictEqual([labels, annotations], [pod.metadata.labels, pod.metadata.annotations]))
+      this.refreshVolumes();
     this.wake();
   }
 
@@ -446,6 +454,7 @@ export class PodWorker {
           root: this.context.root,
           volumes: this.volumes,
           reader: this.reader,
+          cgroups: this.context.cgroups,
         },
         container,
         image,
@@ -627,6 +636,7 @@ export class PodWorker {
     }
     this.close();
     rmSync(this.paths.dir, { recursive: true, force: true });
+    if (this.context.cgroups) removeGroupsOf(this.context.cgroups, this.uid);
     this.context.onGone(this.uid);
     return { goOn: false, again: false };
   }

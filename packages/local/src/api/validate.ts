@@ -218,13 +218,20 @@ function leaseErrors(object: KubeObject): FieldError[] {
   return errors;
 }
 
+function indexedErrors(object: KubeObject): FieldError[] {
+  const { completionMode, completions } = objectAt(object, 'spec');
+  return completionMode === 'Indexed' && completions === undefined
+    ? [requiredValue('spec.completions', 'when completion mode is Indexed')]
+    : [];
+}
+
 const CREATE: Record<string, Check> = {
   pods: (object) => podSpecErrors(objectAt(object, 'spec'), 'spec'),
   'deployments.apps': templateErrors,
   'replicasets.apps': templateErrors,
   'statefulsets.apps': templateErrors,
   'daemonsets.apps': templateErrors,
-  'jobs.batch': templateErrors,
+  'jobs.batch': (object) => [...templateErrors(object), ...indexedErrors(object)],
   services: serviceErrors,
   configmaps: dataErrors,
   secrets: dataErrors,

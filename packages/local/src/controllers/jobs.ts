@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Condition, isKubeError, type Job, kinds, type Pod, time } from '@pgherd/kube';
 import { BY_OWNER } from './caches.ts';
 import { type Context, keyOf, splitKey, workQueue } from './context.ts';
+import { completedIndexes, isIndexed, missingIndexes, withIndex, writeIndexes } from './jobs-indexed.ts';
 import {
   conditionOf,
   controllerOf,
@@ -19,6 +20,8 @@ const LONGEST_BACKOFF_MS = 360_000;
 
 export interface JobPlan {
   create: number;
+  /** The numbers of those to be created, in a job of numbered pods. */
+  indexes?: number[];
   remove: Pod[];
   status: NonNullable<Job['status']>;
   /** Look again after this long, though nothing changes. */
@@ -38,36 +41,78 @@ export function isDone(job: Job): Condition | undefined {
 export function planJob(job: Job, owned: Pod[], now: Date): JobPlan {
   const active = owned.filter(isActive);
   const failed = owned.filter(({ status }) => status?.phase === 'Failed').length;
-  // A pod that somebody removed after its success has succeeded all the same.
-  const succeeded = Math.max(
-    job.status?.succeeded ?? 0,
-    owned.filter(({ status }) => status?.phase === 'Succeeded').length,
-  );
+  const completed = isIndexed(job) ? completedIndexes(job, owned) : undefined;
+  const succeeded = completed?.size ?? successes(job, owned);
   const counts = { active: active.length, ready: active.filter(isReady).length, succeeded, failed };
   const done = isDone(job);
   if (done) return afterEnd(job, done, active, counts, now);
-  const status = { ...job.status, ...counts, startTime: job.status?.startTime ?? time(now) };
   const { parallelism = 1, completions, suspend } = job.spec;
+  if (suspend) return { create: 0, remove: active, status: suspended(job, counts, true, now) };
+  const status = {
+    ...suspended(job, counts, false, now),
+    // The time in which it was suspended does not count.
+    startTime:
+      conditionOf(job, 'Suspended')?.status === 'True' ? time(now) : (job.status?.startTime ?? time(now)),
+    ...(completed?.size ? { completedIndexes: writeIndexes(completed) } : {}),
+  };
   if (isTerminating(job)) return { create: 0, remove: [], status };
-  if (suspend) return { create: 0, remove: active, status };
   const needed = completions ?? 1;
   const limit = deadline(job, status.startTime, now);
   const verdict = judgeEnd(job, active, succeeded, failed, limit);
   if (verdict) {
     const ended = end(status, verdict, now);
-    const complete = verdict.types.includes('Complete') ? { completionTime: time(now) } : {};
-    return { create: 0, remove: active, status: { ...ended, ...complete } };
+    // Those that are stopped before their end have not succeeded.
+    const more = verdict.types.includes('Complete')
+      ? { completionTime: time(now) }
+      : { failed: failed + active.length };
+    return { create: 0, remove: active, status: { ...ended, ...more } };
   }
-  const missing =
-    Math.min(parallelism, completions === undefined ? parallelism : needed - succeeded) - active.length;
+  const wanted = completions === undefined ? parallelism : Math.min(parallelism, needed - succeeded);
+  const missing = wanted - active.length;
   const waitMs = missing > 0 ? backoff(owned, failed, now) : 0;
-  const waits = [waitMs > 0 ? waitMs : undefined, limit].filter((ms): ms is number => ms !== undefined);
+  const holds = waitMs > 0 || (completions === undefined && succeeded > 0);
+  const create = holds ? 0 : Math.max(0, missing);
   return {
-    create: waitMs > 0 || (completions === undefined && succeeded > 0) ? 0 : Math.max(0, missing),
+    create,
+    ...(completed ? { indexes: missingIndexes(job, owned, create) } : {}),
     remove: missing < 0 ? active.slice(missing) : [],
     status,
-    afterMs: waits.length > 0 ? Math.min(...waits) : undefined,
+    afterMs: soonest(waitMs > 0 ? waitMs : undefined, limit),
   };
+}
+
+function soonest(...times: (number | undefined)[]): number | undefined {
+  const given = times.filter((ms): ms is number => ms !== undefined);
+  return given.length > 0 ? Math.min(...given) : undefined;
+}
+
+/** A pod that somebody removed after its success has succeeded all the same. */
+function successes(job: Job, owned: Pod[]): number {
+  const there = owned.filter(({ status }) => status?.phase === 'Succeeded').length;
+  return Math.max(job.status?.succeeded ?? 0, there);
+}
+
+/** The status of a job that is, or is no longer, suspended. */
+function suspended(
+  job: Job,
+  counts: Partial<NonNullable<Job['status']>>,
+  isSuspended: boolean,
+  now: Date,
+): NonNullable<Job['status']> {
+  const before = conditionOf(job, 'Suspended');
+  const { conditions = [] } = job.status ?? {};
+  const status = { ...job.status, ...counts };
+  if ((before?.status === 'True') === isSuspended) return status;
+  const at = time(now);
+  const condition = {
+    type: 'Suspended',
+    status: isSuspended ? 'True' : 'False',
+    reason: isSuspended ? 'JobSuspended' : 'JobResumed',
+    message: isSuspended ? 'Job suspended' : 'Job resumed',
+    lastProbeTime: at,
+    lastTransitionTime: at,
+  };
+  return { ...status, conditions: [...conditions.filter(({ type }) => type !== 'Suspended'), condition] };
 }
 
 function afterEnd(
@@ -177,7 +222,7 @@ export function startJobs(context: Context): void {
       await ignoringMissing(client.delete(kinds.Job, job.metadata, { propagationPolicy: 'Background' }));
       return undefined;
     }
-    for (let n = 0; n < plan.create; n++) await create(job);
+    for (let n = 0; n < plan.create; n++) await create(job, plan.indexes?.[n]);
     for (const pod of plan.remove) await remove(job, pod);
     if (!isDeepStrictEqual({ ...job.status, ...plan.status }, job.status)) {
       const body = { status: plan.status };
@@ -190,15 +235,16 @@ export function startJobs(context: Context): void {
     return { afterMs: plan.afterMs };
   }
 
-  async function create(job: Job): Promise<void> {
+  async function create(job: Job, index: number | undefined): Promise<void> {
     const { namespace, name } = job.metadata;
-    const { metadata, spec } = job.spec.template;
+    const { template } = job.spec;
+    const { metadata, spec } = index === undefined ? template : withIndex(template, name, index);
     const made = await client.create(kinds.Pod, {
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: {
         name: '',
-        generateName: `${name}-`,
+        generateName: index === undefined ? `${name}-` : `${name}-${index}-`,
         namespace,
         labels: metadata?.labels,
         annotations: metadata?.annotations,

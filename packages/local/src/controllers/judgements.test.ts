@@ -17,6 +17,7 @@ import { planDeployment, portion } from './deployments.ts';
 import { planBudget } from './disruption.ts';
 import { judgeGarbage, type OwnerState } from './garbage.ts';
 import { planJob } from './jobs.ts';
+import { INDEX, readIndexes, writeIndexes } from './jobs-indexed.ts';
 import { isEmptying } from './namespaces.ts';
 import { evictionDelay, GRACE_MS, planNode } from './nodes.ts';
 import { planReplicas } from './replicasets.ts';
@@ -209,7 +210,8 @@ test('jobs: until enough succeeded or too many failed', () => {
     ['waits after a failure', job(), [failed('a')], 0, ''],
     ['too many failures', job({ backoffLimit: 0 }), [failed('a')], 0, 'Failed'],
     ['too long', job({ activeDeadlineSeconds: 5 }), [pod('a')], 0, 'Failed'],
-    ['suspended', job({ suspend: true }), [], 0, ''],
+    ['suspended', job({ suspend: true }), [], 0, 'Suspended'],
+    ['resumed', job({}, { conditions: [{ type: 'Suspended', status: 'True' }] }), [], 1, 'Suspended'],
     ['a success that was removed', job({}, { startTime: ago(10), succeeded: 1 }), [], 0, 'Complete'],
   ];
   for (const [name, one, pods, create, end] of cases) {
@@ -220,6 +222,32 @@ test('jobs: until enough succeeded or too many failed', () => {
   const complete = { conditions: [{ type: 'Complete', status: 'True', lastTransitionTime: ago(10) }] };
   assert.equal(planJob(job({ ttlSecondsAfterFinished: 5 }, complete), [], NOW).expired, true);
   assert.equal(planJob(job({ ttlSecondsAfterFinished: 50 }, complete), [], NOW).afterMs, 40_000);
+});
+
+test('jobs of numbered pods: each number once', () => {
+  const numbered = (index: number, phase = 'Running') => {
+    const one = pod(`j-${index}`, phase);
+    one.metadata.annotations = { [INDEX]: String(index) };
+    return one;
+  };
+  const one: Job = {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { name: 'j' },
+    spec: {
+      template: { spec: { containers: [], restartPolicy: 'Never' } },
+      completionMode: 'Indexed',
+      completions: 6,
+      parallelism: 3,
+    },
+    status: { completedIndexes: '0-1' },
+  };
+  const plan = planJob(one, [numbered(2, 'Succeeded'), numbered(3)], NOW);
+  assert.deepEqual(plan.indexes, [4, 5]);
+  assert.equal(plan.status.completedIndexes, '0-2');
+  assert.equal(plan.status.succeeded, 3);
+  assert.deepEqual(readIndexes('0-2,5'), [0, 1, 2, 5]);
+  assert.equal(writeIndexes([7, 5, 0, 1, 2]), '0-2,5,7');
 });
 
 test('claims and volumes: the next step', () => {

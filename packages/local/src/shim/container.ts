@@ -1,11 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, closeSync, constants, openSync, readlinkSync, unlinkSync } from 'node:fs';
+import { chownSync, closeSync, constants, openSync, readFileSync, readlinkSync, unlinkSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { constants as os } from 'node:os';
 import { basename } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { oomKills } from '../cgroup/limits.ts';
 import { POD_MARK, processRef, SYSTEM_PATH, signal, signalTree } from '../net/processes.ts';
+import { inGroup } from './enter-group.ts';
 import { LogWriter } from './log-writer.ts';
 import type { ContainerRecord, StartRequest } from './protocol.ts';
 import { inTerminal } from './terminal.ts';
@@ -32,13 +34,15 @@ export class RunningContainer {
   readonly ended: Promise<void>;
   private readonly exited = Promise.withResolvers<void>();
   private wanted: NodeJS.Signals | undefined;
+  private readonly killsBefore: number;
 
   /** Starts it. `onChange` is told when its first process is known, and when it has ended. */
   constructor(request: StartRequest, onChange: (record: ContainerRecord) => void) {
     this.request = request;
     const { id, name, attempt, log } = request;
     this.record = { id, name, attempt, log, startedAt: new Date().toISOString() };
-    const [program, ...args] = request.command;
+    const [program, ...args] = inGroup(request.cgroup, request.command);
+    this.killsBefore = this.kills();
     const argv = request.tty ? inTerminal(request.argv) : request.argv;
     const own = ['--args', String(ARGS_FD), '--info-fd', String(INFO_FD), '--', ...argv];
     const out = openOutput(`${log}.out`, request.owner);
@@ -117,10 +121,21 @@ export class RunningContainer {
     timer.unref();
   }
 
+  /** How often the kernel killed in the container's group, since that was made. */
+  private kills(): number {
+    const file = this.request.cgroup?.events;
+    try {
+      return file ? oomKills(readFileSync(file, 'utf8')) : 0;
+    } catch {
+      return 0;
+    }
+  }
+
   private finish(exitCode: number, onChange: (record: ContainerRecord) => void): void {
     if (!this.running) return;
     this.record.finishedAt = new Date().toISOString();
     this.record.exitCode = exitCode;
+    if (this.kills() > this.killsBefore) this.record.oomKilled = true;
     this.exited.resolve();
     onChange(this.record);
   }

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { signalTree } from '../net/processes.ts';
 import type { RunningContainer } from './container.ts';
+import { inGroup } from './enter-group.ts';
 import { CHANNEL, type ExecRequest, FrameReader, frame } from './protocol.ts';
 import { inTerminal, resizeTerminal } from './terminal.ts';
 
@@ -20,9 +21,10 @@ export async function exec(
     finish(socket, { error: `container ${request.container} is not running` });
     return;
   }
-  const { enter, env, cwd } = container.request;
+  const { enter, env, cwd, cgroup } = container.request;
   const inner = request.tty ? inTerminal(request.command) : request.command;
-  const [program, ...args] = [...enter.before, String(pid), ...enter.after, `--wdns=${cwd}`, '--', ...inner];
+  const entering = [...enter.before, String(pid), ...enter.after, `--wdns=${cwd}`, '--', ...inner];
+  const [program, ...args] = inGroup(cgroup, entering);
   const child = spawn(program!, args, {
     env: { TERM: 'xterm', ...env },
     stdio: [request.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],

@@ -1,3 +1,4 @@
+import type { ContainerGroup } from '../cgroup/groups.ts';
 import type { ProcessRef } from '../net/processes.ts';
 
 /** What the shim knows of one run of one container. */
@@ -13,6 +14,8 @@ export interface ContainerRecord {
   finishedAt?: string;
   /** 128 + number for a death by signal. */
   exitCode?: number;
+  /** The kernel killed in it for want of memory. */
+  oomKilled?: boolean;
   /** Why it could not even start. */
   error?: string;
   log: string;
@@ -45,6 +48,8 @@ export interface StartRequest {
   /** Program and arguments that end in bwrap; its own options come over a pipe, since they hold secrets. */
   command: string[];
   sandbox: string[];
+  /** Its control group, where this machine lets us make one. */
+  cgroup?: ContainerGroup;
   /** The container's own command line. */
   argv: string[];
   /** How to get into the running container: before and after its PID. */

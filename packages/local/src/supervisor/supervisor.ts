@@ -25,6 +25,7 @@ import {
 import type { NodeInfo, Progress } from '../types.ts';
 import { Component } from './component.ts';
 import type { ApiActionName, NodeActionName, SupervisorInfo } from './control.ts';
+import { offerGroups, takeGroupsBack } from './groups.ts';
 import { endMarked, Network, roleOf } from './network.ts';
 import { firstPort, freePort, Relays } from './relays.ts';
 import { stopPods } from './stop-pods.ts';
@@ -53,6 +54,7 @@ export class Supervisor {
   private config!: LocalConfig;
   private client: Client | undefined;
   private stopped: Promise<void> | undefined;
+  private limits = { enforced: false, text: 'not known yet' };
   private readonly startedAt = Date.now();
 
   constructor(layout: StateLayout, log: Log) {
@@ -74,6 +76,7 @@ export class Supervisor {
         server: `https://127.0.0.1:${apiPort}`,
         apiPort,
         kubeconfig: this.layout.kubeconfig,
+        limits: this.limits,
         nodes: this.config ? this.config.nodes.map((node) => this.nodeInfo(node)) : [],
       },
       components: [...this.components.values(), ...this.agents.values()].map(({ name, pid, restarts }) => ({
@@ -89,6 +92,7 @@ export class Supervisor {
   async start(options: SupervisorOptions, say: (progress: Progress) => void): Promise<void> {
     this.clearLeftovers();
     const removed = await this.configure(options);
+    this.limits = offerGroups(this.layout);
     say({ step: 'network', message: 'Making the network' });
     const pki = ensurePki(this.layout.dir, {
       apiPort: this.config.apiPort,
@@ -365,6 +369,7 @@ async function endRest(layout: StateLayout): Promise<void> {
   const left = (): boolean => markedProcesses(dir).some((pid) => roleOf(pid) !== 'supervisor');
   while (left() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
   endStrays(layout);
+  takeGroupsBack(layout);
   for (const name of existsSync(layout.run) ? readdirSync(layout.run) : []) {
     if (name.endsWith('.pid') || name === 'network.json') rmSync(`${layout.run}/${name}`, { force: true });
   }
