@@ -298,6 +298,7 @@ export class Executor {
         this.#o.databaseFrozen = false;
         return;
       case 'initialise':
+        world.watchdog.destroys(this.#o, 'initialises');
         database.initialise();
         return;
       case 'claim':
@@ -339,6 +340,7 @@ export class Executor {
         world.note(this.#o.name, `discards ${database.rewindTo(this.#source(job.source.name))}`);
         return;
       case 'wipe':
+        world.watchdog.destroys(this.#o, 'wipes');
         database.wipe();
         return;
       case 'checkpoint':

@@ -206,7 +206,7 @@ export const FAULTS = {
   },
 
   syncChanged(world, _victim, { choice: [which, method] }) {
-    const most = world.instances.size - 1;
+    const most = [...world.instances.values()].filter((each) => !each.removed && !each.leaving).length - 1;
     const number = 1 + (Math.floor(which * 4) % Math.max(most, 1));
     const sync: Settings['sync'] =
       which < 0.2 || most < 1
@@ -243,6 +243,16 @@ export const FAULTS = {
   scaledOut(world) {
     if (world.instances.size >= 5) return undefined;
     return `${world.add().name} added`;
+  },
+
+  scaledIn(world) {
+    const there = [...world.instances.values()].filter((each) => !each.removed);
+    const last = there.at(-1)!;
+    // The API refuses fewer instances than the rule needs.
+    const needed = (world.settings.sync?.number ?? 0) + 1;
+    if (there.length - 1 < Math.max(needed, 1) || last.leaving || there.length < 3) return undefined;
+    world.remove(last);
+    return `${last.name} is to be removed`;
   },
 } satisfies Record<string, Apply>;
 

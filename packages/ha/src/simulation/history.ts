@@ -25,10 +25,19 @@ export interface History {
   world: World;
 }
 
+export interface PlayOptions {
+  /** For tests that take a rule away. */
+  rules?: Partial<Rules>;
+  noGuard?: boolean;
+  /** Keep notes of everything that happens. */
+  loud?: boolean;
+}
+
 /** In peace, a cluster must be well again within this long. */
 const SETTLE_MS = 90_000;
 const START_MS = 30_000;
 const MAX_FAULTS = 5;
+const SIZES: readonly number[] = [2, 3, 3, 3, 4, 5];
 
 /** A number from 0 to 1 for each call, from a seed. */
 function randomFrom(seed: number): () => number {
@@ -42,7 +51,7 @@ function randomFrom(seed: number): () => number {
 }
 
 /** Draws the plan of a seed: the size of the cluster, its commit rule, and what happens to it. */
-export function draw(seed: number, sizes: readonly number[] = [2, 3, 3, 3, 4, 5]): Plan {
+export function draw(seed: number, sizes: readonly number[] = SIZES): Plan {
   const random = randomFrom(seed);
   const instances = sizes[Math.floor(random() * sizes.length)]!;
   const which = random();
@@ -53,14 +62,16 @@ export function draw(seed: number, sizes: readonly number[] = [2, 3, 3, 3, 4, 5]
       ? { sync: { method, number, required: true } }
       : which < 0.75
         ? { sync: { method, number, required: false } }
-        : {};
+        : random() < 0.5
+          ? { maximumLagBytes: 640n }
+          : {};
   const count = 1 + Math.floor(random() * MAX_FAULTS);
   const faults = Array.from({ length: count }, () => drawFault(random, instances));
   return { seed, instances, settings, faults };
 }
 
 /** Plays a plan to its end, or to the first violation. */
-export function play(plan: Plan, options: { rules?: Partial<Rules>; loud?: boolean } = {}): History {
+export function play(plan: Plan, options: PlayOptions = {}): History {
   const { seed, instances, settings } = plan;
   const world = new World({
     seed,
@@ -68,6 +79,7 @@ export function play(plan: Plan, options: { rules?: Partial<Rules>; loud?: boole
     settings: structuredClone(settings),
     settled: true,
     ...(options.rules ? { rules: options.rules } : {}),
+    ...(options.noGuard ? { noGuard: true } : {}),
   });
   world.quiet = options.loud !== true;
   for (const each of world.instances.values()) each.clocks.rate = world.between(0.99, 1.01);
@@ -126,7 +138,7 @@ function peace(world: World): void {
 }
 
 /** Leaves out of a plan whatever the violation does not need. */
-export function shorten(plan: Plan, options: { rules?: Partial<Rules> } = {}): History {
+export function shorten(plan: Plan, options: PlayOptions = {}): History {
   const kind = (history: History) =>
     history.violations[0]?.replace(/^\d+: /, '').replace(/demo-\d+|\d+/g, '#');
   let best = play(plan, options);

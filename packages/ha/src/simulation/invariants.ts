@@ -1,7 +1,7 @@
 /** What must never happen, looked at whenever something happens that could make it so. */
 
 import { ruleText } from '../commit-rule.ts';
-import { comparePositions } from '../lsn.ts';
+import { comparePositions, parseLsn } from '../lsn.ts';
 import { peerPosition } from '../positions.ts';
 import type { LeaseRecord } from '../types.ts';
 import type { SimInstance } from './instance.ts';
@@ -39,6 +39,7 @@ export class Watchdog {
   #epoch = 0;
   #disturbedAt = 0;
   #wishesAt = 0;
+  #releasedAt = 0;
   #fenced: string[] = [];
   #forced = false;
 
@@ -108,30 +109,88 @@ export class Watchdog {
       this.#violation(`${instance.name} ${how} without records that ${missing[0]!.by.name} acknowledged`);
     this.#forced = false;
     this.#last = this.#last.filter(({ record }) => isPartOf(record, wal));
-    if (this.#fenced.includes(instance.name) && this.#world.time - this.#wishesAt > CALM_MS)
+    const knows = instance.state.settings?.fenced.includes(instance.name);
+    if (knows && this.#fenced.includes(instance.name) && this.#world.time - this.#wishesAt > CALM_MS)
       this.#violation(`${instance.name} is fenced and is promoted`);
+  }
+
+  /** What an instance holds is about to be overwritten, or to begin anew. */
+  destroys(instance: SimInstance, how: string): void {
+    const others = [...this.#world.instances.values()].filter(
+      (each) => each !== instance && !each.removed && each.database.data === 'present',
+    );
+    const last = this.#last.find(
+      ({ record, safe }) =>
+        safe &&
+        isPartOf(record, instance.database.wal) &&
+        !others.some((each) => isPartOf(record, each.database.wal)),
+    );
+    if (last) this.#violation(`${instance.name} ${how} the last copy of what ${last.by.name} acknowledged`);
+    const { systemID } = this.#world.settings;
+    const foreign = instance.database.systemID !== systemID && instance.database.data === 'present';
+    if (foreign && systemID) this.#violation(`${instance.name} ${how} the data of another database`);
+    if (how === 'initialises' && systemID)
+      this.#violation(`${instance.name} initialises a cluster that was initialised before`);
   }
 
   /** A swap has succeeded. */
   leaseWritten(by: string, before: LeaseRecord, after: LeaseRecord): void {
+    if (after.holder === null && before.holder !== null) this.#releasedAt = this.#world.time;
     if (after.holder === null || after.holder === before.holder) return;
     this.takes++;
     this.#epoch = Math.max(this.#epoch, after.epoch);
+    const taker = this.#world.instances.get(by)!;
+    if (before.leader?.name === by || !this.#calm() || this.#forced) return;
+    this.#checkAhead(taker, before, after);
+    this.#checkWishes(taker, before);
+    this.#checkDeposed(taker, before);
+  }
+
+  /** Nothing was tampered with for a while, and nothing is. */
+  #calm(ms = CALM_MS): boolean {
+    const { time, loss, slowest, api } = this.#world;
+    return time - this.#disturbedAt >= ms && loss === 0 && slowest <= 3 && api.up && api.slowest <= 3;
+  }
+
+  #checkAhead(taker: SimInstance, before: LeaseRecord, after: LeaseRecord): void {
     const world = this.#world;
-    const taker = world.instances.get(by)!;
-    const calm = world.time - this.#disturbedAt >= CALM_MS && world.loss === 0 && world.slowest <= 3;
-    if (before.leader?.name === by || !calm || this.#forced) return;
     const mine = peerPosition(taker.report());
+    // What nobody has promised to stop receiving can be ahead only of what can be acknowledged no more.
+    const cut = before.holder !== null && world.rules.promisesDecide(before);
     for (const peer of world.instances.values()) {
       if (peer === taker || !peer.answers || !this.#couldLead(peer, after)) continue;
-      // What nobody has promised to stop receiving can be ahead only of what can be acknowledged no more.
-      const cut = before.holder !== null && world.rules.promisesDecide(before);
       if (cut && peer.state.promise === undefined) continue;
-      if (!world.reachable(by, peer.name) || !world.reachable(peer.name, by)) continue;
+      if (!world.reachable(taker.name, peer.name) || !world.reachable(peer.name, taker.name)) continue;
       const theirs = peerPosition(peer.report());
       if (mine && theirs && comparePositions(theirs, mine) > 0)
-        this.#violation(`${by} takes the Lease although ${peer.name}, which it reaches, is ahead`);
+        this.#violation(`${taker.name} takes the Lease although ${peer.name}, which it reaches, is ahead`);
     }
+  }
+
+  #checkWishes(taker: SimInstance, before: LeaseRecord): void {
+    const { settings } = taker.state;
+    const mine = peerPosition(taker.report());
+    if (settings?.maintenance && before.leader && before.handover?.to !== taker.name)
+      this.#violation(`${taker.name} takes the Lease under maintenance`);
+    const limit = settings?.maximumLagBytes;
+    const known = parseLsn(before.position) ?? 0n;
+    const required = before.rules.some((rule) => rule.required);
+    if (limit !== undefined && mine && known - mine.lsn > limit && !required)
+      this.#violation(`${taker.name} takes the Lease although it lags by more than maximumLag`);
+    if (!before.handover || before.handover.to === taker.name || this.#world.time - this.#releasedAt > 1_000)
+      return;
+    const named = this.#world.instances.get(before.handover.to);
+    if (named?.answers && named.database.process === 'running' && !this.#fenced.includes(named.name))
+      this.#violation(`${taker.name} takes what was handed to ${named.name} a moment ago`);
+  }
+
+  /** A leader that is well, and that nobody tampered with for long, is let lead. */
+  #checkDeposed(taker: SimInstance, before: LeaseRecord): void {
+    const world = this.#world;
+    const old = [...world.instances.values()].find((each) => each.state.self.identity === before.holder);
+    if (!old?.answers || old.state.held === undefined || !old.database.acts()) return;
+    if (this.#calm(15_000) && world.api.reachable(old.name) && world.api.lostAnswers === 0)
+      this.#violation(`${taker.name} deposes ${old.name}, which is well`);
   }
 
   #couldLead(peer: SimInstance, record: LeaseRecord): boolean {

@@ -90,6 +90,32 @@ export class World {
     return instance;
   }
 
+  /** The operator marks an instance as leaving, and removes it with its volume once the Lease no longer counts it. */
+  remove(instance: SimInstance): void {
+    instance.leaving = true;
+    this.podsChanged();
+    const look = () => {
+      const record = this.api.lease?.record;
+      if (
+        !this.api.operatorUp ||
+        !this.api.up ||
+        !record ||
+        record.members.some(({ name }) => name === instance.name)
+      ) {
+        this.after(300, look);
+        return;
+      }
+      instance.die();
+      instance.removed = true;
+      instance.podExists = false;
+      instance.database.wipe();
+      const names = [...this.instances.values()].filter((each) => !each.removed).map(({ name }) => name);
+      this.settingsChanged({ instances: names.length, instanceNames: names });
+      this.podsChanged();
+    };
+    this.after(300, look);
+  }
+
   /** Every instance has the same data; demo-1 led last, and released the Lease. */
   #settle(): void {
     const [first, ...others] = [...this.instances.values()];
