@@ -25,7 +25,7 @@ import type { LeaseRecord } from './types.ts';
 /** How long a pod that is being stopped looks for a successor before it stops without. */
 const SHUTDOWN_CHOICE_MS = 5_000;
 /** How long a target may take to become ready when nobody said that it is to be waited for. */
-const READY_MS = 2_000;
+const READY_MS = 5_000;
 /** A checkpoint before the stop shortens the stop; one that takes too long is not waited for. */
 const CHECKPOINT_MS = 20_000;
 const HASTY_CHECKPOINT_MS = 5_000;

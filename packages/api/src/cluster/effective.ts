@@ -97,6 +97,8 @@ export interface EffectiveSpec {
   failoverDelayMs: number;
   /** Bytes of WAL; undefined: no limit. */
   maximumLag?: bigint;
+  /** By instance; without an entry: 1. */
+  failoverPriority: Record<string, number>;
   primaryStartTimeoutMs: number;
   startDelayMs: number;
   stopDelayMs: number;
@@ -246,6 +248,7 @@ export function effective(cluster: Pick<Cluster, 'metadata' | 'spec'>): Effectiv
     primaryLease: lease(spec.primaryLease),
     ...delays(spec),
     maximumLag: spec.maximumLag === undefined ? undefined : parseBytes(spec.maximumLag),
+    failoverPriority: spec.failoverPriority ?? {},
     enablePDB: spec.enablePDB ?? true,
     logLevel: spec.logLevel ?? DEFAULTS.logLevel,
   };

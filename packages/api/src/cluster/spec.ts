@@ -4,6 +4,7 @@ import {
   bool,
   bytes,
   integer,
+  map,
   number,
   object,
   oneOf,
@@ -188,6 +189,13 @@ export const ClusterSpecSchema = object(
       bytes(
         'A replica further behind than this amount of WAL does not become primary by itself. Default: no limit.',
         '64Mi',
+      ),
+    ),
+    failoverPriority: optional(
+      map(
+        'Instances by name, each with a number: among replicas that have received the same, the one with the higher number becomes primary. 0: never becomes primary, and no commit waits for it. An instance that is not named has 1.',
+        integer('Higher goes first; 0: never primary.', { minimum: 0, maximum: 1000, format: 'int32' }),
+        { maxProperties: 50 },
       ),
     ),
     primaryStartTimeout: optional(

@@ -15,7 +15,8 @@ export const REMOVALS = {
   ledLast: () => true,
   grantMs: () => 1_000,
   mayGrant: () => yes,
-  allGrant: (_members, _self, answers) => Object.values(answers).some((answer) => answer && 'granted' in answer),
+  allGrant: (_members, _self, answers) =>
+    Object.values(answers).some((answer) => answer && 'granted' in answer),
   isBound: () => false,
   mayStand: () => yes,
   nobodyLeads: () => yes,
@@ -39,7 +40,8 @@ export const REMOVALS = {
   hasParted: () => false,
   mayDropMember: (s, _settings, name) => name !== s.self.name && !s.peers[name]?.report,
   mayInitialise: (_record, s) => (s.view?.data === 'empty' ? yes : { ok: false, why: '' }),
-  isProvenLeader: (record, s) => (record.leader && record.leader.name !== s.self.name ? yes : { ok: false, why: '' }),
+  isProvenLeader: (record, s) =>
+    record.leader && record.leader.name !== s.self.name ? yes : { ok: false, why: '' },
   mayOverwrite: () => yes,
   isForeign: () => false,
 } satisfies Partial<Rules>;

@@ -35,6 +35,7 @@ export function settingsOf(cluster: Cluster, self: string): { eff: EffectiveSpec
     ...(switchover ? { switchover } : {}),
     ...(promote ? { promote } : {}),
     maintenance: isInMaintenance(cluster),
+    priorities: eff.failoverPriority,
     ...(synchronous
       ? {
           sync: {
