@@ -39,6 +39,8 @@ export function operatorRules(): PolicyRule[] {
     rule('', ['services'], [...READ, 'create', 'update', 'patch']),
     rule('', ['secrets'], [...READ, 'create', 'update', 'delete']),
     rule('', ['serviceaccounts'], [...READ, 'create', 'update']),
+    // Whether one is cordoned; only where all namespaces are looked after.
+    rule('', ['nodes'], READ),
     rule('', ['configmaps'], ['get']),
     rule('', ['events'], ['create', 'patch']),
     rule(RBAC, ['roles', 'rolebindings'], [...READ, 'create', 'update']),

@@ -1,6 +1,6 @@
 /** Keeps the clusters of the watched namespaces as they should be: when to look, and what a look consists of. */
 import { isDeepStrictEqual } from 'node:util';
-import { type ClusterPhase, LABEL_CLUSTER } from '@pgherd/api';
+import { LABEL_CLUSTER } from '@pgherd/api';
 import {
   type Client,
   createEventRecorder,
@@ -19,6 +19,8 @@ import { type Facts, isTerminating } from './facts.ts';
 import { ClusterKind, type ClusterObject } from './kind.ts';
 import { createLeaseLook } from './lease-look.ts';
 import { createMemory } from './memory.ts';
+import { nextLookMs } from './next-look.ts';
+import { type Nodes, noNodes, watchNodes } from './nodes.ts';
 import { observe } from './observe.ts';
 import { plan } from './plan.ts';
 import { createReports, type Reports } from './reports.ts';
@@ -57,15 +59,8 @@ export interface ClusterController {
   nudge(namespace: string, name: string): void;
 }
 
-/** A steady cluster is looked at this often. */
-const STEADY_MS = 10_000;
 /** Several changes of one moment are one look. */
 const GATHER_MS = 15;
-const BOOTSTRAP_MS = 300;
-/** A cluster that takes longer than this to come up is no longer looked at in a hurry. */
-const HURRY_FOR_MS = 120_000;
-const CHANGING_MS = 1_000;
-const ILL_MS = 2_000;
 
 export function createClusterController(options: ControllerOptions): ClusterController {
   return new Controller(options);
@@ -74,6 +69,7 @@ export function createClusterController(options: ControllerOptions): ClusterCont
 class Controller implements ClusterController {
   private readonly options: ControllerOptions;
   private readonly sets: ClusterCaches[];
+  private readonly nodes: Nodes;
   private readonly memory = createMemory();
   private readonly reports: Reports;
   private readonly event: EventRecorder;
@@ -85,6 +81,8 @@ class Controller implements ClusterController {
     this.now = options.now ?? Date.now;
     const { client, log, namespaces = [undefined] } = options;
     this.sets = namespaces.map((namespace) => createClusterCaches(client, namespace, log));
+    // The right to look at nodes is one for the whole of Kubernetes.
+    this.nodes = options.namespaces ? noNodes : watchNodes(client, log, (node) => this.nodeChanged(node));
     this.reports = options.reports ?? createReports({ log, onNews: (key) => this.soon(key), now: this.now });
     this.event = createEventRecorder(client, 'pgherd-operator', {
       log,
@@ -93,6 +91,7 @@ class Controller implements ClusterController {
   }
 
   start(signal: AbortSignal): void {
+    this.nodes.start(signal);
     for (const caches of this.sets) {
       caches.clusters.onChange((cluster, old) => this.clusterChanged(cluster, old));
       for (const cache of eachCache(caches)) {
@@ -104,7 +103,8 @@ class Controller implements ClusterController {
   }
 
   async synced(): Promise<void> {
-    await Promise.all(this.sets.flatMap((caches) => eachCache(caches).map((cache) => cache.synced())));
+    const caches = this.sets.flatMap(eachCache);
+    await Promise.all([this.nodes.synced(), ...caches.map((cache) => cache.synced())]);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -161,10 +161,22 @@ class Controller implements ClusterController {
   }
 
   private factsOf(caches: ClusterCaches, cluster: ClusterObject, signal: AbortSignal): Promise<Facts> {
-    const { client, operatorImage } = this.options;
-    const { reports, now } = this;
+    const { client, operatorImage, clusterDomain } = this.options;
+    const { reports, nodes, now } = this;
     const memory = this.memory.of(keyOf(cluster), cluster.metadata.uid);
-    return observe({ client, caches, reports, operatorImage, now, signal }, cluster, memory);
+    const domain = clusterDomain ? { clusterDomain } : {};
+    return observe(
+      { client, caches, reports, nodes, operatorImage, ...domain, now, signal },
+      cluster,
+      memory,
+    );
+  }
+
+  private nodeChanged(node: string): void {
+    const pods = this.sets.flatMap(({ pods: cache }) =>
+      cache.list({ where: ({ spec }) => spec.nodeName === node }),
+    );
+    for (const pod of pods) this.childChanged(pod);
   }
 
   private soon(key: string): void {
@@ -222,7 +234,7 @@ class Controller implements ClusterController {
     if (!written) return { afterMs: GATHER_MS };
     if (failures.length > 0) throw failures[0]!.error;
     if (isTerminating(cluster)) return undefined;
-    return { afterMs: this.nextLook(cluster, status.phase) };
+    return { afterMs: nextLookMs(cluster, status.phase, this.now()) };
   }
 
   /** Writes only what differs. False when somebody changed the cluster meanwhile: look again. */
@@ -259,25 +271,6 @@ class Controller implements ClusterController {
         ? `${currentPrimary} is primary now, after ${before.currentPrimary}`
         : `${currentPrimary} is primary`;
       this.event(cluster, 'Normal', 'PrimaryChanged', message);
-    }
-  }
-
-  private nextLook(cluster: ClusterObject, phase: ClusterPhase | undefined): number {
-    const age = this.now() - Date.parse(cluster.metadata.creationTimestamp ?? '');
-    switch (phase) {
-      case 'Ready':
-      case 'Hibernated':
-      case 'Maintenance':
-        return STEADY_MS;
-      case 'Creating':
-      case 'Initializing':
-      case 'WaitingForReplicas':
-        return age < HURRY_FOR_MS ? BOOTSTRAP_MS : ILL_MS;
-      case 'Degraded':
-      case 'Failed':
-        return ILL_MS;
-      default:
-        return CHANGING_MS;
     }
   }
 }

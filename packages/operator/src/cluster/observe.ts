@@ -15,6 +15,7 @@ import { certificateSecrets } from './certificates.ts';
 import { type Facts, type InstanceFacts, isPodOver, isTerminating, type SpecProblem } from './facts.ts';
 import type { ClusterObject } from './kind.ts';
 import type { ClusterMemory } from './memory.ts';
+import type { Nodes } from './nodes.ts';
 import { authorityOf } from './plan-secrets.ts';
 import type { Answer, Reports } from './reports.ts';
 import { specProblems } from './spec-problems.ts';
@@ -27,6 +28,7 @@ export interface ObserveContext {
   reports: Reports;
   operatorImage: string;
   clusterDomain?: string;
+  nodes?: Nodes;
   now: () => number;
   signal: AbortSignal;
 }
@@ -68,6 +70,7 @@ export async function observe(
     secrets,
     highestSerial: memory.highestSerial,
     ...defined({
+      cordoned: context.nodes?.cordoned(),
       clusterDomain: context.clusterDomain,
       lease,
       leaseProblem,

@@ -7,6 +7,7 @@ import { differs } from '@pgherd/kube/merge';
 import type { Action, Plan } from './actions.ts';
 import { type Facts, isHeld, isTerminating, leaderName, systemID } from './facts.ts';
 import { planInstances } from './plan-instances.ts';
+import { planMarks } from './plan-marks.ts';
 import { planCertificates, planLogins } from './plan-secrets.ts';
 import { disruptionBudget } from './specs/disruption-budget.ts';
 import { designatedInstance, newLease } from './specs/lease.ts';
@@ -36,6 +37,7 @@ export function plan(facts: Facts): Plan {
       ...planLogins(facts),
       ...planServices(facts),
       ...planBudget(facts),
+      ...planMarks(facts),
       ...instances.actions,
     ],
   };
