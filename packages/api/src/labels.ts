@@ -41,7 +41,7 @@ export const ANNOTATION_MAINTENANCE = 'pgherd.io/maintenance';
 export const ANNOTATION_RESTORE = 'pgherd.io/restore';
 /** On a volume claim that an earlier state of a cluster was left on: the name of that cluster. */
 export const LABEL_KEPT_FROM = 'pgherd.io/kept-from';
-/** On a pod, beside ANNOTATION_LEAVING: its instance goes whatever number of instances is wanted. */
+/** On the pod and the volume claims of an instance: it goes whatever number of instances is wanted. */
 export const ANNOTATION_DESTROY = 'pgherd.io/destroy';
 /** On a volume claim of an instance that leaves: the volume is let go instead of deleted. */
 export const ANNOTATION_KEEP = 'pgherd.io/keep';

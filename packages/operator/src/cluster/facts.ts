@@ -74,8 +74,8 @@ export function leavingSince(instance: InstanceFacts): string | undefined {
 }
 
 /** Somebody asked for its removal by name: it goes whatever number of instances is wanted. */
-export function isDestroyed(instance: InstanceFacts): boolean {
-  return instance.pod?.metadata.annotations?.[ANNOTATION_DESTROY] !== undefined;
+export function isDestroyed({ pod, data, wal }: InstanceFacts): boolean {
+  return [pod, data, wal].some((each) => each?.metadata.annotations?.[ANNOTATION_DESTROY] !== undefined);
 }
 
 /** The cluster is to sleep. One without a database yet gets that first: there is nothing to be woken. */

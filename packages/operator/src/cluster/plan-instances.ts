@@ -1,5 +1,6 @@
 /** Which instances there are to be, and what to do next to get there. Pure. */
 import {
+  ANNOTATION_DESTROY,
   ANNOTATION_KEEP,
   ANNOTATION_LEAVING,
   ANNOTATION_SERIAL,
@@ -74,8 +75,10 @@ export function roster(facts: Facts): Roster {
   const known = knownInstances(facts);
   const target = isHeld(facts) ? known.length : facts.spec.instances;
   const leader = leaderName(facts);
-  const staying = known.filter((instance) => !leavingSince(instance) || instance.name === leader);
-  const leaving = known.filter((instance) => leavingSince(instance) && instance.name !== leader);
+  const isLeaving = (instance: InstanceFacts) =>
+    instance.name !== leader && (leavingSince(instance) !== undefined || isDestroyed(instance));
+  const staying = known.filter((instance) => !isLeaving(instance));
+  const leaving = known.filter(isLeaving);
   const mayStay = (instance: InstanceFacts) => !isTerminating(instance.pod) && !isDestroyed(instance);
   // Wanted again before it went: the lowest number first.
   while (staying.length < target && leaving.some(mayStay)) {
@@ -221,7 +224,7 @@ function discard(cluster: string, claim: PersistentVolumeClaim): Action {
   const metadata = {
     ownerReferences: null,
     labels: { [LABEL_KEPT_FROM]: cluster, [LABEL_CLUSTER]: null, [LABEL_INSTANCE]: null },
-    annotations: { [ANNOTATION_SERIAL]: null, [ANNOTATION_KEEP]: null },
+    annotations: { [ANNOTATION_SERIAL]: null, [ANNOTATION_DESTROY]: null, [ANNOTATION_KEEP]: null },
   };
   const why = 'its instance was removed, and it is to be kept';
   return { do: 'patch', kind: kinds.PersistentVolumeClaim, name, body: { metadata }, why };

@@ -25,6 +25,7 @@ function marked(counted: boolean): Facts {
     'pgherd.io/destroy': 'uid-op',
     'pgherd.io/leaving': '2026-06-01T11:59:59Z',
   };
+  Object.assign(instance(facts, 'demo-3').data!.metadata.annotations!, { 'pgherd.io/destroy': 'uid-op' });
   facts.lease = testLease('demo-1', counted ? ['demo-1', 'demo-2', 'demo-3'] : ['demo-1', 'demo-2']);
   return facts;
 }
@@ -47,12 +48,13 @@ test('nobody is removed while no primary serves: it may be the last copy', () =>
   assert.equal(outcome.next === 'fail' && outcome.reason, 'LastCopy');
 });
 
-test('volumes are marked before the pod', () => {
+test('volumes are marked before the pod, and only once', () => {
   const outcome = plan(healthyFacts(), 'demo-3', false, true);
   assert.deepEqual(
     outcome.actions?.map((action) => action.do === 'patch' && `${action.kind.kind} ${action.name}`),
     ['PersistentVolumeClaim demo-3', 'Pod demo-3'],
   );
+  assert.deepEqual(plan(marked(true), 'demo-3', true).actions, []);
 });
 
 test('who became the primary meanwhile stays', () => {
@@ -60,7 +62,7 @@ test('who became the primary meanwhile stays', () => {
   facts.lease = testLease('demo-3', ['demo-1', 'demo-2', 'demo-3']);
   const outcome = plan(facts, 'demo-3', true);
   assert.equal(outcome.next, 'fail');
-  assert.equal(outcome.actions?.length, 1, 'the marks are taken back');
+  assert.equal(outcome.actions?.length, 2, 'the marks are taken back');
 });
 
 test('it is waited for until a new one streams', () => {
@@ -87,17 +89,10 @@ test('the cluster lets it go although its number is wanted, and makes another at
   assert.deepEqual(actions(marked(false)), ['create demo-4', 'delete Pod demo-3']);
 });
 
-test('its volume goes, or is let go where it is to be kept', () => {
+test('its volume goes after its pod, or is let go where it is to be kept', () => {
   const facts = marked(false);
   delete instance(facts, 'demo-3').pod;
-  // Without its pod it passes for one that stays; the operation marks the new pod.
-  assert.deepEqual(actions(facts), ['create demo-3']);
-  const leaving = marked(false);
-  const gone = { ...instance(leaving, 'demo-3') };
-  delete gone.pod;
-  leaving.spec.instances = 2;
-  leaving.instances = [...leaving.instances.filter(({ name }) => name !== 'demo-3'), gone];
-  assert.deepEqual(actions(leaving), ['delete PersistentVolumeClaim demo-3']);
-  gone.data!.metadata.annotations!['pgherd.io/keep'] = 'uid-op';
-  assert.deepEqual(actions(leaving), ['patch PersistentVolumeClaim demo-3']);
+  assert.deepEqual(actions(facts), ['create demo-4', 'delete PersistentVolumeClaim demo-3']);
+  instance(facts, 'demo-3').data!.metadata.annotations!['pgherd.io/keep'] = 'uid-op';
+  assert.deepEqual(actions(facts), ['create demo-4', 'patch PersistentVolumeClaim demo-3']);
 });

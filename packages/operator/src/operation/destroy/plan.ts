@@ -3,7 +3,7 @@
  * step between the mark and the end is the cluster controller's, which does the same for one too many. Pure.
  */
 import { ANNOTATION_DESTROY, ANNOTATION_KEEP, ANNOTATION_LEAVING } from '@pgherd/api';
-import { kinds } from '@pgherd/kube';
+import { type Kind, type KubeObject, kinds, type PersistentVolumeClaim } from '@pgherd/kube';
 import type { Action } from '../../cluster/actions.ts';
 import {
   type Facts,
@@ -69,27 +69,37 @@ function begin(facts: BaseFacts, instance: InstanceFacts | undefined): Outcome {
   };
 }
 
-/** What the cluster controller goes by; written again on a pod that was made meanwhile. */
+/** What the cluster controller goes by: on the volumes too, for the pod goes first. Also on a pod made meanwhile. */
 function marks({ operation, now }: BaseFacts, instance: InstanceFacts): Action[] {
   const { keepVolumes = false } = operation.spec.destroy!;
-  const why = `operation ${operation.metadata.name}`;
-  const claims = [instance.data, instance.wal].filter((claim) => claim !== undefined);
-  const kept = claims
-    .filter((claim) => keepVolumes && claim.metadata.annotations?.[ANNOTATION_KEEP] === undefined)
-    .map((claim): Action => {
-      const body = { metadata: { annotations: { [ANNOTATION_KEEP]: operation.metadata.uid } } };
-      return { do: 'patch', kind: kinds.PersistentVolumeClaim, name: claim.metadata.name, body, why };
-    });
-  if (!instance.pod || instance.pod.metadata.annotations?.[ANNOTATION_DESTROY]) return kept;
-  const annotations = {
-    [ANNOTATION_DESTROY]: operation.metadata.uid,
-    [ANNOTATION_LEAVING]: new Date(now).toISOString(),
-  };
-  // Volumes first: a pod that is gone at once would take them with it.
+  const { uid } = operation.metadata;
+  const keep: Record<string, string> = keepVolumes ? { [ANNOTATION_KEEP]: uid } : {};
+  const leaving = { [ANNOTATION_LEAVING]: new Date(now).toISOString() };
   return [
-    ...kept,
-    { do: 'patch', kind: kinds.Pod, name: instance.name, body: { metadata: { annotations } }, why },
+    ...claimsOf(instance).flatMap((claim) =>
+      annotate(operation, claims, claim, { [ANNOTATION_DESTROY]: uid, ...keep }),
+    ),
+    ...annotate(operation, kinds.Pod, instance.pod, { [ANNOTATION_DESTROY]: uid, ...leaving }),
   ];
+}
+
+const claims = kinds.PersistentVolumeClaim;
+
+function claimsOf({ data, wal }: InstanceFacts): PersistentVolumeClaim[] {
+  return [data, wal].filter((claim) => claim !== undefined);
+}
+
+/** Nothing where the mark is there already, or the object is not. */
+function annotate(
+  { metadata }: BaseFacts['operation'],
+  kind: Kind,
+  object: KubeObject | undefined,
+  annotations: Record<string, string | null>,
+): Action[] {
+  const is = object?.metadata.annotations?.[ANNOTATION_DESTROY] !== undefined;
+  if (!object || is === (annotations[ANNOTATION_DESTROY] !== null)) return [];
+  const why = `operation ${metadata.name}`;
+  return [{ do: 'patch', kind, name: object.metadata.name, body: { metadata: { annotations } }, why }];
 }
 
 function replaced({ cluster, operation }: BaseFacts, name: string): Outcome {
@@ -112,18 +122,13 @@ function namesOf({ instances }: Facts): string {
 /** It stays after all. */
 export function abandonDestroy({ cluster, operation }: BaseFacts): Action[] {
   const instance = cluster.instances.find(({ name }) => name === operation.spec.destroy?.instance);
-  if (!instance?.pod?.metadata.annotations?.[ANNOTATION_DESTROY]) return [];
-  const annotations = { [ANNOTATION_DESTROY]: null, [ANNOTATION_LEAVING]: null };
-  const why = `operation ${operation.metadata.name} has ended`;
-  const claims = [instance.data, instance.wal].filter(
-    (claim) => claim?.metadata.annotations?.[ANNOTATION_KEEP],
-  );
+  if (!instance) return [];
+  const none = { [ANNOTATION_DESTROY]: null };
   return [
-    { do: 'patch', kind: kinds.Pod, name: instance.name, body: { metadata: { annotations } }, why },
-    ...claims.map((claim): Action => {
-      const body = { metadata: { annotations: { [ANNOTATION_KEEP]: null } } };
-      return { do: 'patch', kind: kinds.PersistentVolumeClaim, name: claim!.metadata.name, body, why };
-    }),
+    ...annotate(operation, kinds.Pod, instance.pod, { ...none, [ANNOTATION_LEAVING]: null }),
+    ...claimsOf(instance).flatMap((claim) =>
+      annotate(operation, claims, claim, { ...none, [ANNOTATION_KEEP]: null }),
+    ),
   ];
 }
 
