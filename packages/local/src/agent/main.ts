@@ -12,11 +12,12 @@ import { isAlive } from '../net/processes.ts';
 import { readShimState } from '../shim/client.ts';
 import { readCgroups, readConfig, type StateLayout, stateLayout } from '../state.ts';
 import { AddressPool } from './addresses.ts';
+import type { NodeContext } from './context.ts';
 import { NodeRegistration } from './node.ts';
 import { ObjectWatcher } from './objects.ts';
 import { hasManyIds } from './sandbox-args.ts';
 import { serveAgent } from './server.ts';
-import { type NodeContext, PodWorker } from './worker.ts';
+import { PodWorker } from './worker.ts';
 
 /** A pod that cannot be told about must not keep its node away. */
 const TOLD_MS = 2000;

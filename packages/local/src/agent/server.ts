@@ -45,10 +45,10 @@ export function serveAgent(
 
 /** How the streams of an exec or an attach are opened; undefined for other verbs. */
 function connection({ verb, worker, container, query }: Target): (() => Promise<Socket>) | undefined {
-  if (verb === 'attach') return () => worker.attach(container);
+  if (verb === 'attach') return () => worker.sandbox.attach(container);
   if (verb !== 'exec') return undefined;
   const options = { tty: isTrue(query.get('tty')), stdin: isTrue(query.get('stdin')) };
-  return () => worker.exec(container, query.getAll('command'), options);
+  return () => worker.sandbox.exec(container, query.getAll('command'), options);
 }
 
 function targetOf(

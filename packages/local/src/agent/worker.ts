@@ -1,90 +1,52 @@
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import {
-  type Cache,
-  type Client,
-  type Container,
-  type EventRecorder,
-  isKubeError,
-  kinds,
-  type Log,
-  type Pod,
-} from '@pgherd/kube';
-import { type CgroupRoots, removeGroupsOf } from '../cgroup/groups.ts';
+import { isKubeError, kinds, type Pod } from '@pgherd/kube';
+import { removeGroupsOf } from '../cgroup/groups.ts';
 import { LocalError } from '../errors.ts';
-import { containerProcesses, isAlive, signalPid } from '../net/processes.ts';
-import {
-  connectShim,
-  openExec,
-  openPort,
-  readShimState,
-  type ShimClient,
-  stageFolder,
-  startSandbox,
-  withEnd,
-} from '../shim/client.ts';
-import {
-  CHANNEL,
-  type ContainerRecord,
-  FrameReader,
-  type ShimEvent,
-  type ShimState,
-} from '../shim/protocol.ts';
-import { type StateLayout, writeJson } from '../state.ts';
+import type { ContainerRecord, ShimEvent } from '../shim/protocol.ts';
+import { writeJson } from '../state.ts';
 import { RestartBackoff } from './backoff.ts';
 import { startRequest } from './container-start.ts';
+import { messageOf, type NodeContext, type TellEvent } from './context.ts';
 import { resolveImage } from './images.ts';
-import { type ObjectWatcher, readerOf } from './objects.ts';
-import { isDone, isRunning, isSidecar, planPod } from './plan.ts';
+import { isRunning, isSidecar, planPod } from './plan.ts';
 import { podStatus } from './pod-status.ts';
-import { Prober } from './probes.ts';
+import { PodVolumes } from './pod-volumes.ts';
+import { ProberSet } from './prober-set.ts';
+import { Sandbox } from './sandbox.ts';
 import { StatusWriter } from './status-writer.ts';
-import type { Action, PodFacts, ProbeResult, Problem } from './types.ts';
-import { type PreparedVolume, prepareVolume, type VolumeReader } from './volumes.ts';
-
-/** What all pods of a node share. */
-export interface NodeContext {
-  layout: StateLayout;
-  node: string;
-  nodeIP: string;
-  root: boolean;
-  client: Client;
-  pods: Cache<Pod>;
-  objects: ObjectWatcher;
-  event: EventRecorder;
-  log: Log;
-  /** Where control groups can be made; undefined where they cannot. */
-  cgroups?: CgroupRoots;
-  allocateIP(): string;
-  releaseIP(ip: string): void;
-  /** The pod is gone, its worker with it. */
-  onGone(uid: string): void;
-}
+import { containerOf, DEFAULT_GRACE_S, Termination } from './termination.ts';
+import type { Action, PodFacts, Problem } from './types.ts';
 
 const RETRY_MS = 1000;
 const IMAGE_RETRY_MS = 3000;
-const DEFAULT_GRACE_S = 30;
+
+/** How a step went: whether the next of the plan may follow, and whether to look again at once. */
+interface Done {
+  goOn: boolean;
+  again: boolean;
+}
+
+const NEXT: Done = { goOn: true, again: true };
+const QUIET: Done = { goOn: true, again: false };
+const HALT: Done = { goOn: false, again: false };
 
 /** Keeps one pod as the API says: looks, plans, acts, tells. One step at a time. */
 export class PodWorker {
+  readonly sandbox: Sandbox;
   private pod: Pod;
   private readonly uid: string;
   private readonly context: NodeContext;
   private readonly writer: StatusWriter;
+  private readonly volumes: PodVolumes;
+  private readonly probers: ProberSet;
+  private readonly termination: Termination;
   private readonly backoff = new RestartBackoff();
-  private readonly volumes = new Map<string, PreparedVolume>();
-  private readonly probers = new Map<string, Prober>();
   private readonly problems: Record<string, Problem> = {};
   private readonly restUntil: Record<string, number> = {};
-  private readonly stoppingContainers: Record<string, { killAt: number }> = {};
   private readonly timers = new Set<NodeJS.Timeout>();
-  private readonly reader: VolumeReader;
   private podProblem: Problem | undefined;
   private retryAt = 0;
-  private stopping: { killAt: number } | undefined;
-  private shim: ShimClient | undefined;
-  private shimState: ShimState | undefined;
-  private runs: ContainerRecord[] = [];
   private due = false;
   private working = false;
   private ended = false;
@@ -95,7 +57,20 @@ export class PodWorker {
     this.pod = pod;
     this.uid = pod.metadata.uid!;
     this.writer = new StatusWriter(context.client, context.pods, context.log);
-    this.reader = readerOf(context.client, context.objects, pod, () => this.refreshVolumes());
+    this.sandbox = new Sandbox(context, this.uid, this.name, {
+      heard: (event) => this.heard(event),
+      lost: () => this.lost(),
+    });
+    this.volumes = new PodVolumes(
+      context,
+      () => this.pod,
+      () => this.sandbox.ip,
+    );
+    this.probers = new ProberSet(this.sandbox, this.event, () => {
+      this.tell(this.facts());
+      this.wake();
+    });
+    this.termination = new Termination(this.sandbox, () => this.pod, this.event);
     this.ready = this.adopt();
     this.wake();
   }
@@ -106,7 +81,7 @@ export class PodWorker {
     this.pod = pod;
     // The downward API shows both in files.
     if (!isDeepStrictEqual([labels, annotations], [pod.metadata.labels, pod.metadata.annotations]))
-      this.refreshVolumes();
+      this.volumes.refresh();
     this.wake();
   }
 
@@ -138,25 +113,7 @@ export class PodWorker {
   }
 
   get current(): { pod: Pod; runs: ContainerRecord[] } {
-    return { pod: this.pod, runs: this.runs };
-  }
-
-  /** Opens an exec connection (see shim/protocol CHANNEL). @throws LocalError BadRequest */
-  async exec(container: string, command: string[], options: { tty?: boolean; stdin?: boolean } = {}) {
-    if (!this.shim) throw new LocalError('BadRequest', `pod ${this.name} has no sandbox`);
-    return openExec(this.paths.socket, { op: 'exec', container, command, ...options });
-  }
-
-  /** Opens a connection to the streams of a container (see shim/protocol CHANNEL). @throws LocalError BadRequest */
-  async attach(container: string) {
-    if (!this.shim) throw new LocalError('BadRequest', `pod ${this.name} has no sandbox`);
-    return openExec(this.paths.socket, { op: 'attach', container });
-  }
-
-  /** Opens a connection to a port as seen from inside the pod. @throws LocalError BadRequest, SandboxFailed */
-  async connectTo(port: number) {
-    if (!this.shim) throw new LocalError('BadRequest', `pod ${this.name} is not running`);
-    return openPort(this.paths.socket, port);
+    return { pod: this.pod, runs: this.sandbox.runs };
   }
 
   private get paths() {
@@ -214,60 +171,53 @@ export class PodWorker {
   }
 
   private facts(): PodFacts {
-    const probes: Record<string, ProbeResult> = {};
-    for (const [name, prober] of this.probers) probes[name] = { ...prober.result };
-    const state = this.shimState;
     return {
       pod: this.pod,
       nodeIP: this.context.nodeIP,
-      sandbox:
-        this.shim && state
-          ? { state: 'alive', ip: state.ip, createdAt: state.createdAt }
-          : { state: state ? 'dead' : 'none' },
-      runs: this.runs,
-      probes,
+      sandbox: this.sandbox.facts,
+      runs: this.sandbox.runs,
+      probes: this.probers.results,
       problems: this.problems,
       podProblem: this.podProblem,
       restUntil: this.restUntil,
-      stopping: this.stopping,
-      stoppingContainers: this.stoppingContainers,
+      stopping: this.termination.stopping,
+      stoppingContainers: this.termination.containers,
       now: Date.now(),
     };
   }
 
   private tell(facts: PodFacts): void {
-    if (this.context.pods.get(this.pod.metadata.namespace, this.pod.metadata.name)?.metadata.uid !== this.uid)
-      return;
+    const { namespace, name } = this.pod.metadata;
+    if (this.context.pods.get(namespace, name)?.metadata.uid !== this.uid) return;
     // A pod that ended in an agent's former life: what is known of it is what the API has.
     const { phase } = this.pod.status ?? {};
-    if (this.runs.length === 0 && (phase === 'Succeeded' || phase === 'Failed')) return;
+    if (this.sandbox.runs.length === 0 && (phase === 'Succeeded' || phase === 'Failed')) return;
     this.writer.push(this.pod, podStatus(facts));
   }
 
-  private async act(action: Action): Promise<{ goOn: boolean; again: boolean }> {
-    const done = { goOn: true, again: true };
+  private async act(action: Action): Promise<Done> {
     switch (action.do) {
       case 'wait':
         this.wakeAt(action.until);
-        return { goOn: true, again: false };
+        return QUIET;
       case 'prepare':
-        return this.prepare();
+        return this.guarded('FailedMount', () => this.volumes.make());
       case 'sandbox':
         return this.guarded('FailedCreatePodSandBox', () => this.makeSandbox());
       case 'start':
         return this.start(action);
       case 'stop':
-        this.stopAll();
-        return done;
+        this.wakeAt(this.termination.stopAll());
+        return NEXT;
       case 'stopContainer':
-        this.stopOne(action.container, action.why);
-        return done;
+        this.termination.stopOne(action.container, action.why);
+        return NEXT;
       case 'kill':
-        await this.signal(action.container, 'SIGKILL');
-        return { goOn: true, again: false };
+        await this.sandbox.signal(action.container, 'SIGKILL');
+        return QUIET;
       case 'end':
         await this.endSandbox();
-        return done;
+        return NEXT;
       case 'finish':
         return this.finish();
     }
@@ -277,40 +227,22 @@ export class PodWorker {
   private async adopt(): Promise<void> {
     mkdirSync(this.paths.dir, { recursive: true, mode: 0o700 });
     writeJson(this.paths.pod, this.pod);
-    const state = readShimState(this.paths.shim);
-    if (!state) return;
-    this.shimState = state;
-    this.runs = state.containers;
-    if (isAlive(state.shim)) {
-      await this.connect();
-      for (const run of this.runs) if (isRunning(run)) this.probe(run.name);
-    } else await this.sandboxDied(state);
+    await this.sandbox.adopt();
+    if (this.sandbox.facts.state !== 'alive') return;
+    for (const run of this.sandbox.runs)
+      if (isRunning(run)) this.probers.start(containerOf(this.pod, run.name));
   }
 
-  private async connect(): Promise<void> {
-    const shim = await connectShim(
-      this.paths.socket,
-      (event) => this.heard(event),
-      () => void this.lostShim(),
-    );
-    const { state } = await shim.ask({ op: 'watch' });
-    this.shimState = state;
-    this.runs = state!.containers;
-    this.shim = shim;
-  }
-
-  private heard({ event, record }: ShimEvent): void {
-    this.runs = this.runs.map((run) => (run.id === record.id ? record : run));
+  private heard({ event, record: { name, finishedAt } }: ShimEvent): void {
     if (event === 'exited') {
-      this.probers.get(record.name)?.stop();
-      this.probers.delete(record.name);
-      delete this.stoppingContainers[record.name];
-      this.restUntil[record.name] = this.backoff.until(record.name, Date.parse(record.finishedAt!));
-      if (this.restUntil[record.name]! > Date.now() && this.pod.spec.restartPolicy !== 'Never')
+      this.probers.stop(name);
+      delete this.termination.containers[name];
+      this.restUntil[name] = this.backoff.until(name, Date.parse(finishedAt!));
+      if (this.restUntil[name]! > Date.now() && this.pod.spec.restartPolicy !== 'Never')
         this.event(
           'Warning',
           'BackOff',
-          `Back-off restarting failed container ${record.name} in pod ${this.pod.metadata.name}`,
+          `Back-off restarting failed container ${name} in pod ${this.pod.metadata.name}`,
         );
     }
     this.wake();
@@ -318,37 +250,17 @@ export class PodWorker {
     this.tell(this.facts());
   }
 
-  private async lostShim(): Promise<void> {
-    this.shim?.close();
-    this.shim = undefined;
-    this.stopProbers();
-    const state = this.shimState;
-    if (state && !this.ended) {
-      await this.sandboxDied({ ...state, containers: this.runs });
-      this.event('Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.');
-      this.wake();
-    }
+  private lost(): void {
+    this.probers.stopAll();
+    this.event('Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.');
+    this.wake();
   }
 
-  /** Its runs have ended: kept on disk too, so that the end has one time whoever tells it. */
-  private async sandboxDied(state: ShimState): Promise<void> {
-    this.runs = await ended(state);
-    this.shimState = { ...state, containers: this.runs };
-    writeJson(this.paths.shim, this.shimState);
-  }
-
-  private stopProbers(): void {
-    for (const prober of this.probers.values()) prober.stop();
-    this.probers.clear();
-  }
-
-  private async guarded(
-    reason: string,
-    action: () => Promise<void>,
-  ): Promise<{ goOn: boolean; again: boolean }> {
+  /** Tries what a pod needs before its containers; what fails is told, and tried again a little later. */
+  private async guarded(reason: string, action: () => Promise<void>): Promise<Done> {
     if (this.podProblem && Date.now() < this.retryAt) {
       this.wakeAt(this.retryAt);
-      return { goOn: false, again: false };
+      return HALT;
     }
     try {
       await action();
@@ -363,258 +275,57 @@ export class PodWorker {
       this.event('Warning', reason, message);
       this.tell(this.facts());
       this.wakeAt(this.retryAt);
-      return { goOn: false, again: false };
+      return HALT;
     }
-  }
-
-  private prepare(): Promise<{ goOn: boolean; again: boolean }> {
-    return this.guarded('FailedMount', () => this.makeVolumes());
-  }
-
-  private async makeVolumes(): Promise<void> {
-    const context = {
-      pod: this.pod,
-      place: { podIP: this.shimState?.ip ?? '', hostIP: this.context.nodeIP },
-      dir: this.paths.volumes,
-      root: this.context.root,
-      stage: stageFolder(this.context.layout.dir),
-      reader: this.reader,
-      now: Date.now(),
-    };
-    mkdirSync(this.paths.volumes, { recursive: true, mode: 0o700 });
-    await Promise.all(
-      (this.pod.spec.volumes ?? []).map(async (volume) => {
-        this.volumes.set(volume.name, await prepareVolume(context, volume));
-      }),
-    );
-    const renewAt = Math.min(
-      ...[...this.volumes.values()].map(({ renewAt = Number.POSITIVE_INFINITY }) => renewAt),
-    );
-    if (renewAt < Number.POSITIVE_INFINITY) this.renewLater(renewAt);
-  }
-
-  private renewal: NodeJS.Timeout | undefined;
-
-  private renewLater(time: number): void {
-    clearTimeout(this.renewal);
-    this.renewal = setTimeout(() => this.refreshVolumes(), Math.max(1000, time - Date.now()));
-  }
-
-  /** Something that volumes are made of has changed, or a token has grown old. */
-  private refreshVolumes(): void {
-    if (this.ended || this.volumes.size === 0) return;
-    this.makeVolumes().catch((error) => {
-      this.context.log.warn({ pod: this.name, error: messageOf(error) }, 'refreshing volumes');
-      this.renewLater(Date.now() + 10_000);
-    });
   }
 
   private async makeSandbox(): Promise<void> {
-    if (this.shimState) this.context.releaseIP(this.shimState.ip);
-    const ip = this.context.allocateIP();
-    const { namespace, name } = this.pod.metadata;
-    try {
-      await startSandbox({
-        layout: this.context.layout,
-        pod: { uid: this.uid, name, namespace: namespace! },
-        node: this.context.node,
-        ip,
-        nodePid: process.pid,
-        root: this.context.root,
-      });
-      await this.connect();
-    } catch (error) {
-      this.context.releaseIP(ip);
-      throw error;
-    }
-    if (this.volumesNeedAddress()) await this.makeVolumes();
+    await this.sandbox.make(this.pod);
+    if (this.volumes.needAddress) await this.volumes.make();
   }
 
-  private volumesNeedAddress(): boolean {
-    return (this.pod.spec.volumes ?? []).some(
-      ({ downwardAPI, projected }) => downwardAPI || projected?.sources?.some((source) => source.downwardAPI),
-    );
-  }
-
-  private async start({
-    container: name,
-    attempt,
-    init,
-  }: Action & { do: 'start' }): Promise<{ goOn: boolean; again: boolean }> {
+  private async start({ container: name, attempt, init }: Action & { do: 'start' }): Promise<Done> {
     const { spec } = this.pod;
+    const { layout, root, nodeIP, cgroups } = this.context;
     const container = (init ? spec.initContainers : spec.containers)!.find((one) => one.name === name)!;
     try {
-      const image = resolveImage(this.context.layout, container.image ?? '');
-      if (this.volumes.size === 0 && spec.volumes?.length) await this.makeVolumes();
-      const request = await startRequest(
-        {
-          layout: this.context.layout,
-          pod: this.pod,
-          place: { podIP: this.shimState!.ip, hostIP: this.context.nodeIP },
-          root: this.context.root,
-          volumes: this.volumes,
-          reader: this.reader,
-          cgroups: this.context.cgroups,
-        },
-        container,
-        image,
-        attempt,
-      );
-      const before = this.runs.findLast((run) => run.name === name);
-      const { record } = await this.shim!.ask(request);
-      this.took(record!, before);
+      const image = resolveImage(layout, container.image ?? '');
+      if (this.volumes.prepared.size === 0 && spec.volumes?.length) await this.volumes.make();
+      const place = { podIP: this.sandbox.ip!, hostIP: nodeIP };
+      const { prepared, reader } = this.volumes;
+      const context = { layout, pod: this.pod, place, root, volumes: prepared, reader, cgroups };
+      const request = await startRequest(context, container, image, attempt);
+      const before = await this.sandbox.start(request);
+      if (before?.finishedAt) this.backoff.restarted(name, Date.parse(before.finishedAt));
     } catch (error) {
       this.startFailed(name, error);
-      return { goOn: true, again: false };
+      return QUIET;
     }
     delete this.problems[name];
-    if (!init || isSidecar(container)) this.probe(name);
-    this.event('Normal', 'Started', `Started container ${name}`, name);
-    return { goOn: true, again: true };
-  }
-
-  private took(record: ContainerRecord, before: ContainerRecord | undefined): void {
-    const others = this.runs.filter(({ name }) => name !== record.name);
-    this.runs = [...others, ...(before ? [before] : []), record];
-    if (before?.finishedAt) this.backoff.restarted(record.name, Date.parse(before.finishedAt));
+    if (!init || isSidecar(container)) this.probers.start(container);
+    this.event('Normal', 'Started', `Started container ${name}`);
+    return NEXT;
   }
 
   private startFailed(name: string, error: unknown): void {
     const message = messageOf(error);
-    const unknownImage = error instanceof LocalError && error.code === 'ImageUnknown';
-    const again =
-      this.problems[name]?.reason === 'ErrImagePull' || this.problems[name]?.reason === 'ImagePullBackOff';
-    const reason = unknownImage
-      ? again
-        ? 'ImagePullBackOff'
-        : 'ErrImagePull'
-      : error instanceof LocalError && error.code === 'BadRequest'
-        ? 'CreateContainerConfigError'
-        : 'CreateContainerError';
+    const { code } = error instanceof LocalError ? error : { code: undefined };
+    const reason = failureReason(code, this.problems[name]?.reason);
     this.problems[name] = { reason, message };
-    this.restUntil[name] = Date.now() + (unknownImage ? IMAGE_RETRY_MS : RETRY_MS);
+    this.restUntil[name] = Date.now() + (code === 'ImageUnknown' ? IMAGE_RETRY_MS : RETRY_MS);
     this.wakeAt(this.restUntil[name]!);
     this.context.log.warn({ pod: this.name, container: name, reason, message }, 'a container cannot start');
-    this.event('Warning', 'Failed', `Error: ${reason}: ${message}`, name);
+    this.event('Warning', 'Failed', `Error: ${reason}: ${message}`);
     this.tell(this.facts());
   }
 
-  private containerOf(name: string): Container | undefined {
-    return [...this.pod.spec.containers, ...(this.pod.spec.initContainers ?? [])].find(
-      (one) => one.name === name,
-    );
-  }
-
-  private probe(name: string): void {
-    const container = this.containerOf(name);
-    if (
-      !container ||
-      !this.shimState ||
-      !(container.startupProbe || container.readinessProbe || container.livenessProbe)
-    )
-      return;
-    this.probers.get(name)?.stop();
-    const prober = new Prober(
-      container,
-      { ip: this.shimState.ip, exec: (command, timeoutMs) => this.run(name, command, timeoutMs) },
-      () => {
-        this.tell(this.facts());
-        this.wake();
-      },
-      (kind, why) =>
-        this.event(
-          'Warning',
-          'Unhealthy',
-          `${kind[0]!.toUpperCase()}${kind.slice(1)} probe failed: ${why}`,
-          name,
-        ),
-    );
-    this.probers.set(name, prober);
-  }
-
-  /** Runs a command in a container and returns the end of what it said. */
-  private async run(
-    container: string,
-    command: string[],
-    timeoutMs: number,
-  ): Promise<{ exitCode: number; output: string }> {
-    const socket = await this.exec(container, command);
-    const frames = new FrameReader();
-    let output = '';
-    return new Promise((resolve) => {
-      const end = (exitCode: number, text = output): void => {
-        clearTimeout(timer);
-        socket.destroy();
-        resolve({ exitCode, output: text });
-      };
-      const timer = setTimeout(() => end(-1, `command timed out after ${timeoutMs} ms`), timeoutMs);
-      socket.once('close', () => end(-1));
-      socket.on('data', (chunk) => {
-        for (const { channel, data } of frames.push(chunk)) {
-          if (channel !== CHANNEL.result) output = (output + data).slice(-4096);
-          else {
-            const result = JSON.parse(data.toString()) as { exitCode?: number; error?: string };
-            end(result.exitCode ?? -1, result.error ?? output);
-          }
-        }
-      });
-    });
-  }
-
-  private async signal(name: string, signal: NodeJS.Signals): Promise<void> {
-    await this.shim?.ask({ op: 'signal', name, signal }).catch(() => {});
-  }
-
-  private stopAll(): void {
-    const { deletionGracePeriodSeconds } = this.pod.metadata;
-    const grace =
-      deletionGracePeriodSeconds ?? this.pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S;
-    const killAt = Date.now() + grace * 1000;
-    this.stopping = { killAt };
-    for (const run of this.runs) if (isRunning(run)) void this.terminate(run.name, grace * 1000);
-    this.wakeAt(killAt);
-  }
-
-  private stopOne(name: string, why: string): void {
-    const container = this.containerOf(name);
-    const probe = container?.livenessProbe ?? container?.startupProbe;
-    const grace =
-      probe?.terminationGracePeriodSeconds ?? this.pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S;
-    this.stoppingContainers[name] = { killAt: Date.now() + grace * 1000 };
-    this.event('Normal', 'Killing', `Container ${name}: ${why}; it will be restarted`, name);
-    void this.terminate(name, grace * 1000);
-  }
-
-  /** The preStop hook, then SIGTERM; who outlives the grace period is killed by the plan. */
-  private async terminate(name: string, graceMs: number): Promise<void> {
-    const hook = this.containerOf(name)?.lifecycle?.preStop;
-    if (this.pod.metadata.deletionTimestamp)
-      this.event('Normal', 'Killing', `Stopping container ${name}`, name);
-    if (hook?.exec?.command && graceMs > 0) {
-      const { exitCode, output } = await this.run(name, hook.exec.command, graceMs).catch((error) => ({
-        exitCode: -1,
-        output: messageOf(error),
-      }));
-      if (exitCode !== 0) this.event('Warning', 'FailedPreStopHook', `PreStopHook failed: ${output}`, name);
-    } else if (hook?.sleep) {
-      await new Promise((resolve) => setTimeout(resolve, Math.min(hook.sleep!.seconds * 1000, graceMs)));
-    }
-    await this.signal(name, 'SIGTERM');
-  }
-
   private async endSandbox(): Promise<void> {
-    this.stopProbers();
-    const { shim, shimState } = this;
-    if (!shim || !shimState) return;
-    this.shim = undefined;
-    await shim.ask({ op: 'end' }).catch(() => {});
-    await goneWithin(() => isAlive(shimState.shim), 5000);
-    shim.close();
-    this.context.releaseIP(shimState.ip);
+    this.probers.stopAll();
+    await this.sandbox.end();
   }
 
   /** Tells how the containers ended, then lets the API forget the pod, then forgets it here. */
-  private async finish(): Promise<{ goOn: boolean; again: boolean }> {
+  private async finish(): Promise<Done> {
     await this.endSandbox();
     this.tell(this.facts());
     const { namespace, name } = this.pod.metadata;
@@ -630,7 +341,7 @@ export class PodWorker {
       } catch (error) {
         if (!isKubeError(error, 'NotFound', 'Conflict')) {
           this.wakeAt(Date.now() + RETRY_MS);
-          return { goOn: false, again: false };
+          return HALT;
         }
       }
     }
@@ -638,48 +349,29 @@ export class PodWorker {
     rmSync(this.paths.dir, { recursive: true, force: true });
     if (this.context.cgroups) removeGroupsOf(this.context.cgroups, this.uid);
     this.context.onGone(this.uid);
-    return { goOn: false, again: false };
+    return HALT;
   }
 
   /** Lets go of the pod without touching it: the agent ends, or the pod is gone. */
   close(): void {
     this.ended = true;
     this.clearTimers();
-    clearTimeout(this.renewal);
-    this.stopProbers();
+    this.volumes.close();
+    this.probers.stopAll();
     this.writer.stop();
-    this.shim?.close();
+    this.sandbox.close();
     this.context.objects.release(this.uid);
   }
 
-  private event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {
+  private readonly event: TellEvent = (type, reason, message) => {
     // Kinds in lists may lack their names; an event must not.
-    const object = { ...this.pod, apiVersion: 'v1', kind: 'Pod' };
-    void container;
-    this.context.event(object, type, reason, message);
-  }
-
-  /** For tests and for the node's pod count: false once the pod has ended. */
-  get active(): boolean {
-    return !isDone(this.facts()) && existsSync(this.paths.dir);
-  }
+    this.context.event({ ...this.pod, apiVersion: 'v1', kind: 'Pod' }, type, reason, message);
+  };
 }
 
-/** The runs of a dead sandbox, once each of its processes is seen gone: only then is their end a fact. */
-async function ended(state: ShimState): Promise<ContainerRecord[]> {
-  const alive = (): boolean =>
-    isAlive(state.shim) || state.containers.some((run) => isRunning(run) && isAlive(run.init));
-  await goneWithin(() => isAlive(state.shim), 10_000);
-  for (const pid of containerProcesses(state.pod.uid)) signalPid(pid, 'SIGKILL');
-  await goneWithin(alive, 10_000);
-  return state.containers.map(withEnd);
-}
-
-async function goneWithin(alive: () => boolean, ms: number): Promise<void> {
-  const end = Date.now() + ms;
-  while (alive() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 3));
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** As the kubelet words it. */
+function failureReason(code: string | undefined, before: string | undefined): string {
+  if (code === 'BadRequest') return 'CreateContainerConfigError';
+  if (code !== 'ImageUnknown') return 'CreateContainerError';
+  return before === 'ErrImagePull' || before === 'ImagePullBackOff' ? 'ImagePullBackOff' : 'ErrImagePull';
 }

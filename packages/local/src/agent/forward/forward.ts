@@ -85,7 +85,7 @@ function forwardSession(transport: Transport, worker: PodWorker): SpdySession {
 
 async function carry(data: SpdyStream, error: SpdyStream, worker: PodWorker, port: number): Promise<void> {
   try {
-    const inside = await worker.connectTo(port);
+    const inside = await worker.sandbox.connectTo(port);
     let open = 2;
     const ended = (): void => {
       if (--open === 0) error.end();
@@ -123,7 +123,7 @@ function overChannels(webSocket: WebSocket, worker: PodWorker, ports: number[]):
     number.writeUInt16LE(port);
     send(2 * index, number);
     send(2 * index + 1, number);
-    const socket = await worker.connectTo(port);
+    const socket = await worker.sandbox.connectTo(port);
     socket.on('data', (chunk: Buffer) => {
       send(2 * index, chunk, () => socket.resume());
       if (webSocket.bufferedAmount > HIGH_WATER) socket.pause();
