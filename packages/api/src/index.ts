@@ -1,3 +1,4 @@
+export * from './backrest.ts';
 export {
   type Backup,
   type BackupPhase,

@@ -42,6 +42,8 @@ export interface ArchiveReport {
   /** Last WAL file that was archived, as pg_stat_archiver says, and when (RFC 3339). */
   readonly lastArchived?: string;
   readonly lastArchivedAt?: string;
+  /** All that was committed until then (RFC 3339) is in the archive. */
+  readonly recoverableUntil?: string;
   /** The WAL file that could not be archived, when, and why: only while no later one could. */
   readonly lastFailed?: string;
   readonly lastFailedAt?: string;
@@ -137,7 +139,20 @@ export interface InstanceReport {
 /** What of a report is news when it changes: not the positions, which always do. */
 export function reportSummary(report: InstanceReport): string {
   const { role, state, ready, leader, streaming, timeline, waiting, error, switchover, reload } = report;
+  const { archive } = report;
+  const archiving = archive && [archive.error, archive.problems, archive.repositories];
   const asked = [switchover?.id, switchover?.outcome, reload?.id];
-  const words = [role, state, ready, leader, streaming, timeline, waiting?.what, error?.code, ...asked];
+  const words = [
+    role,
+    state,
+    ready,
+    leader,
+    streaming,
+    timeline,
+    waiting?.what,
+    error?.code,
+    archiving,
+    ...asked,
+  ];
   return JSON.stringify(words);
 }

@@ -6,6 +6,11 @@ export const LABEL_INSTANCE = 'pgherd.io/instance';
 /** `primary` or `replica`; for display and for -ro: the truth about leadership is the Lease. */
 export const LABEL_ROLE = 'pgherd.io/role';
 
+/** On the volume claim of a repository: the repository's name. */
+export const LABEL_REPOSITORY = 'pgherd.io/repository';
+/** On the repository pod: the name of the cluster. It is no instance, so it does not bear the cluster's label. */
+export const LABEL_REPOSITORY_POD = 'pgherd.io/repository-of';
+
 /** On the Lease: what the leader recorded, as JSON. */
 export const ANNOTATION_RECORD = 'pgherd.io/record';
 /** On the -rw Service: the epoch of the leader that last pointed it at itself. */

@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import { programFiles } from './programs/files.ts';
 
 /** The files of the payload apart from Node, and how each may be used. */
-const FILES = { guard: 0o755, 'manager.mjs': 0o644, 'operator.mjs': 0o644, 'pgherd.mjs': 0o644 } as const;
+const FILES = {
+  archive: 0o755,
+  fetch: 0o755,
+  guard: 0o755,
+  'manager.mjs': 0o644,
+  'operator.mjs': 0o644,
+  'pgherd.mjs': 0o644,
+  'repository.mjs': 0o644,
+} as const;
 
 /** A file of the payload, not yet written anywhere. */
 interface PayloadFile {

@@ -1,8 +1,12 @@
 /** The instance manager: entry and wiring. The guard starts it, and starts it again when it ends. */
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { type EffectiveSpec, MANAGER_PORT, METRICS_PORT, names, POSTGRES_PORT } from '@pgherd/api';
 import { Client, inClusterConfig } from '@pgherd/kube';
 import { privateFolder } from '@pgherd/postgres';
+import { BackupKeeper } from './backup/keeper.ts';
+import { ArchiveMarks, withLeadingMark } from './backup/marks.ts';
+import { backrestRoutes } from './backup/routes.ts';
 import { openDatabase, podLayout } from './database/index.ts';
 import { readEnvironment } from './environment.ts';
 import { openGuardLink } from './guard-link.ts';
@@ -33,7 +37,8 @@ async function main(): Promise<void> {
   const managerStart = Date.now();
   const layout = podLayout(env.pgdata);
   await privateFolder(layout.run);
-  const guard = openGuardLink(join(layout.run, 'beats'));
+  const guard = withLeadingMark(openGuardLink(join(layout.run, 'beats')), layout.run);
+  const marks = new ArchiveMarks(layout.run);
   const client = new Client({ ...inClusterConfig(), userAgent: 'pgherd-instance' });
   const { namespace, cluster, instance } = env;
 
@@ -45,6 +50,7 @@ async function main(): Promise<void> {
     serverName: names(cluster).rw,
     log: manager,
     onServerLog: log.postgres,
+    archiver: marks,
   });
   let eff: EffectiveSpec | undefined;
   let stopping = false;
@@ -77,8 +83,10 @@ async function main(): Promise<void> {
     guard,
     peerTls: () => ({ ca: material!.ca, cert: material!.clientCert, key: material!.clientKey }),
     log: manager,
-    spec: (now) => {
+    archive: () => backups.report(),
+    spec: (now, object) => {
       eff = now;
+      backups.follow(now, object);
       log.level(now.logLevel);
       logins.follow(now, end.signal);
     },
@@ -86,6 +94,21 @@ async function main(): Promise<void> {
       manager.info({ code, stopping }, `the manager ends: ${why}`);
       process.exit(code);
     },
+  });
+  const backups = new BackupKeeper({
+    client,
+    namespace,
+    cluster,
+    instance,
+    layout,
+    port: POSTGRES_PORT,
+    database,
+    marks,
+    log: manager,
+    leads: () => loop.state.held !== undefined && database.view().inRecovery === false,
+    leader: () => loop.state.lease?.record.leader,
+    ask: (peer) => loop.ask(peer),
+    tls: () => material!,
   });
   const logins = new LoginSecrets({ client, namespace, log: manager, changed: () => loop.secretsChanged() });
 
@@ -100,6 +123,7 @@ async function main(): Promise<void> {
         material = renewed;
         server?.renew(renewed);
         database.reloadTls();
+        backups.tlsChanged();
         manager.info({}, 'the certificates were renewed');
       },
     },
@@ -107,7 +131,12 @@ async function main(): Promise<void> {
   );
   // They may have been renewed since.
   material ??= first;
-  server = await serveManager({ port: MANAGER_PORT, material, answers: loop });
+  server = await serveManager({
+    port: MANAGER_PORT,
+    material,
+    answers: loop,
+    backrest: backrestRoutes({ boot: randomUUID(), jobs: () => backups.jobs() }),
+  });
   server.renew(material);
   await serveLocal(join(layout.run, 'manager.sock'), loop);
   const scrape = createMetrics({
@@ -121,6 +150,7 @@ async function main(): Promise<void> {
   await serveMetrics({ port: METRICS_PORT, scrape });
   started = true;
   loop.start(end.signal);
+  backups.start(end.signal);
   manager.info({ version: database.view().version, data: database.view().data }, 'the manager has started');
 }
 

@@ -1,5 +1,12 @@
 /** What installs the operator, as plain objects: for `local up`, the chart and `install generate` alike. */
-import { CLUSTER_PLURAL, customResourceDefinitions, GROUP, OPERATION_PLURAL } from '@pgherd/api';
+import {
+  BACKUP_PLURAL,
+  CLUSTER_PLURAL,
+  customResourceDefinitions,
+  GROUP,
+  OPERATION_PLURAL,
+  SCHEDULED_BACKUP_PLURAL,
+} from '@pgherd/api';
 import type { ClusterRole, Deployment, KubeObject, PolicyRule, ServiceAccount } from '@pgherd/kube';
 
 export interface OperatorManifestsOptions {
@@ -36,7 +43,11 @@ export function operatorRules(): PolicyRule[] {
     // To own children with blockOwnerDeletion.
     rule(GROUP, [`${CLUSTER_PLURAL}/finalizers`], ['update']),
     rule('', ['pods', 'persistentvolumeclaims'], [...READ, 'create', 'patch', 'delete']),
-    rule('', ['services'], [...READ, 'create', 'update', 'patch']),
+    rule('', ['services'], [...READ, 'create', 'update', 'patch', 'delete']),
+    rule('apps', ['deployments'], [...READ, 'create', 'update', 'delete']),
+    rule(GROUP, [BACKUP_PLURAL, SCHEDULED_BACKUP_PLURAL], [...READ, 'create', 'delete']),
+    rule(GROUP, [`${BACKUP_PLURAL}/status`, `${SCHEDULED_BACKUP_PLURAL}/status`], ['update']),
+    rule(GROUP, [`${SCHEDULED_BACKUP_PLURAL}/finalizers`], ['update']),
     rule('', ['secrets'], [...READ, 'create', 'update', 'delete']),
     rule('', ['serviceaccounts'], [...READ, 'create', 'update']),
     // Whether one is cordoned; only where all namespaces are looked after.

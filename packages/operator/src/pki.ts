@@ -18,7 +18,7 @@ export interface Span {
 export interface LeafOptions extends Span {
   commonName: string;
   dnsNames?: string[];
-  usage: 'server' | 'client';
+  usage: 'server' | 'client' | 'both';
 }
 
 const DAY_MS = 86_400_000;
@@ -133,7 +133,9 @@ export async function createLeaf(authority: KeyPair, options: LeafOptions): Prom
     const extensions: x509.Extension[] = [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([options.usage === 'server' ? serverAuth : clientAuth]),
+      new x509.ExtendedKeyUsageExtension(
+        { server: [serverAuth], client: [clientAuth], both: [serverAuth, clientAuth] }[options.usage],
+      ),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
     ];
     if (options.dnsNames?.length) {
@@ -190,7 +192,7 @@ export function leafProblem(leaf: KeyPair, authorityCert: string, check: LeafChe
     if (check.commonName && !cert.subject.split('\n').includes(`CN=${check.commonName}`))
       return `it bears another name than ${check.commonName}`;
     const missing = (check.dnsNames ?? []).filter(
-      (name) => cert.checkHost(name, { wildcards: true }) === undefined,
+      (name) => cert.checkHost(name.replace(/^\*/, 'any'), { wildcards: true }) === undefined,
     );
     return missing.length > 0 ? `it lacks the names ${missing.join(', ')}` : undefined;
   } catch {

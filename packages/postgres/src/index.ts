@@ -28,7 +28,7 @@ export {
   reserveTimelines,
   type TimelineSwitch,
 } from './timeline.ts';
-export { type Logger, runTool, toolEnv, toolPath } from './tool.ts';
+export { type Logger, onLines, runTool, toolEnv, toolPath } from './tool.ts';
 export { refusals } from './trial.ts';
 export { binaryVersion, dataVersion, findBinaries, parseVersion } from './version.ts';
 export { type Usage, type VolumeLevel, volumeLevel, volumeUsage, walUsage } from './wal-usage.ts';

@@ -13,6 +13,7 @@ export const POD_PROGRAMS = {
   'manager.mjs': 'packages/instance/src/main.ts',
   'operator.mjs': 'packages/operator/src/main.ts',
   'pgherd.mjs': 'packages/cli/src/main.ts',
+  'repository.mjs': 'packages/instance/src/repository/main.ts',
 } as const;
 
 const ON_THIS_MACHINE = {
@@ -23,7 +24,12 @@ const ON_THIS_MACHINE = {
 };
 
 /** Files that go along as they are. */
-const AS_THEY_ARE = { guard: 'packages/instance/src/guard.sh', 'cluster.yaml': 'examples/cluster.yaml' };
+const AS_THEY_ARE = {
+  guard: 'packages/instance/src/guard.sh',
+  archive: 'packages/instance/src/backup/archive.sh',
+  fetch: 'packages/instance/src/backup/fetch.sh',
+  'cluster.yaml': 'examples/cluster.yaml',
+};
 
 /** What esbuild is told for every program of ours. */
 export const COMMON: BuildOptions = {

@@ -11,7 +11,7 @@ import {
 } from '@pgherd/postgres';
 import { InstanceError } from '../errors.ts';
 import { renderHba, renderIdent, renderLocalHba, systemUser } from './access.ts';
-import { type ParameterContext, parameters, type WalVolume } from './parameters.ts';
+import { FETCH_COMMAND, type ParameterContext, parameters, type WalVolume } from './parameters.ts';
 import { applyReload } from './running.ts';
 import { tryOut, writtenSettings } from './settings-trial.ts';
 
@@ -37,6 +37,7 @@ export class Config {
   take(eff: EffectiveSpec): EffectiveSpec | undefined {
     const before = this.#eff;
     this.#eff = eff;
+    this.restoreCommand = eff.backup ? FETCH_COMMAND : undefined;
     return before;
   }
 

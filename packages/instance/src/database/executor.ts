@@ -37,6 +37,8 @@ export interface DatabaseOptions {
   bin?: string;
   log: Logger;
   onServerLog?: Parameters<typeof openPostgres>[0]['onServerLog'];
+  /** Told before PostgreSQL is stopped, and before it is started. */
+  archiver?: { stopping(): void; starting(): void };
 }
 
 const READ_MS = 5000;
@@ -215,11 +217,17 @@ class Executor implements Database {
   }
 
   startPrimary(o: { syncNames: string }): Promise<void> {
-    return this.#request('starting as primary', (signal) => startPrimary(this.#place, o, signal));
+    return this.#request('starting as primary', (signal) => {
+      this.#o.archiver?.starting();
+      return startPrimary(this.#place, o, signal);
+    });
   }
 
   startStandby(o: StandbyOptions): Promise<{ accepting: boolean }> {
-    return this.#request('starting as standby', (signal) => startStandby(this.#place, o, signal));
+    return this.#request('starting as standby', (signal) => {
+      this.#o.archiver?.starting();
+      return startStandby(this.#place, o, signal);
+    });
   }
 
   follow(o: StandbyOptions): Promise<void> {
@@ -270,6 +278,7 @@ class Executor implements Database {
 
   async stop(o: { fastMs: number; immediateMs: number }): Promise<void> {
     this.#watcher.rest();
+    this.#o.archiver?.stopping();
     await this.#line.interrupt(() => this.#pg.stop(o));
     this.#watcher.changed();
     await this.observe();

@@ -38,7 +38,15 @@ export async function initialise(
   await w.config.writeAll({ standby: false, primaryConninfo: '', synchronousStandbyNames: '' });
   await w.config.closeDoors();
   // Nothing need survive a crash: an interrupted attempt is thrown away.
-  const args = ['listen_addresses=', 'fsync=off', 'full_page_writes=off', 'ssl=off', 'autovacuum=off'];
+  const args = [
+    'listen_addresses=',
+    'fsync=off',
+    'full_page_writes=off',
+    'ssl=off',
+    'autovacuum=off',
+    // Nobody leads yet who could archive, and its end would wait for that.
+    'archive_mode=off',
+  ];
   await inPrivate(w, async () => {
     await w.pg.start({ args: args.flatMap((arg) => ['-c', arg]), signal });
     await runFirstSql(spec, (database) => w.pg.session({ database }));
@@ -156,7 +164,10 @@ async function endRecovery(w: Workplace, signal: AbortSignal): Promise<void> {
   if (isCleanShutdown(state)) return;
   const standby = state === 'in archive recovery';
   await w.config.writeAll({ standby, primaryConninfo: '', synchronousStandbyNames: '' });
-  if (standby) await inPrivate(w, () => w.pg.start({ args: ['-c', 'listen_addresses='], signal }));
+  if (standby)
+    await inPrivate(w, () =>
+      w.pg.start({ args: ['-c', 'listen_addresses=', '-c', 'archive_mode=off'], signal }),
+    );
 }
 
 /** Runs with a server of our own, which is stopped in the end, or killed when something fails. */

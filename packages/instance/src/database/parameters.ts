@@ -46,6 +46,10 @@ function walBounds(major: number, volume: WalVolume | undefined): Settings {
   };
 }
 
+const ARCHIVE_COMMAND = '/pgherd/archive "%p"';
+/** restore_command of a standby, where there is an archive. */
+export const FETCH_COMMAND = '/pgherd/fetch "%f" "%p"';
+
 /** What we set and a user may change. */
 function defaults(major: number, volume: WalVolume | undefined): Settings {
   return {
@@ -67,6 +71,8 @@ function defaults(major: number, volume: WalVolume | undefined): Settings {
     password_encryption: 'scram-sha-256',
     ...(major >= 12 ? { ssl_min_protocol_version: 'TLSv1.3' } : {}),
     log_timezone: 'UTC',
+    // So much of what was committed may be missing in the archive, if all instances are lost at once.
+    archive_timeout: '5min',
   };
 }
 
@@ -82,7 +88,10 @@ function owned(eff: EffectiveSpec, c: ParameterContext): Settings {
     unix_socket_permissions: '0700',
     cluster_name: c.instance,
     hot_standby: 'on',
-    archive_mode: 'off',
+    // On from the beginning, so that a backup can be set up later without a restart. A replica keeps what its
+    // primary has not archived yet, and archives it once it leads.
+    archive_mode: 'always',
+    archive_command: eff.backup ? ARCHIVE_COMMAND : 'true',
     fsync: 'on',
     full_page_writes: 'on',
     // The manager restarts it, after it made sure that the old one is dead.

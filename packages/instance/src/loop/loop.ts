@@ -2,7 +2,7 @@
  * The loop: feeds the machine of @pgherd/ha with what happens, and carries out what it asks for. It has no plan of
  * its own: every judgement is in the machine.
  */
-import type { EffectiveSpec, InstanceReport } from '@pgherd/api';
+import type { ArchiveReport, EffectiveSpec, InstanceReport } from '@pgherd/api';
 import {
   type Action,
   type Event,
@@ -41,12 +41,16 @@ export interface LoopOptions {
   peerTls(): PeerTls;
   log: Log;
   /** Told of the spec whenever the Cluster has changed. */
-  spec?(eff: EffectiveSpec): void;
+  spec?(eff: EffectiveSpec, cluster: ClusterObject): void;
+  /** How archiving goes on, for the report. */
+  archive?(): ArchiveReport | undefined;
   /** Called once, when the machine has come to its end: the process is to exit with this code. */
   exit(code: number, why: string): void;
   /** For tests. */
   peerPort?: number;
 }
+
+const ASK_MS = 2_000;
 
 export class Loop {
   readonly #o: LoopOptions;
@@ -80,6 +84,7 @@ export class Loop {
       database,
       () => this.#state,
       () => this.#configurer.reloaded,
+      () => options.archive?.(),
     );
     this.#jobs = new Jobs({
       database,
@@ -107,8 +112,8 @@ export class Loop {
       log,
       pods: (pods) => this.#feed({ type: 'pods', pods }),
       self: (containerID) => this.#feed({ type: 'self', containerID }),
-      wishes: (eff, settings, reload) => {
-        options.spec?.(eff);
+      wishes: (eff, settings, reload, cluster) => {
+        options.spec?.(eff, cluster);
         // PostgreSQL is never started on settings older than those the machine decides by.
         this.#configurer.apply(eff, reload).then(() => this.#feed({ type: 'settings', settings }));
       },
@@ -185,6 +190,12 @@ export class Loop {
   /** The report from an observation that began after this call; see Reporter. */
   freshReport(): Promise<InstanceReport> {
     return this.#reporter.freshReport();
+  }
+
+  /** Another instance's report; null without an answer. */
+  async ask(peer: { name: string; address: string }): Promise<InstanceReport | null> {
+    const answers = await this.#peers.ask([peer], ASK_MS);
+    return answers[peer.name] ?? null;
   }
 
   // --- the machine ----------------------------------------------------------------------------------------------

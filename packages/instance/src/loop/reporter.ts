@@ -1,5 +1,5 @@
 /** The report of this instance: from the last observation, or from a fresh one. */
-import { type InstanceReport, reportSummary } from '@pgherd/api';
+import { type ArchiveReport, type InstanceReport, reportSummary } from '@pgherd/api';
 import { electionReport, type State } from '@pgherd/ha';
 import type { Database, DatabaseView } from '../database/types.ts';
 import { readClocks } from './clock.ts';
@@ -11,6 +11,7 @@ export class Reporter {
   readonly #state: () => State;
   /** The last reload that was asked for and carried out. */
   readonly #reloaded: () => InstanceReport['reload'];
+  readonly #archive: (() => ArchiveReport | undefined) | undefined;
   readonly #service = new ServiceTimes();
   /** The standby has streamed since PostgreSQL was started. */
   #streamed = false;
@@ -18,8 +19,15 @@ export class Reporter {
   /** Those who wait for the report to say something else. */
   readonly #waiting = new Set<() => void>();
 
-  constructor(database: Database, state: () => State, reloaded: () => InstanceReport['reload']) {
+  /** `archive`: how archiving goes on. */
+  constructor(
+    database: Database,
+    state: () => State,
+    reloaded: () => InstanceReport['reload'],
+    archive?: () => ArchiveReport | undefined,
+  ) {
     this.#database = database;
+    this.#archive = archive;
     this.#state = state;
     this.#reloaded = reloaded;
   }
@@ -86,10 +94,12 @@ export class Reporter {
   #build(view: DatabaseView): InstanceReport {
     const state = this.#state();
     const reload = this.#reloaded();
+    const archive = this.#archive?.();
     const report: InstanceReport = {
       ...buildReport(state, view, this.#streamed, this.#service.report),
       ...electionReport(state, readClocks()),
       ...(reload ? { reload } : {}),
+      ...(archive ? { archive } : {}),
     };
     const [problem] = this.#problems.values();
     return problem && !report.error

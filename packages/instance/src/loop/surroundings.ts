@@ -37,7 +37,7 @@ export interface SurroundingsOptions {
   pods(pods: PodFact[]): void;
   self(containerID: string): void;
   /** `reload`: the id of the last reload that was asked for. */
-  wishes(eff: EffectiveSpec, settings: Settings, reload: string | undefined): void;
+  wishes(eff: EffectiveSpec, settings: Settings, reload: string | undefined, cluster: ClusterObject): void;
 }
 
 export class Surroundings {
@@ -97,7 +97,7 @@ export class Surroundings {
     this.#cluster = cluster;
     try {
       const { eff, settings } = settingsOf(cluster, this.#o.instance);
-      this.#o.wishes(eff, settings, cluster.metadata.annotations?.[ANNOTATION_RELOAD]);
+      this.#o.wishes(eff, settings, cluster.metadata.annotations?.[ANNOTATION_RELOAD], cluster);
     } catch (error) {
       this.#o.log.error({ error: String(error) }, 'the Cluster cannot be understood; the last settings stay');
     }

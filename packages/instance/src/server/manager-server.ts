@@ -10,6 +10,7 @@ import {
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { type InstanceReport, OPERATOR_COMMON_NAME, REPLICATION_USER } from '@pgherd/api';
+import type { Routes } from '../backup/routes.ts';
 import type { TlsMaterial } from '../tls.ts';
 
 export interface Answers {
@@ -25,9 +26,12 @@ export interface Answers {
   promise(question: { candidate: string; epoch: number; version: string }): Promise<object>;
 }
 
+/** What a server needs to prove who it is, and to know its clients. */
+export type ServerMaterial = Pick<TlsMaterial, 'clientCa' | 'serverCert' | 'serverKey'>;
+
 export interface ManagerServer {
   /** New connections get the new certificates; those that are open stay. */
-  renew(material: TlsMaterial): void;
+  renew(material: ServerMaterial): void;
   close(): void;
   readonly port: number;
 }
@@ -39,8 +43,10 @@ const WELCOME: ReadonlySet<string> = new Set([REPLICATION_USER, OPERATOR_COMMON_
 export async function serveManager(o: {
   port: number;
   host?: string;
-  material: TlsMaterial;
+  material: ServerMaterial;
   answers: Answers;
+  /** Below /backrest/: what is asked about backups. */
+  backrest?: Routes;
 }): Promise<ManagerServer> {
   const server: HttpsServer = createHttpsServer(
     {
@@ -52,7 +58,7 @@ export async function serveManager(o: {
     (request, response) => {
       const socket = request.socket as TLSSocket;
       const known = socket.authorized && WELCOME.has(commonName(socket));
-      answer(request, response, o.answers, known);
+      answer(request, response, o, known);
     },
   );
   server.keepAliveTimeout = 120_000;
@@ -67,12 +73,12 @@ export async function serveManager(o: {
 /** Serves the same on a Unix socket, for commands inside the pod: who may open it, may ask. */
 export async function serveLocal(path: string, answers: Answers): Promise<{ close(): void }> {
   rmSync(path, { force: true });
-  const server = createHttpServer((request, response) => answer(request, response, answers, true));
+  const server = createHttpServer((request, response) => answer(request, response, { answers }, true));
   await listen(server, { path });
   return { close: () => end(server) };
 }
 
-function secureContext(material: TlsMaterial) {
+function secureContext(material: ServerMaterial) {
   return {
     ca: material.clientCa,
     cert: material.serverCert,
@@ -92,8 +98,13 @@ interface Answer {
   type?: string;
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, answers: Answers, known: boolean): void {
-  decide(request, answers, known)
+interface Served {
+  answers: Answers;
+  backrest?: Routes;
+}
+
+function answer(request: IncomingMessage, response: ServerResponse, served: Served, known: boolean): void {
+  decide(request, served, known)
     .catch((error): Answer => ({ status: 500, text: `${String(error)}\n` }))
     .then(({ status, text, type = 'text/plain' }) => {
       response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) });
@@ -101,8 +112,17 @@ function answer(request: IncomingMessage, response: ServerResponse, answers: Ans
     });
 }
 
-async function decide(request: IncomingMessage, answers: Answers, known: boolean): Promise<Answer> {
+async function decide(
+  request: IncomingMessage,
+  { answers, backrest }: Served,
+  known: boolean,
+): Promise<Answer> {
   const url = new URL(request.url ?? '/', 'https://instance');
+  if (backrest && url.pathname.startsWith('/backrest/')) {
+    if (!known) return STRANGER;
+    const { status, body } = await backrest(request);
+    return { status, text: JSON.stringify(body), type: 'application/json' };
+  }
   const post = url.pathname === '/promise';
   const methods = post ? ['POST'] : ['GET', 'HEAD'];
   if (!methods.includes(request.method ?? '')) return { status: 405, text: `only ${methods[0]}\n` };

@@ -89,6 +89,9 @@ function stepOf(action: Action): Step {
     : 'any';
 }
 
+/** The repository pod is asked by instances, and asks them. */
+const LEAF_USAGE = { server: 'server', replication: 'client', backup: 'both' } as const;
+
 class Actor {
   readonly failures: Failure[] = [];
   private readonly context: ActContext;
@@ -238,7 +241,7 @@ class Actor {
   }
 
   private signed(which: LeafName, signer: KeyPair, span: Span): Promise<KeyPair> {
-    const usage = which === 'server' ? 'server' : 'client';
+    const usage = LEAF_USAGE[which];
     const { commonName = '', dnsNames } = leafCheck(which, this.facts);
     return createLeaf(signer, { commonName, dnsNames, usage, ...span });
   }

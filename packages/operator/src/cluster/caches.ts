@@ -5,6 +5,7 @@ import {
   type CacheOptions,
   type Client,
   createCache,
+  type Deployment,
   type Kind,
   type KubeObject,
   kinds,
@@ -30,6 +31,8 @@ export interface ClusterCaches {
   roles: Cache<Role>;
   roleBindings: Cache<RoleBinding>;
   budgets: Cache<PodDisruptionBudget>;
+  /** Of repository pods. */
+  deployments: Cache<Deployment>;
 }
 
 /** Not the instances' Leases: each changes every two seconds. */
@@ -47,6 +50,7 @@ export function createClusterCaches(client: Client, namespace: string | undefine
     roles: children(kinds.Role),
     roleBindings: children(kinds.RoleBinding),
     budgets: children(kinds.PodDisruptionBudget),
+    deployments: children(kinds.Deployment),
   };
 }
 

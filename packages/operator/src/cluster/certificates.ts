@@ -1,21 +1,26 @@
 /** Where the certificates of a cluster come from: our own authority, or what its user brings. Pure. */
-import { names, REPLICATION_USER } from '@pgherd/api';
+import { instanceHost, names, REPLICATION_USER } from '@pgherd/api';
 import type { Secret } from '@pgherd/kube';
 import { expiryOf, type KeyPair, type LeafCheck, leafProblem } from '../pki.ts';
 import type { Facts } from './facts.ts';
 import { decoded } from './specs/secrets.ts';
 
-export type LeafName = 'server' | 'replication';
+export type LeafName = 'server' | 'replication' | 'backup';
 
 export const DEFAULT_CLUSTER_DOMAIN = 'cluster.local';
 
 /** Names under which clients, replicas and the operator reach an instance. */
 export function serverNames(cluster: string, namespace: string, domain = DEFAULT_CLUSTER_DOMAIN): string[] {
   const own = names(cluster);
-  return [own.rw, own.r, own.ro].flatMap((name) => [
-    ...shortNames(name, namespace),
-    `${name}.${namespace}.svc.${domain}`,
-  ]);
+  // The last is for pgBackRest, which checks the name of the very instance it talks to.
+  return [
+    ...[own.rw, own.r, own.ro].flatMap((name) => longNames(name, namespace, domain)),
+    instanceHost(cluster, namespace, '*'),
+  ];
+}
+
+function longNames(name: string, namespace: string, domain = DEFAULT_CLUSTER_DOMAIN): string[] {
+  return [...shortNames(name, namespace), `${name}.${namespace}.svc.${domain}`];
 }
 
 function shortNames(name: string, namespace: string): string[] {
@@ -29,6 +34,9 @@ export function leafCheck(
 ): LeafCheck {
   if (which === 'replication') return { commonName: REPLICATION_USER };
   const { name, namespace } = cluster.metadata;
+  const { backup } = names(name);
+  if (which === 'backup')
+    return { commonName: backup, dnsNames: longNames(backup, namespace, clusterDomain) };
   const own = serverNames(name, namespace, clusterDomain);
   return { commonName: names(name).rw, dnsNames: [...own, ...spec.certificates.serverAltDNSNames] };
 }
@@ -48,7 +56,7 @@ interface UserSecrets {
   leaf: string | undefined;
 }
 
-function userSecrets({ spec }: Pick<Facts, 'spec'>, which: LeafName): UserSecrets {
+function userSecrets({ spec }: Pick<Facts, 'spec'>, which: 'server' | 'replication'): UserSecrets {
   const { serverCASecret, serverTLSSecret, clientCASecret, replicationTLSSecret } = spec.certificates;
   return which === 'server'
     ? { authority: serverCASecret, leaf: serverTLSSecret }
@@ -68,6 +76,7 @@ export function leafSource(
   which: LeafName,
   own: KeyPair,
 ): LeafSource | undefined {
+  if (which === 'backup') return { signer: own, trust: everyAuthority(facts, own.cert) };
   const named = userSecrets(facts, which);
   if (!named.authority) return { signer: own, trust: own.cert };
   const secret = facts.secrets.get(named.authority);
@@ -80,6 +89,16 @@ export function leafSource(
   }
   const key = decoded(secret, 'ca.key');
   return key ? { signer: { cert, key }, trust } : undefined;
+}
+
+/** The repository pod talks to instances as a client and as a server. */
+function everyAuthority(facts: Pick<Facts, 'spec' | 'secrets'>, own: string): string {
+  const { serverCASecret, clientCASecret } = facts.spec.certificates;
+  const certs = [serverCASecret, clientCASecret].map((name) =>
+    name ? decoded(facts.secrets.get(name), 'ca.crt') : undefined,
+  );
+  const known = certs.filter((cert) => cert !== undefined);
+  return known.length > 0 ? joined([...known, own]) : own;
 }
 
 /** What verifies the certificate of the servers: for clients. `own` is our authority's certificate. */

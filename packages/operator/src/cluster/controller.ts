@@ -14,6 +14,7 @@ import {
 import type { OperatorMetrics } from '../metrics.ts';
 import { act, failureTexts } from './act.ts';
 import type { Action } from './actions.ts';
+import { type BackupInfos, createBackupInfos } from './backup-infos.ts';
 import { absorb, type ClusterCaches, createClusterCaches, eachCache } from './caches.ts';
 import { type Facts, isTerminating } from './facts.ts';
 import { ClusterKind, type ClusterObject } from './kind.ts';
@@ -42,6 +43,7 @@ export interface ControllerOptions {
   now?: () => number;
   /** For tests: how instances are asked. */
   reports?: Reports;
+  infos?: BackupInfos;
   concurrency?: number;
 }
 
@@ -57,6 +59,8 @@ export interface ClusterController {
   carryOut(facts: Facts, actions: Action[], signal: AbortSignal): Promise<void>;
   /** Has a cluster looked at soon. */
   nudge(namespace: string, name: string): void;
+  /** A backup of a cluster has ended; `failedAt` (RFC 3339) when it failed. */
+  backupsChanged(namespace: string, name: string, failedAt?: string): void;
 }
 
 /** Several changes of one moment are one look. */
@@ -72,6 +76,7 @@ class Controller implements ClusterController {
   private readonly nodes: Nodes;
   private readonly memory = createMemory();
   private readonly reports: Reports;
+  private readonly infos: BackupInfos;
   private readonly event: EventRecorder;
   private readonly now: () => number;
   private queue: Queue | undefined;
@@ -84,6 +89,7 @@ class Controller implements ClusterController {
     // The right to look at nodes is one for the whole of Kubernetes.
     this.nodes = options.namespaces ? noNodes : watchNodes(client, log, (node) => this.nodeChanged(node));
     this.reports = options.reports ?? createReports({ log, onNews: (key) => this.soon(key), now: this.now });
+    this.infos = options.infos ?? createBackupInfos({ log, onNews: (key) => this.soon(key), now: this.now });
     this.event = createEventRecorder(client, 'pgherd-operator', {
       log,
       ...(options.instance ? { instance: options.instance } : {}),
@@ -160,13 +166,19 @@ class Controller implements ClusterController {
     this.soon(`${namespace}/${name}`);
   }
 
+  backupsChanged(namespace: string, name: string, failedAt?: string): void {
+    if (failedAt) this.infos.failed(`${namespace}/${name}`, failedAt);
+    this.infos.changed(`${namespace}/${name}`);
+    this.nudge(namespace, name);
+  }
+
   private factsOf(caches: ClusterCaches, cluster: ClusterObject, signal: AbortSignal): Promise<Facts> {
     const { client, operatorImage, clusterDomain } = this.options;
-    const { reports, nodes, now } = this;
+    const { reports, infos, nodes, now } = this;
     const memory = this.memory.of(keyOf(cluster), cluster.metadata.uid);
     const domain = clusterDomain ? { clusterDomain } : {};
     return observe(
-      { client, caches, reports, nodes, operatorImage, ...domain, now, signal },
+      { client, caches, reports, infos, nodes, operatorImage, ...domain, now, signal },
       cluster,
       memory,
     );
@@ -188,6 +200,7 @@ class Controller implements ClusterController {
       if (!old) return;
       this.memory.forget(keyOf(old));
       this.reports.forget(keyOf(old));
+      this.infos.forget(keyOf(old));
       this.options.metrics?.gone(keyOf(old));
       return;
     }

@@ -11,6 +11,7 @@ import type {
   Service,
   ServiceAccount,
 } from '@pgherd/kube';
+import type { BackupFacts } from './backup-facts.ts';
 import type { ClusterObject } from './kind.ts';
 
 /** A field of the spec that cannot be done, in words for its user. */
@@ -56,6 +57,7 @@ export interface Facts {
   role?: Role;
   roleBinding?: RoleBinding;
   budget?: PodDisruptionBudget;
+  backup?: BackupFacts;
   /** Names of nodes that take no new pods; undefined where the operator may not look at nodes. */
   cordoned?: ReadonlySet<string>;
   /** Secrets by name: our own, and those of the user that the spec names. */

@@ -10,9 +10,18 @@ import {
   readLease,
 } from '@pgherd/api';
 import { type Client, type KubeObject, kinds, type Secret } from '@pgherd/kube';
+import { knownInfo, observeBackup } from './backup-facts.ts';
+import type { BackupInfos } from './backup-infos.ts';
 import type { ClusterCaches } from './caches.ts';
 import { certificateSecrets } from './certificates.ts';
-import { type Facts, type InstanceFacts, isPodOver, isTerminating, type SpecProblem } from './facts.ts';
+import {
+  type Facts,
+  type InstanceFacts,
+  isLeader,
+  isPodOver,
+  isTerminating,
+  type SpecProblem,
+} from './facts.ts';
 import type { ClusterObject } from './kind.ts';
 import type { ClusterMemory } from './memory.ts';
 import type { Nodes } from './nodes.ts';
@@ -20,12 +29,14 @@ import { authorityOf } from './plan-secrets.ts';
 import type { Answer, Reports } from './reports.ts';
 import { specProblems } from './spec-problems.ts';
 import { isLeftover, isOwned } from './specs/metadata.ts';
+import { volumeRepositories } from './specs/repository.ts';
 import { decoded } from './specs/secrets.ts';
 
 export interface ObserveContext {
   client: Client;
   caches: ClusterCaches;
   reports: Reports;
+  infos: BackupInfos;
   operatorImage: string;
   clusterDomain?: string;
   nodes?: Nodes;
@@ -60,8 +71,12 @@ export async function observe(
     ...instances.map(({ serial }) => serial),
     ...(lease?.members ?? []).map((member) => instanceSerial(name, member.name) ?? 0),
   );
+  const backup = observeBackup(caches, cluster);
+  const leader = instances.find((instance) => lease && isLeader({ lease }, instance));
+  const info = spec.backup && knownInfo(context.infos, cluster, leader, secrets);
   return {
     now: context.now(),
+    backup: { ...backup, ...defined({ info, lastFailed: context.infos.lastFailed(`${namespace}/${name}`) }) },
     cluster,
     spec,
     operatorImage: context.operatorImage,
@@ -171,6 +186,7 @@ function cachedSecrets(
     spec.initdb.secret,
     ...certificateSecrets({ spec }),
   ]);
+  if (volumeRepositories(spec.backup).length > 0) wanted.add(own.backup);
   if (spec.enableSuperuserAccess) wanted.add(spec.superuserSecret);
   const found = [...wanted, own.superuser].flatMap((secret) => caches.secrets.get(namespace, secret) ?? []);
   const ours = found.filter((secret) => !isLeftover(secret, cluster));

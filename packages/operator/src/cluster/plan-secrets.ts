@@ -6,6 +6,7 @@ import type { Action } from './actions.ts';
 import { certificateSecrets, type LeafName, leafCheck, leafSource, serverAuthority } from './certificates.ts';
 import { type Facts, isTerminating } from './facts.ts';
 import { isOwned } from './specs/metadata.ts';
+import { volumeRepositories } from './specs/repository.ts';
 import { decoded, loginData } from './specs/secrets.ts';
 
 const DAY_MS = 86_400_000;
@@ -30,8 +31,14 @@ export function planCertificates(facts: Facts): Action[] {
   const secret = facts.secrets.get(names(facts.cluster.metadata.name).ca);
   const authority = planAuthority(facts, secret);
   const staying = authority === 'keep' ? authorityOf(secret) : undefined;
-  const leaves = (['server', 'replication'] as const).filter((which) => leafNeeded(facts, which, staying));
+  const leaves = leafNames(facts).filter((which) => leafNeeded(facts, which, staying));
   return authority === 'keep' && leaves.length === 0 ? [] : [{ do: 'certificates', authority, leaves }];
+}
+
+/** The repository pod needs a certificate only where there is one. */
+function leafNames({ spec }: Facts): LeafName[] {
+  const volumes = volumeRepositories(spec.backup).length > 0;
+  return ['server', 'replication', ...(volumes ? (['backup'] as const) : [])];
 }
 
 function planAuthority(facts: Facts, secret: Secret | undefined): 'keep' | 'new' | 'renew' {
@@ -84,6 +91,7 @@ export function expirations(facts: Facts): Record<string, string> {
     [own.ca, 'ca.crt'],
     [own.server, 'tls.crt'],
     [own.replication, 'tls.crt'],
+    ...(volumeRepositories(facts.spec.backup).length > 0 ? [[own.backup, 'tls.crt']] : []),
   ].flatMap(([name, key]) => {
     const secret = facts.secrets.get(name!);
     const cert = decoded(secret, key!);

@@ -8,6 +8,7 @@ import type { Action, Plan } from './actions.ts';
 import { type Facts, isHeld, isTerminating, leaderName, systemID } from './facts.ts';
 import { planInstances } from './plan-instances.ts';
 import { planMarks } from './plan-marks.ts';
+import { planRepository } from './plan-repository.ts';
 import { planCertificates, planLogins } from './plan-secrets.ts';
 import { disruptionBudget } from './specs/disruption-budget.ts';
 import { designatedInstance, newLease } from './specs/lease.ts';
@@ -36,6 +37,7 @@ export function plan(facts: Facts): Plan {
       ...planCertificates(facts),
       ...planLogins(facts),
       ...planServices(facts),
+      ...planRepository(facts),
       ...planBudget(facts),
       ...planMarks(facts),
       ...instances.actions,

@@ -1,21 +1,12 @@
 /** Asks instances how they are, over mutual TLS. */
-import { createHash } from 'node:crypto';
-import { Agent } from 'node:https';
-import { type InstanceReport, MANAGER_PORT, OPERATOR_COMMON_NAME, reportSummary } from '@pgherd/api';
+import type { Agent } from 'node:https';
+import { type InstanceReport, MANAGER_PORT, reportSummary } from '@pgherd/api';
 import type { Log } from '@pgherd/kube';
 import { OperatorError } from '../errors.ts';
-import { createLeaf, type KeyPair } from '../pki.ts';
+import { type ConnectionTo, createConnections, describeSilence } from './connections.ts';
 import { askInstance } from './instance-request.ts';
 
-export interface Question {
-  /** Key of the cluster, `namespace/name`. */
-  cluster: string;
-  /** What the server's certificate must be good for. */
-  serverName: string;
-  /** Signs our own certificate. */
-  authority: KeyPair;
-  /** What verifies those of the instances, PEM. */
-  trusted: string;
+export interface Question extends ConnectionTo {
   instances: { name: string; podUID: string; address: string }[];
 }
 
@@ -50,10 +41,6 @@ const STALE_MS = 5_000;
 const WATCH_MS = 40_000;
 const WATCH_PAUSE_MS = 200;
 const WATCH_AGAIN_MS = 2_000;
-/** A client certificate is made for a week and replaced on its last day. */
-const CERTIFICATE_DAYS = 7;
-const DAY_MS = 86_400_000;
-
 interface Known {
   podUID: string;
   address: string;
@@ -65,31 +52,10 @@ interface Known {
   watching?: boolean;
 }
 
-interface Connection {
-  agent: Agent;
-  id: string;
-  until: number;
-}
-
 export function createReports(options: ReportsOptions): Reports {
   const { log, onNews, now = Date.now, waitMs = 500, timeoutMs = 2_000, port = MANAGER_PORT } = options;
-  const connections = new Map<string, Promise<Connection>>();
+  const connections = createConnections(now);
   const known = new Map<string, Map<string, Known>>();
-
-  async function connect(question: Question): Promise<Connection> {
-    const { cluster, authority, trusted, serverName } = question;
-    const id = createHash('sha256')
-      .update(authority.cert)
-      .update(authority.key)
-      .update(trusted)
-      .digest('hex');
-    const current = await connections.get(cluster)?.catch(() => undefined);
-    if (current && current.id === id && current.until > now()) return current;
-    const made = open(id, question, serverName, new Date(now()));
-    connections.set(cluster, made);
-    current?.agent.destroy();
-    return made;
-  }
 
   function memory(question: Question): Map<string, Known> {
     const before = known.get(question.cluster) ?? new Map<string, Known>();
@@ -114,7 +80,7 @@ export function createReports(options: ReportsOptions): Reports {
       entry.at = now();
       delete entry.error;
     } catch (error) {
-      entry.error = describe(error);
+      entry.error = describeSilence(error);
       log.debug({ cluster, instance: name, error: entry.error }, 'an instance did not answer');
     }
     delete entry.asking;
@@ -135,7 +101,10 @@ export function createReports(options: ReportsOptions): Reports {
       entry.watching = false;
       news();
     } catch (error) {
-      log.debug({ cluster, instance: name, error: describe(error) }, 'an instance is no longer watched');
+      log.debug(
+        { cluster, instance: name, error: describeSilence(error) },
+        'an instance is no longer watched',
+      );
       // One that does not know the question is looked at now and then, as ever.
       if (error instanceof OperatorError) return;
       news();
@@ -148,7 +117,7 @@ export function createReports(options: ReportsOptions): Reports {
     async ask(question) {
       const entries = memory(question);
       if (entries.size === 0) return new Map();
-      const { agent } = await connect(question);
+      const agent = await connections.agent(question);
       let late = false;
       for (const [name, entry] of entries)
         entry.asking ??= askOne(agent, question.cluster, name, entry, () => late);
@@ -157,38 +126,10 @@ export function createReports(options: ReportsOptions): Reports {
       return new Map([...entries].map(([name, entry]) => [name, answer(entry, now())]));
     },
     forget(cluster) {
-      connections.get(cluster)?.then(
-        ({ agent }) => agent.destroy(),
-        () => {},
-      );
-      connections.delete(cluster);
+      connections.forget(cluster);
       known.delete(cluster);
     },
   };
-}
-
-async function open(
-  id: string,
-  { authority, trusted }: Pick<Question, 'authority' | 'trusted'>,
-  servername: string,
-  now: Date,
-): Promise<Connection> {
-  const client = await createLeaf(authority, {
-    commonName: OPERATOR_COMMON_NAME,
-    usage: 'client',
-    now,
-    days: CERTIFICATE_DAYS,
-  });
-  const agent = new Agent({
-    keepAlive: true,
-    maxSockets: 3,
-    ca: trusted,
-    cert: client.cert,
-    key: client.key,
-    servername,
-    minVersion: 'TLSv1.3',
-  });
-  return { agent, id, until: now.getTime() + (CERTIFICATE_DAYS - 1) * DAY_MS };
 }
 
 function answer(entry: Known, now: number): Answer {
@@ -220,12 +161,4 @@ async function within(ms: number, promise: Promise<unknown>): Promise<void> {
   const timer = setTimeout(resolve, ms);
   await Promise.race([promise, over]);
   clearTimeout(timer);
-}
-
-function describe(error: unknown): string {
-  const { name, code, message } = error as { name?: string; code?: string; message?: string };
-  if (name === 'AbortError' || name === 'TimeoutError' || code === 'ABORT_ERR') return 'no answer in time';
-  if (code === 'ECONNREFUSED') return 'connection refused';
-  if (code === 'EHOSTUNREACH' || code === 'ENETUNREACH') return 'host unreachable';
-  return message ?? String(error);
 }

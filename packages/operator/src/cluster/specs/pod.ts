@@ -105,6 +105,7 @@ export function instancePod(context: SpecContext, options: PodOptions): Pod {
     }),
     spec: {
       hostname: name,
+      subdomain: names(cluster.metadata.name).pods,
       serviceAccountName: names(cluster.metadata.name).serviceAccount,
       restartPolicy: 'Always',
       enableServiceLinks: false,
@@ -125,7 +126,8 @@ export function instancePod(context: SpecContext, options: PodOptions): Pod {
   };
 }
 
-function restricted(): SecurityContext {
+/** What a container of a restricted pod may do. */
+export function restricted(): SecurityContext {
   return {
     allowPrivilegeEscalation: false,
     capabilities: { drop: ['ALL'] },
@@ -136,7 +138,7 @@ function restricted(): SecurityContext {
 }
 
 /** Copies the manager into the pod, so that any image with PostgreSQL serves. */
-function payloadContainer(image: string, database: Container): Container {
+export function payloadContainer(image: string, database: Container): Container {
   return {
     name: 'bootstrap',
     image,

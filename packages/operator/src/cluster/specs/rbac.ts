@@ -1,4 +1,4 @@
-import { CLUSTER_PLURAL, GROUP, names } from '@pgherd/api';
+import { CLUSTER_PLURAL, GROUP, names, repositorySecrets } from '@pgherd/api';
 import type { PolicyRule, Role, RoleBinding, ServiceAccount } from '@pgherd/kube';
 import { childMetadata, type SpecContext } from './metadata.ts';
 
@@ -24,7 +24,10 @@ export function readableNames({ cluster, spec }: SpecContext): Readable {
     initdb.postInitTemplateSQLRefs,
   ];
   const logins = [initdb.secret, ...(spec.enableSuperuserAccess ? [spec.superuserSecret] : [])];
-  const secrets = references.flatMap(({ secretRefs }) => secretRefs.map(({ name }) => name));
+  const secrets = [
+    ...references.flatMap(({ secretRefs }) => secretRefs.map(({ name }) => name)),
+    ...(spec.backup?.repositories ?? []).flatMap((one) => repositorySecrets(one).map(({ name }) => name)),
+  ];
   const configMaps = references.flatMap(({ configMapRefs }) => configMapRefs.map(({ name }) => name));
   return {
     certificates: unique([own.server, own.replication]),

@@ -2,6 +2,7 @@
 import {
   type ClusterCondition,
   type ClusterStatus,
+  type ConditionStatus,
   clusterLabels,
   dataClaimName,
   type InstanceReportedState,
@@ -22,6 +23,7 @@ import {
 } from '../facts.ts';
 import { expirations } from '../plan-secrets.ts';
 import { DATABASE_CONTAINER } from '../specs/pod.ts';
+import { ARCHIVE_REASONS, archiveState, archiveStatus, backupStatus } from './archive.ts';
 import { type Outcome, phaseOf, type Verdict } from './phase.ts';
 import { podTrouble } from './trouble.ts';
 
@@ -54,6 +56,7 @@ export function deriveStatus(outcome: Outcome): ClusterStatus {
     ...claims(facts),
     readService: own.r,
     writeService: own.rw,
+    ...backupStatus(facts),
     certificates: { expirations: expirations(facts) },
     observedGeneration: cluster.metadata.generation,
     selector: Object.entries(clusterLabels(cluster.metadata.name))
@@ -184,6 +187,7 @@ function conditions({ facts, plan }: Outcome, { phase, reason }: Verdict): Clust
       refused ? `${refused.field}: ${refused.message}` : 'the spec is being followed',
     ),
     ...onRequest(facts, plan.intent),
+    ...archiving(facts),
   ];
 }
 
@@ -212,14 +216,22 @@ function onRequest(facts: Facts, { what }: Intent): ClusterCondition[] {
   ];
 }
 
+function archiving(facts: Facts): ClusterCondition[] {
+  const state = archiveState(facts);
+  if (!state) return [];
+  return [
+    condition(facts, 'ContinuousArchiving', archiveStatus(state), ARCHIVE_REASONS[state.is], state.message),
+  ];
+}
+
 function condition(
   facts: Facts,
   type: string,
-  is: boolean,
+  is: boolean | ConditionStatus,
   reason: string,
   message: string,
 ): ClusterCondition {
-  const status = is ? 'True' : 'False';
+  const status = typeof is === 'string' ? is : is ? 'True' : 'False';
   const before = facts.cluster.status?.conditions?.find((known) => known.type === type);
   const since = before?.status === status ? before.lastTransitionTime : undefined;
   return {

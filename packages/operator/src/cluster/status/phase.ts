@@ -13,6 +13,7 @@ import {
   systemID,
 } from '../facts.ts';
 import { missingSecrets } from '../plan-secrets.ts';
+import { archiveState, notArchivingSince, SET_UP_MS } from './archive.ts';
 import { headless, waitingForSync } from './leadership.ts';
 import { instanceTrouble, isOverdue, podTrouble, startTrouble, waitsText } from './trouble.ts';
 import { volumesFull, volumesLow } from './volumes.ts';
@@ -45,6 +46,7 @@ const RULES: ((outcome: Outcome) => Verdict | undefined)[] = [
   overdue,
   refused,
   misconfigured,
+  archiving,
   volumesLow,
 ];
 
@@ -222,4 +224,12 @@ function overdue({ facts }: Outcome): Verdict | undefined {
   const late = facts.instances.find(({ report }) => isOverdue(facts.now, report?.waiting?.deadline));
   if (!late) return undefined;
   return { phase: 'Degraded', reason: `${late.name}: ${instanceTrouble(facts, late)}` };
+}
+
+/** WAL that does not get into the archive is a backup that fails later. */
+function archiving({ facts }: Outcome): Verdict | undefined {
+  const state = archiveState(facts);
+  if (state?.is === 'failing') return { phase: 'Degraded', reason: state.message };
+  if (state?.is !== 'settingUp' || facts.now - notArchivingSince(facts) < SET_UP_MS) return undefined;
+  return { phase: 'Degraded', reason: state.message };
 }

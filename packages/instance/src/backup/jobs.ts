@@ -1,0 +1,166 @@
+/** Runs backups, one at a time, and remembers how they ended. */
+
+import { ANNOTATION_REQUEST, type BackupJob, type BackupRequest } from '@pgherd/api';
+import type { Logger } from '@pgherd/postgres';
+import {
+  type BackrestServer,
+  backrestInfo,
+  PostgresError,
+  runBackrest,
+  type StanzaInfo,
+  serverOptions,
+} from '@pgherd/postgres';
+
+const PROGRESS_MS = 1_000;
+const KEPT = 20;
+/** pgBackRest waits so long for the WAL that a backup needs, in seconds. */
+const ARCHIVE_TIMEOUT = 60;
+
+export interface BackupJobsOptions {
+  /** Of what has to run where the repositories are. */
+  config: string;
+  /** For asking; default: the same. */
+  infoConfig?: string;
+  log: Logger;
+  /** How an instance is reached from here. */
+  server(instance: string): BackrestServer;
+}
+
+export class BackupJobs {
+  readonly #config: string;
+  readonly #infoConfig: string;
+  readonly #log: Logger;
+  readonly #server: BackupJobsOptions['server'];
+  readonly #jobs = new Map<string, BackupJob>();
+  readonly #cancels = new Map<string, AbortController>();
+
+  constructor(o: BackupJobsOptions) {
+    this.#config = o.config;
+    this.#infoConfig = o.infoConfig ?? o.config;
+    this.#log = o.log;
+    this.#server = o.server;
+  }
+
+  get(id: string): BackupJob | undefined {
+    return this.#jobs.get(id);
+  }
+
+  /** The one that runs, if any. */
+  running(): BackupJob | undefined {
+    return [...this.#jobs.values()].find(({ phase }) => phase === 'running');
+  }
+
+  /** Begins a backup; the same request again changes nothing. Undefined while another one runs. */
+  start(request: BackupRequest): BackupJob | undefined {
+    const known = this.#jobs.get(request.id);
+    if (known) return known;
+    if (this.running()) return undefined;
+    const job: BackupJob = { id: request.id, phase: 'running', startedAt: Date.now() };
+    this.#jobs.set(request.id, job);
+    for (const id of [...this.#jobs.keys()].slice(0, -KEPT)) this.#jobs.delete(id);
+    this.#run(request, job);
+    return job;
+  }
+
+  /** Ends a running backup: it fails. */
+  cancel(id: string): void {
+    this.#cancels.get(id)?.abort();
+  }
+
+  async #run(request: BackupRequest, job: BackupJob): Promise<void> {
+    const { id, stanza, repository, type, primary, standby } = request;
+    const instances = standby ? [primary, standby] : [primary];
+    const cancel = new AbortController();
+    this.#cancels.set(id, cancel);
+    const looking = this.#look(request, job);
+    try {
+      await runBackrest('backup', {
+        config: this.#config,
+        stanza,
+        doing: `backing up ${stanza}`,
+        signal: cancel.signal,
+        options: {
+          repo: repository,
+          type,
+          'backup-standby': standby !== undefined,
+          'archive-timeout': ARCHIVE_TIMEOUT,
+          annotation: `${ANNOTATION_REQUEST}=${id}`,
+          ...Object.assign(
+            {},
+            ...instances.map((instance, index) => serverOptions(index + 1, this.#server(instance))),
+          ),
+        },
+        onLine: (line) => {
+          job.line = line.replace(/^.*?\b(INFO|WARN|ERROR): /, '');
+          this.#log.info({ backup: id }, line);
+        },
+      });
+      const info = await this.info(stanza, repository);
+      job.set = info?.backups.find(({ annotations }) => annotations[ANNOTATION_REQUEST] === id);
+      job.phase = job.set ? 'done' : 'failed';
+      if (!job.set) job.error = 'pgBackRest says that it is done, but the repository does not have it';
+    } catch (error) {
+      job.phase = 'failed';
+      job.error =
+        error instanceof PostgresError && error.code === 'Cancelled'
+          ? 'it was cancelled'
+          : error instanceof Error
+            ? error.message
+            : String(error);
+    } finally {
+      clearInterval(looking);
+      job.finishedAt = Date.now();
+      this.#cancels.delete(id);
+    }
+  }
+
+  #look({ stanza, repository }: BackupRequest, job: BackupJob): NodeJS.Timeout {
+    let busy = false;
+    return setInterval(() => {
+      if (busy) return;
+      busy = true;
+      this.info(stanza, repository)
+        .then(
+          (info) => {
+            if (info?.progress && job.phase === 'running') job.progress = info.progress;
+          },
+          () => undefined,
+        )
+        .finally(() => {
+          busy = false;
+        });
+    }, PROGRESS_MS);
+  }
+
+  /** What the repositories hold of a stanza; with `repository`, that one alone. Errors: see runBackrest. */
+  info(stanza: string, repository?: number): Promise<StanzaInfo | undefined> {
+    return backrestInfo({
+      config: this.#infoConfig,
+      stanza,
+      timeoutMs: 60_000,
+      ...(repository === undefined ? {} : { options: { repo: repository } }),
+    });
+  }
+
+  /** Makes the stanza in every repository that this configuration has; one that is there and fits stays. */
+  async createStanza(stanza: string, primary: string): Promise<void> {
+    await runBackrest('stanza-create', {
+      config: this.#config,
+      stanza,
+      doing: `making the stanza ${stanza}`,
+      timeoutMs: 120_000,
+      options: serverOptions(1, this.#server(primary)),
+    });
+  }
+
+  /** Removes what its rules no longer keep; with `set`, that backup and all that rest on it. */
+  async expire(stanza: string, repository: number, set?: string): Promise<void> {
+    await runBackrest('expire', {
+      config: this.#config,
+      stanza,
+      doing: set ? `removing backup ${set} of ${stanza}` : `removing old backups of ${stanza}`,
+      timeoutMs: 600_000,
+      options: { repo: repository, set },
+    });
+  }
+}

@@ -1,0 +1,396 @@
+/**
+ * Backups in an instance's pod: keeps the configuration of pgBackRest and its server, sees to it that the stanza is
+ * there, and reports how archiving goes on. The archiving itself is done by PostgreSQL through archive.sh.
+ */
+import { stat } from 'node:fs/promises';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import {
+  type ArchiveReport,
+  type Cluster,
+  type EffectiveSpec,
+  type InstanceReport,
+  instanceHost,
+  MANAGER_PORT,
+  names,
+  PGBACKREST_PORT,
+  stanzaName,
+} from '@pgherd/api';
+import { type Client, isKubeError, kinds, type Log } from '@pgherd/kube';
+import type { BackrestServer } from '@pgherd/postgres';
+import { type Layout, tlsFiles } from '../database/layout.ts';
+import type { Database } from '../database/types.ts';
+import { archiveFolder, archiveReport, archiverRow, laterSegment } from './archive-report.ts';
+import { BackupJobs } from './jobs.ts';
+import type { ArchiveMarks } from './marks.ts';
+import {
+  type RepositoryContext,
+  type ResolvedRepository,
+  resolveRepository,
+  secretNames,
+} from './repositories.ts';
+import { BackrestServerProcess } from './server-process.ts';
+import { backrestFiles, instanceFiles, localServer, removeFiles, writeFiles } from './setup.ts';
+
+export interface LeaderFact {
+  name: string;
+  address: string;
+}
+
+export interface BackupKeeperOptions {
+  client: Client;
+  namespace: string;
+  cluster: string;
+  instance: string;
+  layout: Layout;
+  port: number;
+  database: Database;
+  marks: ArchiveMarks;
+  log: Log;
+  /** This instance leads and runs as primary. */
+  leads(): boolean;
+  /** Who leads, as last seen. */
+  leader(): LeaderFact | undefined;
+  /** Another instance's report; null without an answer. */
+  ask(peer: LeaderFact): Promise<InstanceReport | null>;
+  /** Our certificates, PEM. */
+  tls(): { ca: string; clientCert: string; clientKey: string };
+}
+
+const TICK_MS = 2_000;
+/** A stanza that could not be made is tried again after this time. */
+const STANZA_AGAIN_MS = 5_000;
+/** And one that is there is looked at again. */
+const STANZA_LOOK_MS = 300_000;
+const SECRETS_MS = 30_000;
+/** A replica that has not streamed for so long may ask the archive. */
+const FETCH_AFTER_MS = 5_000;
+const STANZA_MS = 125_000;
+
+interface Wanted {
+  eff: EffectiveSpec;
+  stanza: string;
+  numbers: Map<string, number>;
+  /** WAL has gone there before; else the stanza has to be made first. */
+  archived: boolean;
+}
+
+export class BackupKeeper {
+  readonly #o: BackupKeeperOptions;
+  readonly #folder: string;
+  readonly #server: BackrestServerProcess;
+  readonly #jobs: BackupJobs;
+  #wanted: Wanted | undefined;
+  #followed = '';
+  #configured = false;
+  #problems = new Map<string, string>();
+  /** By repository: when its stanza was found to be there, and when it is to be looked at again. */
+  #stanzas = new Map<string, { ready: boolean; notBefore: number }>();
+  #stanzaBusy = false;
+  #secretsAt = Number.NEGATIVE_INFINITY;
+  #written: Wanted | undefined;
+  #report: ArchiveReport | undefined;
+  #archived: string | undefined;
+  #until: string | undefined;
+  #notStreamingSince: number | undefined;
+  #ticking = false;
+
+  constructor(options: BackupKeeperOptions) {
+    this.#o = options;
+    this.#folder = options.marks.folder;
+    const files = backrestFiles(this.#folder);
+    this.#server = new BackrestServerProcess({ config: files.server, log: options.log });
+    this.#jobs = new BackupJobs({
+      config: files.objects,
+      infoConfig: files.all,
+      log: options.log,
+      server: (instance) => this.#serverOf(instance),
+    });
+  }
+
+  start(signal: AbortSignal): void {
+    const timer = setInterval(() => this.#tick(), TICK_MS);
+    signal.addEventListener('abort', () => {
+      clearInterval(timer);
+      this.#server.stop();
+    });
+  }
+
+  /** The Cluster has changed. */
+  follow(eff: EffectiveSpec, cluster: Cluster): void {
+    const { systemID, backup } = cluster.status ?? {};
+    const numbers = new Map(backup?.repositories?.map(({ name, number }) => [name, number]));
+    const known = eff.backup?.repositories.every(({ name }) => numbers.has(name));
+    // The Cluster changes often, and seldom in this.
+    const text = JSON.stringify([eff.backup, systemID, [...numbers]]);
+    if (text === this.#followed) return;
+    this.#followed = text;
+    const archived = backup?.lastArchivedWAL !== undefined;
+    const stanza = systemID && stanzaName(this.#o.cluster, systemID);
+    this.#wanted = eff.backup && stanza && known ? { eff, stanza, numbers, archived } : undefined;
+    if (!eff.backup) this.#report = undefined;
+    this.#tick();
+  }
+
+  /** The certificates on disk have changed. */
+  tlsChanged(): void {
+    this.#server.reload();
+  }
+
+  report(): ArchiveReport | undefined {
+    return this.#report;
+  }
+
+  /** For backups into object stores, which run here; undefined while nothing is set up. */
+  jobs(): BackupJobs | undefined {
+    return this.#configured ? this.#jobs : undefined;
+  }
+
+  #serverOf(instance: string): BackrestServer {
+    const { layout, port, cluster, namespace } = this.#o;
+    const local = localServer(layout, port);
+    if (instance === this.#o.instance) return local;
+    const tls = tlsFiles(layout.tls);
+    return {
+      ...local,
+      host: {
+        host: instanceHost(cluster, namespace, instance),
+        port: PGBACKREST_PORT,
+        tls: { ca: tls.ca, cert: tls.clientCert, key: tls.clientKey },
+        config: backrestFiles(this.#folder).host,
+      },
+    };
+  }
+
+  async #tick(): Promise<void> {
+    if (this.#ticking) return;
+    this.#ticking = true;
+    try {
+      await this.#look();
+    } catch (error) {
+      this.#o.log.warn({ error: String(error) }, 'seeing to backups');
+    } finally {
+      this.#ticking = false;
+    }
+  }
+
+  async #look(): Promise<void> {
+    const wanted = this.#wanted;
+    if (!wanted) {
+      if (this.#configured) await this.#takeDown();
+      return;
+    }
+    if (wanted !== this.#written || performance.now() - this.#secretsAt > SECRETS_MS)
+      await this.#configure(wanted);
+    if (!this.#configured) return;
+    this.#server.start();
+    if (this.#o.leads()) await this.#asLeader(wanted);
+    else await this.#asReplica();
+  }
+
+  async #takeDown(): Promise<void> {
+    this.#configured = false;
+    this.#written = undefined;
+    this.#server.stop();
+    this.#o.marks.stanza(undefined);
+    this.#o.marks.fetch(false);
+    this.#stanzas.clear();
+    this.#problems.clear();
+    await removeFiles(this.#folder);
+  }
+
+  async #configure(wanted: Wanted): Promise<void> {
+    const { cluster, namespace, layout, port, log } = this.#o;
+    const backup = wanted.eff.backup!;
+    const tls = tlsFiles(layout.tls);
+    const secrets = await this.#readSecrets(secretNames(backup));
+    if (!secrets) return;
+    const context: RepositoryContext = {
+      cluster,
+      namespace,
+      tls: { ca: tls.ca, cert: tls.clientCert, key: tls.clientKey },
+      files: backrestFiles(this.#folder).secrets,
+      secret: (name, key) => secrets.get(name)?.[key],
+    };
+    this.#problems.clear();
+    const repositories: ResolvedRepository[] = [];
+    for (const one of backup.repositories) {
+      try {
+        repositories.push(resolveRepository(one, wanted.numbers.get(one.name)!, context));
+      } catch (error) {
+        this.#problems.set(one.name, (error as Error).message);
+      }
+    }
+    this.#secretsAt = performance.now();
+    if (wanted !== this.#written) this.#stanzas.clear();
+    this.#written = wanted;
+    // Without any repository, WAL has to wait.
+    if (repositories.length === 0) return this.#o.marks.stanza(undefined);
+    const setup = {
+      cluster,
+      stanza: wanted.stanza,
+      layout,
+      folder: this.#folder,
+      port,
+      backup,
+      repositories,
+    };
+    if (await writeFiles(this.#folder, instanceFiles(setup))) {
+      log.info({ repositories: backup.repositories.map(({ name }) => name) }, 'pgBackRest is set up');
+      this.#server.reload();
+    }
+    this.#configured = true;
+    if (wanted.archived) this.#o.marks.stanza(wanted.stanza);
+  }
+
+  /** The secrets by name, decoded; undefined when the API could not be asked: then all stays as it is. */
+  async #readSecrets(wanted: string[]): Promise<Map<string, Record<string, string>> | undefined> {
+    const { client, namespace } = this.#o;
+    const found = new Map<string, Record<string, string>>();
+    for (const name of wanted) {
+      try {
+        const secret = await client.find(kinds.Secret, { namespace, name }, { timeoutMs: 5_000 });
+        const data = Object.entries(secret?.data ?? {});
+        found.set(
+          name,
+          Object.fromEntries(
+            data.map(([key, value]) => [key, Buffer.from(value, 'base64').toString('utf8')]),
+          ),
+        );
+      } catch (error) {
+        // The right to read a new secret comes a moment after its name.
+        if (!isKubeError(error, 'Forbidden')) return undefined;
+      }
+    }
+    return found;
+  }
+
+  // --- the leader -------------------------------------------------------------------------------------------------
+
+  async #asLeader(wanted: Wanted): Promise<void> {
+    const { database, layout, marks } = this.#o;
+    marks.fetch(false);
+    this.#ensureStanzas(wanted).catch((error) =>
+      this.#o.log.error({ error: String(error) }, 'making stanzas'),
+    );
+    const { waiting, done } = await archiveFolder(layout.pgdata);
+    const row = await database.read((query) => archiverRow(query));
+    await this.#sawArchived(laterSegment(done, row.archived ?? undefined));
+    const ready = [...this.#stanzas].filter(([, stanza]) => stanza.ready).map(([name]) => name);
+    this.#report = {
+      ...archiveReport(row, waiting, marks.said()),
+      ...(this.#archived ? { lastArchived: this.#archived } : {}),
+      ...(this.#until ? { recoverableUntil: this.#until } : {}),
+      repositories: ready,
+      ...(this.#problems.size > 0 ? { problems: Object.fromEntries(this.#problems) } : {}),
+    };
+  }
+
+  /** What was committed until a segment was written last is in it, or in one before. */
+  async #sawArchived(file: string | undefined): Promise<void> {
+    const later = laterSegment(this.#archived, file);
+    if (later === this.#archived) return;
+    this.#archived = later;
+    const found = await stat(join(this.#o.layout.pgdata, 'pg_wal', later!)).catch(() => undefined);
+    if (found) this.#until = found.mtime.toISOString();
+  }
+
+  async #ensureStanzas(wanted: Wanted): Promise<void> {
+    if (this.#stanzaBusy) return;
+    const due = wanted.eff.backup!.repositories.filter(
+      ({ name }) => (this.#stanzas.get(name)?.notBefore ?? 0) <= performance.now(),
+    );
+    if (due.length === 0) return;
+    this.#stanzaBusy = true;
+    try {
+      const volumes = due.filter(({ store }) => store.kind === 'volume').map(({ name }) => name);
+      const objects = due.filter(({ store }) => store.kind !== 'volume').map(({ name }) => name);
+      await Promise.all([
+        this.#ensureStanza(wanted, volumes, () => this.#askRepository(wanted.stanza)),
+        this.#ensureStanza(wanted, objects, () => this.#jobs.createStanza(wanted.stanza, this.#o.instance)),
+      ]);
+    } finally {
+      this.#stanzaBusy = false;
+    }
+  }
+
+  async #ensureStanza(wanted: Wanted, repositories: string[], make: () => Promise<void>): Promise<void> {
+    if (repositories.length === 0) return;
+    const problem = await make().then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+    if (wanted !== this.#written) return;
+    for (const name of repositories) {
+      const notBefore = performance.now() + (problem ? STANZA_AGAIN_MS : STANZA_LOOK_MS);
+      this.#stanzas.set(name, { ready: problem === undefined, notBefore });
+      if (problem) this.#problems.set(name, problem);
+      else this.#problems.delete(name);
+    }
+    // Whatever came of it: other repositories can be archived to.
+    this.#o.marks.stanza(wanted.stanza);
+  }
+
+  /** Has the repository pod make the stanza. Rejects with its words. */
+  #askRepository(stanza: string): Promise<void> {
+    const { cluster, namespace, instance } = this.#o;
+    const { ca, clientCert: cert, clientKey: key } = this.#o.tls();
+    const host = `${names(cluster).backup}.${namespace}.svc`;
+    const body = JSON.stringify({ stanza, primary: instance });
+    const signal = AbortSignal.timeout(STANZA_MS);
+    return new Promise((resolve, reject) => {
+      const path = '/backrest/stanza';
+      const call = request(
+        { method: 'POST', host, port: MANAGER_PORT, path, ca, cert, key, signal },
+        (answer) => {
+          let text = '';
+          answer.setEncoding('utf8').on('data', (part: string) => {
+            text += part;
+          });
+          answer.on('error', reject);
+          answer.on('end', () => {
+            if (answer.statusCode === 200) return resolve();
+            reject(
+              new Error(errorText(text) ?? `the repository pod answers with status ${answer.statusCode}`),
+            );
+          });
+        },
+      );
+      call.on('error', (error) =>
+        reject(new Error(`the repository pod ${host} is not reached: ${error.message}`)),
+      );
+      call.end(body);
+    });
+  }
+
+  // --- a replica --------------------------------------------------------------------------------------------------
+
+  async #asReplica(): Promise<void> {
+    const { database, layout, marks } = this.#o;
+    const view = database.view();
+    const { waiting } = await archiveFolder(layout.pgdata);
+    this.#report = { active: false, waiting };
+    this.#stanzas.clear();
+    const leader = this.#o.leader();
+    if (!leader || leader.name === this.#o.instance) return marks.fetch(false);
+    const report = await this.#o.ask(leader);
+    const archived = report?.leader ? report.archive?.lastArchived : undefined;
+    this.#archived = laterSegment(this.#archived, archived);
+    if (this.#archived) marks.archived(this.#archived);
+    // Only while a leader is there to be followed: in an election, asking the archive would cost time.
+    const missing =
+      view.process === 'running' && view.inRecovery === true && !view.streaming && report?.leader;
+    if (!missing) this.#notStreamingSince = undefined;
+    else this.#notStreamingSince ??= performance.now();
+    const since = this.#notStreamingSince;
+    marks.fetch(since !== undefined && performance.now() - since > FETCH_AFTER_MS);
+  }
+}
+
+function errorText(body: string): string | undefined {
+  try {
+    return (JSON.parse(body) as { error?: string }).error;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,80 @@
+/** Small files by which the manager tells archive.sh and fetch.sh what to do. In memory: nothing is synced. */
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { GuardLink } from '../guard-link.ts';
+
+/** Replaces a file as a whole, so that a reader never sees a part. */
+function put(path: string, text: string): void {
+  writeFileSync(`${path}.tmp`, text, { mode: 0o600 });
+  renameSync(`${path}.tmp`, path);
+}
+
+/** A guard link that also leaves its deadline in a file: WAL is archived only until then. */
+export function withLeadingMark(guard: GuardLink, run: string): GuardLink {
+  const path = join(run, 'leading');
+  return {
+    beat(deadline) {
+      if (deadline === null) rmSync(path, { force: true });
+      else put(path, `${deadline.toFixed(2)}\n`);
+      return guard.beat(deadline);
+    },
+    close: () => guard.close(),
+  };
+}
+
+export class ArchiveMarks {
+  readonly folder: string;
+
+  /** `run`: the folder that is kept over restarts of the container. */
+  constructor(run: string) {
+    this.folder = join(run, 'pgbackrest');
+    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+  }
+
+  /** PostgreSQL is about to stop: what is being archived must not hold that up. */
+  stopping(): void {
+    put(join(this.folder, 'stopping'), '');
+    const pid = Number(this.#read('archiving'));
+    if (!Number.isInteger(pid) || pid <= 1) return;
+    try {
+      // The number may be another's by now.
+      if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/archive')) process.kill(pid, 'SIGTERM');
+    } catch {
+      // It has ended.
+    }
+  }
+
+  starting(): void {
+    rmSync(join(this.folder, 'stopping'), { force: true });
+  }
+
+  /** On a replica: the leader has archived this WAL file and all before it. */
+  archived(file: string): void {
+    if (this.#read('archived') !== file) put(join(this.folder, 'archived'), `${file}\n`);
+  }
+
+  /** Whether a replica may ask the archive for WAL. */
+  fetch(allowed: boolean): void {
+    if (allowed) put(join(this.folder, 'fetch'), '');
+    else rmSync(join(this.folder, 'fetch'), { force: true });
+  }
+
+  /** The stanza to be archived to; undefined: none. */
+  stanza(name: string | undefined): void {
+    if (name === undefined) rmSync(join(this.folder, 'stanza'), { force: true });
+    else if (this.#read('stanza') !== name) put(join(this.folder, 'stanza'), `${name}\n`);
+  }
+
+  /** What pgBackRest said when it was last handed a WAL file. */
+  said(): string[] {
+    return (this.#read('push') ?? '').split('\n');
+  }
+
+  #read(name: string): string | undefined {
+    try {
+      return readFileSync(join(this.folder, name), 'utf8').trim();
+    } catch {
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,92 @@
+/** The configurations of pgBackRest in the repository pod. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  CERTIFICATE_MOUNT,
+  instanceHost,
+  PASSPHRASE_MOUNT,
+  PGBACKREST_PORT,
+  POSTGRES_PORT,
+  REPLICATION_USER,
+  REPOSITORY_MOUNT,
+  type RepositorySettings,
+} from '@pgherd/api';
+import {
+  type BackrestOptions,
+  type BackrestServer,
+  type HostTls,
+  renderBackrest,
+  repositoryOptions,
+  tlsServerOptions,
+} from '@pgherd/postgres';
+import { commonOptions, REPOSITORY_CONFIG, retentionOf } from '../backup/repositories.ts';
+import { backrestFiles } from '../backup/setup.ts';
+
+/** Folder of everything we write; it is in memory. */
+export const FOLDER = '/run/pgherd/pgbackrest';
+/** PostgreSQL in the pods of instances. */
+const DATA = { path: '/var/lib/postgresql/data/pgdata', socketDir: '/run/postgresql', user: 'postgres' };
+
+export interface CertificateTexts {
+  /** What verifies the instances, as clients and as servers. */
+  clientCa: string;
+  serverCert: string;
+  serverKey: string;
+}
+
+/** The certificate as it is mounted now. Throws when a part is missing. */
+export function readCertificate(folder: string = CERTIFICATE_MOUNT): CertificateTexts {
+  const text = (name: string) => readFileSync(join(folder, name), 'utf8');
+  return { clientCa: text('ca.crt'), serverCert: text('tls.crt'), serverKey: text('tls.key') };
+}
+
+/** Copies of the certificate: pgBackRest takes a key only from a file that nobody else can read. */
+export function certificatePaths(): HostTls {
+  const folder = join(FOLDER, 'files');
+  return { ca: join(folder, 'ca.crt'), cert: join(folder, 'tls.crt'), key: join(folder, 'tls.key') };
+}
+
+/** An instance, as it is reached from the repository pod. */
+export function instanceServer(settings: RepositorySettings, instance: string): BackrestServer {
+  return {
+    ...DATA,
+    port: POSTGRES_PORT,
+    host: {
+      host: instanceHost(settings.cluster, settings.namespace, instance),
+      port: PGBACKREST_PORT,
+      tls: certificatePaths(),
+      config: backrestFiles(FOLDER).host,
+    },
+  };
+}
+
+/** The texts of all files, by path. `passphrase`: that of a repository, by its name. */
+export function repositoryFiles(
+  settings: RepositorySettings,
+  certificate: CertificateTexts,
+  passphrase: (repository: string) => string = readPassphrase,
+): Map<string, string> {
+  const common: BackrestOptions = commonOptions(settings, FOLDER);
+  for (const { name, number, encrypted, retention } of settings.repositories) {
+    const repository = {
+      number,
+      place: { kind: 'folder' as const, path: join(REPOSITORY_MOUNT, name, 'pgbackrest') },
+      ...(encrypted ? { passphrase: passphrase(name) } : {}),
+      retention: retentionOf({ retention }),
+    };
+    Object.assign(common, repositoryOptions(repository));
+  }
+  const tls = certificatePaths();
+  const server = tlsServerOptions({ port: PGBACKREST_PORT, tls, clients: { [REPLICATION_USER]: '*' } });
+  return new Map([
+    [tls.ca, certificate.clientCa],
+    [tls.cert, certificate.serverCert],
+    [tls.key, certificate.serverKey],
+    [REPOSITORY_CONFIG, renderBackrest({ global: common })],
+    [backrestFiles(FOLDER).server, renderBackrest({ global: { ...server, 'log-level-file': 'off' } })],
+  ]);
+}
+
+function readPassphrase(repository: string): string {
+  return readFileSync(join(PASSPHRASE_MOUNT, repository, 'passphrase'), 'utf8').replace(/\r?\n$/, '');
+}

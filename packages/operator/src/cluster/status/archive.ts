@@ -1,0 +1,161 @@
+/** Backups and archiving in the status of a cluster. Pure. */
+import type { ArchiveReport, BackupInfo, ClusterCondition, ClusterStatus } from '@pgherd/api';
+import { stanzaName } from '@pgherd/api';
+import { type Facts, isLeader } from '../facts.ts';
+import { numbersOf } from '../plan-repository.ts';
+
+/** A repository is given so long to come up before its absence makes the cluster degraded. */
+export const SET_UP_MS = 45_000;
+/** A backlog is worth a warning when it takes this part of the volume, and so many segments at least. */
+const BACKLOG_PART = 0.05;
+const BACKLOG_LEAST = 8;
+const SEGMENT_BYTES = 16 * 1024 * 1024;
+
+export type ArchiveState =
+  | { is: 'unknown'; message: string }
+  | { is: 'working'; message: string }
+  | { is: 'settingUp'; message: string }
+  | { is: 'failing'; message: string };
+
+/** How archiving goes on; undefined where none is asked for. */
+export function archiveState(facts: Facts): ArchiveState | undefined {
+  const { backup } = facts.spec;
+  if (!backup) return undefined;
+  const archive = leaderArchive(facts);
+  if (!archive) return { is: 'unknown', message: 'no primary tells how archiving goes on' };
+  if (archive.error) return { is: 'failing', message: failing(facts, archive) };
+  const ready = new Set(archive.repositories ?? []);
+  const missing = backup.repositories.filter(({ name }) => !ready.has(name)).map(({ name }) => name);
+  if (missing.length > 0) {
+    const words = missing.map((name) => {
+      const problem = archive.problems?.[name];
+      return problem ? `${name}: ${problem}` : name;
+    });
+    return { is: 'settingUp', message: `repositories are not ready: ${words.join('; ')}${waits(archive)}` };
+  }
+  if (isBehind(facts, archive)) return { is: 'working', message: `archiving is behind${waits(archive)}` };
+  return { is: 'working', message: 'WAL is being archived' };
+}
+
+function failing(facts: Facts, archive: ArchiveReport): string {
+  const volume = facts.spec.walStorage ?? facts.spec.storage;
+  const bytes = archive.waitingBytes ?? 0;
+  const full = bytes > volume.bytes * BACKLOG_PART ? ` of a volume of ${volume.size}` : '';
+  return `WAL file ${archive.lastFailed} cannot be archived: ${archive.error}${waits(archive)}${full}`;
+}
+
+function waits({ waiting, waitingBytes = 0 }: ArchiveReport): string {
+  if (waiting === 0) return '';
+  const megabytes = Math.round(waitingBytes / 1024 / 1024);
+  return `; ${waiting} WAL ${waiting === 1 ? 'file waits' : 'files wait'} (${megabytes} MiB)`;
+}
+
+function isBehind(facts: Facts, { waiting }: ArchiveReport): boolean {
+  return waiting >= backlogLimit(facts);
+}
+
+/** From so many waiting segments on, there is a warning. */
+export function backlogLimit({ spec }: Pick<Facts, 'spec'>): number {
+  const { bytes } = spec.walStorage ?? spec.storage;
+  return Math.max(BACKLOG_LEAST, Math.floor((bytes * BACKLOG_PART) / SEGMENT_BYTES));
+}
+
+function leaderArchive(facts: Facts): ArchiveReport | undefined {
+  const leader = facts.instances.find((instance) => isLeader(facts, instance));
+  return leader?.report?.archive?.active ? leader.report.archive : undefined;
+}
+
+/** Since when (milliseconds) archiving has not worked, as the status says; now, if that is news. */
+export function notArchivingSince({ cluster, now }: Pick<Facts, 'cluster' | 'now'>): number {
+  const known = cluster.status?.conditions?.find(({ type }) => type === 'ContinuousArchiving');
+  const since = known?.status === 'False' ? Date.parse(known.lastTransitionTime ?? '') : Number.NaN;
+  return Number.isNaN(since) ? now : since;
+}
+
+/** The reason in one word, for the condition. */
+export const ARCHIVE_REASONS: Record<ArchiveState['is'], string> = {
+  unknown: 'NoPrimary',
+  working: 'Archiving',
+  settingUp: 'RepositoriesNotReady',
+  failing: 'ArchiveFailing',
+};
+
+export function archiveStatus(state: ArchiveState): ClusterCondition['status'] {
+  if (state.is === 'unknown') return 'Unknown';
+  return state.is === 'working' ? 'True' : 'False';
+}
+
+const rfc3339 = (ms: number) => `${new Date(ms).toISOString().slice(0, 19)}Z`;
+
+/** `status.backup` and what belongs to it; nothing where no backup is asked for. */
+export function backupStatus(facts: Facts): Partial<ClusterStatus> {
+  const { spec, cluster, backup } = facts;
+  if (!spec.backup) return {};
+  const before = cluster.status ?? {};
+  const archive = leaderArchive(facts);
+  const systemID = facts.lease?.systemID ?? before.systemID;
+  const info = backup?.info;
+  const numbers = [...numbersOf(facts)];
+  const newest = info?.backups.at(-1);
+  return {
+    backup: {
+      ...(systemID ? { stanza: stanzaName(cluster.metadata.name, systemID) } : {}),
+      repositories: numbers.map(([name, number]) => ({
+        name,
+        number,
+        ready: archive?.repositories?.includes(name) ?? false,
+        ...(archive?.problems?.[name] ? { message: archive.problems[name] } : {}),
+        ...(info ? repositoryInfo(info, number) : beforeInfo(before, name)),
+      })),
+      ...given({
+        lastArchivedWAL: archive?.lastArchived ?? before.backup?.lastArchivedWAL,
+        lastArchivedTime: archive?.lastArchivedAt ?? before.backup?.lastArchivedTime,
+        lastFailedWAL: archive?.lastFailed,
+        waitingSegments: archive?.waiting ?? before.backup?.waitingSegments,
+      }),
+    },
+    ...given({
+      firstRecoverabilityPoint: firstRecoverable(info, before),
+      lastRecoverabilityPoint: archive?.recoverableUntil ?? before.lastRecoverabilityPoint,
+      lastSuccessfulBackup: newest ? rfc3339(newest.stoppedAt) : before.lastSuccessfulBackup,
+      lastFailedBackup: backup?.lastFailed ?? before.lastFailedBackup,
+    }),
+  };
+}
+
+function firstRecoverable(info: BackupInfo | undefined, before: ClusterStatus): string | undefined {
+  if (!info) return before.firstRecoverabilityPoint;
+  const oldest = firstPoint(info);
+  return oldest === undefined ? undefined : rfc3339(oldest);
+}
+
+type RepositoryStatus = NonNullable<NonNullable<ClusterStatus['backup']>['repositories']>[number];
+
+function repositoryInfo(info: BackupInfo, number: number): Partial<RepositoryStatus> {
+  const sets = info.backups.filter(({ repository }) => repository === number);
+  const first = firstPoint({ ...info, backups: sets });
+  const last = sets.at(-1);
+  return {
+    backups: sets.length,
+    ...(first ? { firstRecoverabilityPoint: rfc3339(first) } : {}),
+    ...(last ? { lastBackup: last.label } : {}),
+  };
+}
+
+function beforeInfo({ backup }: ClusterStatus, name: string): Partial<RepositoryStatus> {
+  const known = backup?.repositories?.find((one) => one.name === name);
+  if (!known) return {};
+  const { backups, firstRecoverabilityPoint, lastBackup } = known;
+  return given({ backups, firstRecoverabilityPoint, lastBackup });
+}
+
+/** A database can be restored to the end of a backup at the earliest. */
+function firstPoint({ backups }: Pick<BackupInfo, 'backups'>): number | undefined {
+  return backups.length === 0 ? undefined : Math.min(...backups.map(({ stoppedAt }) => stoppedAt));
+}
+
+function given<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
