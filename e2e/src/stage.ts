@@ -15,6 +15,9 @@ import { startPodWriter, type WriterPlace } from './writer-pod.ts';
 
 const READY_MS = 120_000;
 const TABLE = 'writes';
+/** Where PostgreSQL's socket is in a container of an instance. */
+const SOCKETS = '/run/postgresql';
+const SQL_MS = 60_000;
 /** What sessions write to that are bound to one instance. */
 const HELD_TABLE = 'held';
 /** How long such a session waits for an answer, in milliseconds: it is never given up. */
@@ -262,19 +265,17 @@ export class Stage {
     return this.primary();
   }
 
-  /** Runs SQL as superuser through `pgherd psql`; returns what psql prints unaligned. */
-  async sql(query: string, where: string[] = []): Promise<string> {
-    const result = await this.cli([
-      'psql',
-      this.cluster,
-      ...where,
-      '--no-stdin',
-      '--',
-      '-d',
-      this.database,
-      '-XAtqc',
-      query,
-    ]);
+  /**
+   * Runs SQL as superuser in an instance, the primary by default, as `pgherd psql` does but without a process of its
+   * own; returns what psql prints unaligned.
+   *
+   * @param where `['--instance', NAME]` for another one
+   */
+  async sql(query: string, where: ['--instance', string] | [] = []): Promise<string> {
+    const name = where[1] ?? (await this.primary());
+    const pod = { metadata: { name, namespace: this.namespace } };
+    const arguments_ = ['-U', 'postgres', '-h', SOCKETS, '-d', this.database, '-XAtqc', query];
+    const result = await captureInPod(this.client, pod, ['psql', ...arguments_], { timeoutMs: SQL_MS });
     assert.equal(result.code, 0, `SQL: ${query}\n${result.stderr}`);
     return result.stdout.trim();
   }

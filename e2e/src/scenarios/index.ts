@@ -1,8 +1,10 @@
 import type { Scenario } from '../scenario.ts';
+import { apiAway } from './api-away.ts';
 import { apiConformance } from './api-conformance.ts';
 import { apiKilled } from './api-killed.ts';
 import { badInput } from './bad-input.ts';
 import { certificates } from './certificates.ts';
+import { chaos } from './chaos.ts';
 import { clientLibraries } from './client-libraries.ts';
 import { dataEmptied } from './data-emptied.ts';
 import { dayTwo } from './day-two.ts';
@@ -11,6 +13,7 @@ import { frontDoor } from './front-door.ts';
 import { kubectlVerbs } from './kubectl-verbs.ts';
 import { leastPrivilege } from './least-privilege.ts';
 import { managerFrozen } from './manager-frozen.ts';
+import { movedUnderLoad } from './moved-under-load.ts';
 import { nodeLostAsync, nodeLostSync } from './node-lost.ts';
 import { nodeStopped } from './node-stopped.ts';
 import { operatorDown } from './operator-down.ts';
@@ -39,6 +42,7 @@ export const scenarios: Scenario[] = [
   dayTwo,
   dataEmptied,
   operatorDown,
+  movedUnderLoad,
   nodeStopped,
   nodeLostSync,
   nodeLostAsync,
@@ -49,5 +53,7 @@ export const scenarios: Scenario[] = [
   // After all others that share its local mode.
   leastPrivilege,
   apiKilled,
+  apiAway,
+  chaos,
   everythingKilled,
 ];
