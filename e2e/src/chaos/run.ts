@@ -236,12 +236,21 @@ class ChaosRun {
       });
   }
 
+  /** All ids of a client, asked again while leadership moves: settings that need a restart do that late. */
+  private async idsOf(client: string): Promise<number[]> {
+    return waitFor(() => this.stage.idsIn(client), {
+      timeoutMs: 60_000,
+      everyMs: 500,
+      describe: () => `the rows of ${client} cannot be read`,
+    });
+  }
+
   /** Nothing that was acknowledged is gone, and no two primaries have acknowledged. */
   private async check(): Promise<void> {
     for (const client of this.history.names()) {
       // Taken before the look: what is acknowledged meanwhile need not be in it.
       const acknowledged = this.history.acknowledgedBy(client);
-      const there = new Set(await this.stage.idsIn(client));
+      const there = new Set(await this.idsOf(client));
       const missing = acknowledged.filter((id) => !there.has(id));
       if (missing.length === 0) continue;
       this.history.forget(client, missing);
