@@ -96,8 +96,29 @@ const BY_STATUS: Record<number, KubeErrorCode> = {
 
 const HINTS: Partial<Record<KubeErrorCode, string>> = {
   Unauthorized: 'the credentials were refused: check the kubeconfig, or log in to the cluster again',
-  Forbidden: 'a Role or ClusterRole that allows this is missing for the user named in the message',
 };
+
+/** A 403 has many causes; each is told by its words. */
+const FORBIDDEN: [pattern: RegExp, hint: string][] = [
+  [/exceeded quota/, 'raise the ResourceQuota of the namespace, or ask for less'],
+  [
+    /violates PodSecurity/,
+    'the labels pod-security.kubernetes.io of the namespace say what pods may do there',
+  ],
+  [
+    /provisions the pvc must support resize/,
+    'its StorageClass has no allowVolumeExpansion: true, so that volumes of it stay as they are: set it there if the driver can, or move to a cluster with a larger volume',
+  ],
+  [
+    /(maximum|minimum) .*(usage|size) per|LimitRange/i,
+    'the LimitRange of the namespace says what is allowed',
+  ],
+  [/being terminated/, 'the namespace is being deleted'],
+  [
+    /cannot \w+ (resource|path)|attempting to grant/,
+    'a Role or ClusterRole that allows this is missing for the user named in the message',
+  ],
+];
 
 /** The code for an HTTP status and the `reason` of its Status answer. */
 export function codeOf(status: number, reason?: string): KubeErrorCode {
@@ -115,6 +136,6 @@ export function errorFromStatus(doing: string, httpStatus: number, body: unknown
     status: httpStatus,
     reason: status.reason,
     details: status.details,
-    hint: HINTS[code],
+    hint: code === 'Forbidden' ? FORBIDDEN.find(([pattern]) => pattern.test(said))?.[1] : HINTS[code],
   });
 }

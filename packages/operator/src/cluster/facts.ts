@@ -71,8 +71,8 @@ export function isTerminating(object: { metadata: { deletionTimestamp?: string }
 }
 
 /** Since when an instance has been on its way out (RFC 3339), if it is. */
-export function leavingSince(instance: InstanceFacts): string | undefined {
-  return instance.pod?.metadata.annotations?.[ANNOTATION_LEAVING] || undefined;
+export function leavingSince({ pod, data }: InstanceFacts): string | undefined {
+  return [pod, data].map((object) => object?.metadata.annotations?.[ANNOTATION_LEAVING]).find(Boolean);
 }
 
 /** Somebody asked for its removal by name: it goes whatever number of instances is wanted. */

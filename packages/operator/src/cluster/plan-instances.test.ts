@@ -33,6 +33,18 @@ function short(action: Action): string {
 const leave = (name: string, value: string | null) =>
   `patch Pod ${name} ${JSON.stringify({ metadata: { annotations: { [ANNOTATION_LEAVING]: value } } })}`;
 
+const leaveVolume = (name: string) => leave(name, TODAY).replace('Pod', 'PersistentVolumeClaim');
+
+/** Its pod was told to stop so many seconds ago, with half an hour of grace, and is silent. */
+function stop(facts: Facts, name: string, secondsAgo: number): void {
+  const stopped = instance(facts, name);
+  stopped.report = undefined as never;
+  Object.assign(stopped.pod!.metadata, {
+    deletionTimestamp: new Date(NOW + (1_800 - secondsAgo) * 1_000).toISOString(),
+    deletionGracePeriodSeconds: 1_800,
+  });
+}
+
 const TODAY = new Date(NOW).toISOString();
 
 interface Case {
@@ -61,6 +73,54 @@ const cases: Case[] = [
     facts: () => bareFacts(testCluster({ instances: 1, walStorage: { size: '1Gi' } })),
     actions: ['create demo-1 [demo-1 demo-1-wal]'],
     intent: 'creating',
+  },
+  {
+    name: 'a pod that is being stopped is waited for',
+    facts: spoiled(healthyFacts(), (facts) => stop(facts, 'demo-2', 60)),
+    actions: [],
+  },
+  {
+    name: 'one that does not stop, since its node is dead, gets another instance beside it',
+    facts: spoiled(healthyFacts(), (facts) => stop(facts, 'demo-2', 200)),
+    actions: ['create demo-4 [demo-4]', leave('demo-2', TODAY), leaveVolume('demo-2')],
+    intent: 'scalingUp',
+  },
+  {
+    name: 'while it still says something, it is waited for',
+    facts: spoiled(healthyFacts(), (facts) => {
+      const { report } = instance(facts, 'demo-2');
+      stop(facts, 'demo-2', 200);
+      instance(facts, 'demo-2').report = report as never;
+    }),
+    actions: [],
+  },
+  {
+    name: 'the place of a leader that does not stop is not taken while nobody else leads',
+    facts: spoiled(healthyFacts(), (facts) => stop(facts, 'demo-1', 200)),
+    actions: [],
+  },
+  {
+    name: 'whose place was taken goes when its pod has gone at last, its volume too',
+    facts: spoiled(healthyFacts(), (facts) => {
+      const replaced = instance(facts, 'demo-2');
+      replaced.pod = undefined as never;
+      replaced.data!.metadata.annotations![ANNOTATION_LEAVING] = TODAY;
+      facts.spec.instances = 2;
+      facts.lease!.members = facts.lease!.members.filter(({ name }) => name !== 'demo-2');
+      facts.lease!.rules = [];
+    }),
+    actions: ['delete PersistentVolumeClaim demo-2 uid-claim-2'],
+    intent: 'scalingDown',
+  },
+  {
+    name: 'a claim that is not bound yet cannot grow',
+    facts: spoiled(healthyFacts(), (facts) => {
+      facts.spec.storage.size = '2Gi';
+      for (const { data } of facts.instances) {
+        data!.status = { phase: data!.metadata.name === 'demo-1' ? 'Bound' : 'Pending' };
+      }
+    }),
+    actions: ['patch PersistentVolumeClaim demo-1 {"spec":{"resources":{"requests":{"storage":"2Gi"}}}}'],
   },
   { name: 'a healthy cluster needs nothing', facts: () => healthyFacts(), actions: [], intent: 'steady' },
   {

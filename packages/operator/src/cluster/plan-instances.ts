@@ -36,6 +36,7 @@ import { planSleep, planWaking } from './plan-hibernation.ts';
 import { planRoll } from './plan-roll.ts';
 import { volumeClaims } from './specs/claims.ts';
 import { instancePod } from './specs/pod.ts';
+import { isReplaced, isStuck } from './stuck.ts';
 
 export interface InstancesPlan {
   actions: Action[];
@@ -76,10 +77,12 @@ export function roster(facts: Facts): Roster {
   const target = isHeld(facts) ? known.length : facts.spec.instances;
   const leader = leaderName(facts);
   const isLeaving = (instance: InstanceFacts) =>
-    instance.name !== leader && (leavingSince(instance) !== undefined || isDestroyed(instance));
+    instance.name !== leader &&
+    (leavingSince(instance) !== undefined || isDestroyed(instance) || isStuck(facts, instance));
   const staying = known.filter((instance) => !isLeaving(instance));
   const leaving = known.filter(isLeaving);
-  const mayStay = (instance: InstanceFacts) => !isTerminating(instance.pod) && !isDestroyed(instance);
+  const mayStay = (instance: InstanceFacts) =>
+    !isTerminating(instance.pod) && !isDestroyed(instance) && !isReplaced(instance);
   // Wanted again before it went: the lowest number first.
   while (staying.length < target && leaving.some(mayStay)) {
     const back = leaving.findIndex(mayStay);
@@ -108,6 +111,8 @@ export function planInstances(facts: Facts): InstancesPlan {
   if (isToSleep(facts)) return planSleep(facts);
   if (isWaking(facts)) return planWaking(facts, (instance) => keep(facts, instance));
   const { staying, leaving, fresh } = roster(facts);
+  // What is stuck on a dead node holds up nothing else.
+  const going = leaving.filter((instance) => !isStuck(facts, instance));
   const made = [
     ...staying.flatMap((instance) => keep(facts, instance)),
     ...fresh.map((serial) =>
@@ -118,7 +123,7 @@ export function planInstances(facts: Facts): InstancesPlan {
   const roll = planRoll(
     facts,
     staying,
-    made.length + left.length > 0 || leaving.length > 0 || fresh.length > 0,
+    made.length + left.length > 0 || going.length > 0 || fresh.length > 0,
   );
   return {
     actions: [
@@ -128,7 +133,7 @@ export function planInstances(facts: Facts): InstancesPlan {
       ...staying.flatMap((instance) => resize(facts, instance)),
       ...roll.actions,
     ],
-    intent: intentOf(facts, { staying, leaving, fresh }, roll.intent),
+    intent: intentOf(facts, { staying, leaving: going, fresh }, roll.intent),
   };
 }
 
@@ -204,7 +209,7 @@ function remove(facts: Facts, instance: InstanceFacts): Action[] {
   const { pod, name } = instance;
   const counted = isCounted(facts, name);
   if (pod) {
-    if (isTerminating(pod)) return [];
+    if (isTerminating(pod)) return isStuck(facts, instance) ? replaceStuck(facts, instance) : [];
     if (!leavingSince(instance))
       return [patchLeaving(name, new Date(facts.now).toISOString(), 'fewer instances are wanted')];
     return counted ? [] : [deletion(kinds.Pod, pod, 'fewer instances are wanted')];
@@ -214,6 +219,23 @@ function remove(facts: Facts, instance: InstanceFacts): Action[] {
   return [instance.data, instance.wal]
     .filter((claim) => claim !== undefined && !isTerminating(claim))
     .map((claim) => discard(facts.cluster.metadata.name, claim!));
+}
+
+/** The leader lets go of it by the mark on its pod; the one on its volumes stays when the pod goes at last. */
+function replaceStuck(facts: Facts, instance: InstanceFacts): Action[] {
+  const why = `its pod does not stop on node ${instance.pod?.spec.nodeName}: another takes its place`;
+  const since = new Date(facts.now).toISOString();
+  const body = { metadata: { annotations: { [ANNOTATION_LEAVING]: since } } };
+  const unmarked = [instance.data, instance.wal].filter(
+    (claim) => claim && claim.metadata.annotations?.[ANNOTATION_LEAVING] === undefined,
+  );
+  return [
+    ...(leavingSince({ ...instance, data: undefined }) ? [] : [patchLeaving(instance.name, since, why)]),
+    ...unmarked.map((claim): Action => {
+      const { name } = claim!.metadata;
+      return { do: 'patch', kind: kinds.PersistentVolumeClaim, name, body, why };
+    }),
+  ];
 }
 
 /** Deleted; or, if it is to be kept, no longer the cluster's: it outlives that and nobody takes it for an instance. */
@@ -285,7 +307,8 @@ function changed(
 /** Volumes grow before anything else needs them to; they never shrink. */
 function resize(facts: Facts, { data, wal }: InstanceFacts): Action[] {
   const grow = (claim: PersistentVolumeClaim | undefined, size: string | undefined): Action[] => {
-    if (!claim || !size || isTerminating(claim)) return [];
+    // A claim without a volume cannot change: it is refused until it is bound.
+    if (!claim || !size || isTerminating(claim) || claim.status?.phase !== 'Bound') return [];
     if (!(quantity(size) > quantity(claim.spec.resources?.requests?.storage))) return [];
     const body = { spec: { resources: { requests: { storage: size } } } };
     return [

@@ -2,6 +2,7 @@
 import { type InstanceReport, isFenced } from '@pgherd/api';
 import type { ContainerStatus, Pod } from '@pgherd/kube';
 import { type Facts, type InstanceFacts, isLeader, isPodReady, isTerminating } from '../facts.ts';
+import { isStuck, stuckText } from '../stuck.ts';
 
 const STARTING = ['ContainerCreating', 'PodInitializing'];
 
@@ -53,7 +54,8 @@ export function waitsText(what: string): string {
 /** Why this instance is not healthy, or undefined where nothing is known to be wrong. */
 export function instanceTrouble(facts: Facts, instance: InstanceFacts): string | undefined {
   const { pod, report, silent } = instance;
-  if (pod && isTerminating(pod)) return 'its pod is being stopped';
+  if (pod && isTerminating(pod))
+    return isStuck(facts, instance) ? stuckText(instance) : 'its pod is being stopped';
   if (isFenced(facts.cluster, instance.name)) return `it is fenced (${fenceCommand(facts, instance.name)})`;
   const trouble = startTrouble(instance);
   if (trouble) return trouble;
