@@ -53,7 +53,7 @@ export class Stage {
   readonly cluster: string;
   readonly notes: string[] = [];
   verdict: Verdict | undefined;
-  /** All scenarios run in this run, not only some. */
+  /** All scenarios run, not only some. */
   complete = false;
   private readonly writers = new Set<RunningWriter>();
 

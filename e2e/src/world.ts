@@ -118,7 +118,7 @@ export async function operatorDeployment(client: Client): Promise<Deployment> {
   const { items } = await client.list(kinds.Deployment, { labelSelector });
   if (items.length !== 1)
     throw new Error(
-      `there are ${items.length} Deployments of the operator instead of one: install it first (docs/install.md)`,
+      `there are ${items.length} Deployments of the operator instead of one: install it first (docs/kubernetes.md)`,
     );
   return items[0] as Deployment;
 }

@@ -23,7 +23,8 @@ const NAME = 'pgherd-operator';
 const RBAC = 'rbac.authorization.k8s.io';
 const LABELS = { 'app.kubernetes.io/name': 'pgherd', 'app.kubernetes.io/component': 'operator' };
 const HEALTH_PORT = 8080;
-const READ = ['get', 'list', 'watch'];
+const FOLLOW = ['list', 'watch'];
+const READ = ['get', ...FOLLOW];
 
 /**
  * All rights of the operator. It holds each right that it gives to instances (Kubernetes lets nobody give what
@@ -37,8 +38,8 @@ export function operatorRules(): PolicyRule[] {
   });
   return [
     // Never a spec: what is asked of the instances goes into annotations.
-    rule(GROUP, [CLUSTER_PLURAL], [...READ, 'patch']),
-    rule(GROUP, [OPERATION_PLURAL], [...READ, 'delete']),
+    rule(GROUP, [CLUSTER_PLURAL], [...FOLLOW, 'patch']),
+    rule(GROUP, [OPERATION_PLURAL], [...FOLLOW, 'delete']),
     rule(GROUP, [`${CLUSTER_PLURAL}/status`, `${OPERATION_PLURAL}/status`], ['update']),
     // To own children with blockOwnerDeletion.
     rule(GROUP, [`${CLUSTER_PLURAL}/finalizers`], ['update']),
