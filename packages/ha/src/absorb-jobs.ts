@@ -1,6 +1,7 @@
 /** What the end of a job changes in what the machine knows. */
 import { backOff, type Context, note } from './context.ts';
 import type { Event, Job, Seen } from './events.ts';
+import { MAX_REWINDS } from './rules/times.ts';
 
 type Of<T extends Event['type']> = Extract<Event, { type: T }>;
 
@@ -62,7 +63,13 @@ export function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
     case 'rewind':
       delete s.proven;
       delete s.timelineSeen;
-      if (s.rejoin) s.rejoin = { ...s.rejoin, rung: 'follow', rewinds: s.rejoin.rewinds + 1 };
+      // Where there was nothing to rewind, another try would change nothing either.
+      if (s.rejoin)
+        s.rejoin = {
+          ...s.rejoin,
+          rung: 'follow',
+          rewinds: result.rewound === false ? MAX_REWINDS : s.rejoin.rewinds + 1,
+        };
       delete s.rejoin?.stuckSince;
       note(c, 'Warning', 'Rewound', rewoundText(s.self.name, result.discarded));
       return;

@@ -241,6 +241,8 @@ function see(s: State, seen: Seen): void {
   s.view = { ...seen.view, ...(timeline ? { timeline: highest } : {}) };
   if (timeline) s.timelineSeen = { incarnation, timeline: highest };
   s.viewAt = seen.startedAt;
+  if (seen.view.silent) s.silentSince ??= seen.startedAt;
+  else delete s.silentSince;
   noteMark(s);
 }
 

@@ -71,7 +71,15 @@ export type Event =
   | { type: 'observed'; startedAt: Now; view: View }
   | { type: 'exited'; expected: boolean; reason: string }
   /** `seen`: an observation that was made after the job had ended. */
-  | { type: 'jobDone'; id: number; seen?: Seen; timeline?: number; discarded?: { from: string; to: string } }
+  | {
+      type: 'jobDone';
+      id: number;
+      seen?: Seen;
+      timeline?: number;
+      /** Of a rewind: false when the histories had not parted. */
+      rewound?: boolean;
+      discarded?: { from: string; to: string };
+    }
   | { type: 'jobFailed'; id: number; seen?: Seen; code: string; message: string }
   | { type: 'asideDone'; kind: Aside['kind']; ok: boolean }
   /**

@@ -17,6 +17,7 @@ import { runsAsPrimary } from './membership.ts';
 import { answersSince, couldLead, peerPosition } from './positions.ts';
 import { isLeaving } from './rules/members.ts';
 import { AFTER_DEATH_MS } from './rules/times.ts';
+import { roomNotFound, wantsRoom } from './space.ts';
 import type { HandoverPlan } from './state.ts';
 import { type Successor, successorByQuorum } from './succession.ts';
 import { closeTargets, goesAnyway, isStopping, neverATarget, nobodyIsLeft, notReady } from './targets.ts';
@@ -46,6 +47,7 @@ function reasonToGo(c: Context): HandoverPlan['reason'] | undefined {
   const wish = settingsOf(s).switchover;
   const meant = wish?.from === s.self.name && wish.to !== s.self.name && wish.id !== s.switchoverOutcome?.id;
   if (meant) return 'switchover';
+  if (wantsRoom(c)) return 'full';
   const leaving = isLeaving(s, s.self.name) && !settingsOf(s).maintenance && hasOthers(c, recordOf(s)!);
   return leaving && mayRetry(c, 'leaving') ? 'leaving' : undefined;
 }
@@ -223,6 +225,7 @@ function abandon(c: Context, why: string): void {
   const plan = s.handover!;
   if (plan.id) s.switchoverOutcome = { id: plan.id, outcome: 'failed', why };
   if (plan.reason === 'leaving') backOff(s, 'leaving', now, 60_000);
+  if (plan.reason === 'full') roomNotFound(c);
   if (plan.stage !== 'choosing') s.stayLeader = now;
   delete s.handover;
   delete s.waiting;

@@ -1,6 +1,7 @@
 /** What is asked of the world, and how often: the Lease, the database, the peers, the routing of -rw. */
 import { elapsed, type Now } from './clock.ts';
 import { beginAside, type Context, mayRetry, recordOf, wakeIn } from './context.ts';
+import { leaderToFollow } from './lease.ts';
 import { someoneJoins } from './membership.ts';
 
 /** Short, so that a leader finds an API that is back in time to renew. */
@@ -14,6 +15,9 @@ const ASK_MS = 10_000;
 /** How long after it was due a renewal is waited for before the members are asked; well under QUIET_MS. */
 const GRANT_AFTER_MS = 400;
 const GRANT_AGAIN_MS = 300;
+/** How often the leader looks for slots that have lost their WAL, and a standby moves its own after the leader's. */
+const SLOTS_MS = 10_000;
+const FOLLOW_SLOTS_MS = 30_000;
 const ROUTE_RETRY_MS = 300;
 const ROUTE_CHECK_MS = 10_000;
 /** A call that never answered is forgotten after this long, and made again. */
@@ -144,9 +148,17 @@ function asides(c: Context): void {
   if (s.job || s.view?.process !== 'running' || !s.view.sqlReachable) return;
   // On a standby too: after its promotion the others find their slots at once.
   const wanted = slotsWanted(c);
-  if (!s.asides.slots && mayRetry(c, 'slots') && JSON.stringify(wanted) !== JSON.stringify(s.slotsFor)) {
+  const others = JSON.stringify(wanted) !== JSON.stringify(s.slotsFor);
+  if (
+    !s.asides.slots &&
+    mayRetry(c, 'slots') &&
+    (others || due(c, s.slotsAt, s.held ? SLOTS_MS : FOLLOW_SLOTS_MS))
+  ) {
+    const leader = s.view.streaming ? leaderToFollow(c) : undefined;
+    const primary = leader && { name: leader.name, address: leader.address };
     s.slotsFor = wanted;
-    beginAside(c, { kind: 'slots', instances: wanted });
+    s.slotsAt = c.now;
+    beginAside(c, { kind: 'slots', instances: wanted, ...(primary ? { primary } : {}) });
   }
   if (s.checkpointDue && !s.asides.checkpoint && mayRetry(c, 'checkpoint')) {
     s.checkpointDue = false;

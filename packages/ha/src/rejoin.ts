@@ -14,6 +14,7 @@ import {
 import type { Upstream } from './events.ts';
 import { leaderToFollow } from './lease.ts';
 import { isRecorded } from './positions.ts';
+import { MAX_REWINDS } from './rules/times.ts';
 import { joiningName } from './rules.ts';
 import type { Rejoin, Rung } from './state.ts';
 
@@ -21,7 +22,6 @@ import type { Rejoin, Rung } from './state.ts';
 const FOLLOW_MS = 10_000;
 /** The same when it is known that the histories have parted; a receiver that is only restarting streams by then. */
 const PARTED_MS = 2_000;
-const MAX_REWINDS = 2;
 const MANY_COPIES = 3;
 const ASK_AGAIN_MS = 150;
 
@@ -181,17 +181,23 @@ export function rejoinRunning(c: Context): void {
   askLeader(c, `WAL from ${leader.name}`);
   if (!proven.ok) return;
   const parted = rules.hasParted(recordOf(s)!, s);
-  const patience = parted ? PARTED_MS : FOLLOW_MS;
+  const gone = s.view!.missingWal;
+  const patience = parted || gone ? PARTED_MS : FOLLOW_MS;
   if (within(c, rejoin.stuckSince, patience)) return;
+  // A rewind would fetch no WAL either.
+  if (gone && !parted) {
+    climb(c, gone, 'copy');
+    return;
+  }
   const why = parted ? `its history goes beyond the point where ${leader.name}'s began` : 'it did not stream';
   climb(c, `${why}, for ${patience / 1000} s`);
 }
 
 /** Takes the next rung. A running standby is stopped for it. */
-function climb(c: Context, why: string): void {
+function climb(c: Context, why: string, to?: Rung): void {
   const { s } = c;
   const rejoin = ladder(c);
-  const next: Rung = rejoin.rung === 'follow' && rejoin.rewinds < MAX_REWINDS ? 'rewind' : 'copy';
+  const next = to ?? (rejoin.rung === 'follow' && rejoin.rewinds < MAX_REWINDS ? 'rewind' : 'copy');
   if (rejoin.rung === next) return;
   note(c, 'Warning', 'Rejoining', `${s.self.name} cannot follow by itself (${why}): next try is a ${next}`);
   s.rejoin = { ...rejoin, rung: next, since: rejoin.since ?? c.now };

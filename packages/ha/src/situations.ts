@@ -10,6 +10,7 @@ import { beginHandover, continueHandover, isFenced, wantsHandover } from './hand
 import { promote, retrying, ruleChange, stopInTime, watchJob } from './leading.ts';
 import { runsAsPrimary } from './membership.ts';
 import { rejoinRunning, rejoinStopped, runsAsWanted, standby } from './rejoin.ts';
+import { fullVolume, waitForSpace } from './space.ts';
 import { succeedAfterDeath } from './succession.ts';
 
 export interface Situation {
@@ -88,6 +89,16 @@ export const SITUATIONS: readonly Situation[] = [
     act: (c) => begin(c, { kind: 'die' }),
   },
 
+  {
+    name: 'PostgreSQL does not answer',
+    why: 'a hung database acknowledges nothing, yet holds the place of one that would',
+    when: (c) => c.s.view?.process === 'running' && isHung(c),
+    act: (c) => {
+      const seconds = HUNG_MS / 1000;
+      note(c, 'Warning', 'Hung', `PostgreSQL on ${c.s.self.name} has not answered for ${seconds} s: killed`);
+      begin(c, { kind: 'die' });
+    },
+  },
   {
     name: 'a promise is asked for',
     why: 'whoever promises receives no more WAL: the old leader can acknowledge nothing any more (ELECTION 5)',
@@ -230,6 +241,12 @@ export const SITUATIONS: readonly Situation[] = [
     act: rejoinStopped,
   },
   {
+    name: 'standby: a volume is full',
+    why: 'PostgreSQL would end again at its next segment; copying or rewinding needs space too',
+    when: (c) => stopped(c) && fullVolume(c.s.view) !== undefined,
+    act: (c) => waitForSpace(c, fullVolume(c.s.view)!),
+  },
+  {
     name: 'handed over, not yet taken',
     why: 'if the named successor does not come, we lead again, and a standby would have to be promoted for it',
     when: (c) => stopped(c) && justHandedOver(c),
@@ -263,6 +280,13 @@ export function tendDatabase(c: Context): string | undefined {
   const situation = SITUATIONS.find((each) => each.when(c));
   situation?.act(c);
   return situation?.name;
+}
+
+/** Slow is not hung: nothing at all has answered for this long, neither an open session nor a new connection. */
+const HUNG_MS = 10_000;
+
+function isHung(c: Context): boolean {
+  return c.s.silentSince !== undefined && !within(c, c.s.silentSince, HUNG_MS);
 }
 
 function mustStop({ s }: Context): boolean {

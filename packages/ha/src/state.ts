@@ -42,7 +42,7 @@ export function heldSince({ t0, grantedAt }: Held): Now {
 
 /** A hand-over under way, by a wish or because this pod is being stopped. */
 export interface HandoverPlan {
-  reason: 'switchover' | 'shutdown' | 'fence' | 'leaving';
+  reason: 'switchover' | 'shutdown' | 'fence' | 'leaving' | 'full';
   id?: string;
   force?: boolean;
   to?: string;
@@ -138,6 +138,10 @@ export interface State {
   checkpointDue: boolean;
   /** The instances that slots are kept for, as last done. */
   slotsFor?: string[];
+  /** When the slots were last seen to. */
+  slotsAt?: Now;
+  /** Since when PostgreSQL runs without an answer of any kind. */
+  silentSince?: Now;
   /** synchronous_standby_names confirmed in force in every WAL sender. */
   applied?: string;
   appliedAt?: Now;

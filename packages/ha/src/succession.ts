@@ -6,6 +6,7 @@ import { comparePositions, formatLsn, type Position } from './lsn.ts';
 import { ruleToApply } from './membership.ts';
 import { answersSince, couldLead, goesFirst, peerPosition } from './positions.ts';
 import { AFTER_DEATH_MS } from './rules/times.ts';
+import { fullVolume, hasRoom, waitForSpace } from './space.ts';
 import type { State } from './state.ts';
 import type { LeaseRecord, PeerReport } from './types.ts';
 
@@ -29,6 +30,8 @@ export function successorByQuorum(c: Context, record: LeaseRecord, sinceMono: nu
   if (required.some((rule) => rule.names.filter((name) => names.has(name)).length < quorumOf(rule)))
     return undefined;
   const best = furthest(s, able);
+  // On a full volume it would end as we did: then we wait for space, and nobody else has to.
+  if (best && fullVolume(s.view) && !hasRoom(best)) return undefined;
   return best && { to: best.name, position: formatLsn(peerPosition(best)!.lsn) };
 }
 
@@ -36,6 +39,7 @@ function furthest(s: State, reports: PeerReport[]): PeerReport | undefined {
   return reports.reduce<PeerReport | undefined>((best, report) => {
     if (!best) return report;
     const order = comparePositions(peerPosition(report) as Position, peerPosition(best) as Position);
+    if (order === 0 && hasRoom(report) !== hasRoom(best)) return hasRoom(report) ? report : best;
     return order > 0 || (order === 0 && goesFirst(s, report.name, best.name)) ? report : best;
   }, undefined);
 }
@@ -67,6 +71,12 @@ export function succeedAfterDeath(c: Context): void {
   if (noData) {
     s.release = { why: `the data directory is ${s.view!.data}` };
     waitFor(c, 'the Lease to be released');
+    return;
+  }
+  const full = fullVolume(s.view);
+  if (full) {
+    delete s.failingSince;
+    waitForSpace(c, full);
     return;
   }
   if (s.giveUp || (others && startFailedTooLong(c))) {

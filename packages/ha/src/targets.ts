@@ -3,6 +3,7 @@ import { elapsed } from './clock.ts';
 import { type Context, recordOf, settingsOf } from './context.ts';
 import { parseLsn } from './lsn.ts';
 import { answersSince, couldLead, goesFirst, priorityOf } from './positions.ts';
+import { hasRoom } from './space.ts';
 import type { HandoverPlan } from './state.ts';
 import type { LeaseRecord, PeerReport } from './types.ts';
 
@@ -34,6 +35,7 @@ export function closeTargets(c: Context, record: LeaseRecord, plan: HandoverPlan
   const able = new Set(
     answersSince(s, plan.since.mono)
       .filter((report) => couldLead(s, record, report))
+      .filter((report) => plan.reason !== 'full' || hasRoom(report))
       .map((report) => report.name),
   );
   const priority = (name: string) => priorityOf(settingsOf(s), name);

@@ -143,6 +143,19 @@ export interface View {
   receiverRunning: boolean;
   replication: readonly ReplicationRow[];
   syncNames?: string;
+  volumes?: readonly VolumeFact[];
+  /** The process runs, but nothing answers at its socket. */
+  silent?: boolean;
+  /** The upstream no longer has the WAL that comes next, in its words. */
+  missingWal?: string;
+}
+
+export interface VolumeFact {
+  readonly name: string;
+  /** `full`: PostgreSQL must not be started on it. */
+  readonly level: 'fine' | 'low' | 'full';
+  readonly usedBytes: number;
+  readonly sizeBytes: number;
 }
 
 export interface ReplicationRow {
@@ -170,6 +183,7 @@ export interface PeerReport {
   readonly replayedLsn?: string;
   readonly streaming: boolean;
   readonly dataEmpty: boolean;
+  readonly volumes?: readonly VolumeFact[];
   /** Whom it has granted to go on leading without the API, while that grant lasts. */
   readonly grantsTo?: { readonly identity: string; readonly epoch: number };
   /** The state of the Lease that it has promised on, while that is the state of the Lease. */

@@ -1,8 +1,10 @@
 /** Who is fit to lead, once the Lease is open (ELECTION 1, 5, 6). */
+
 import { elapsed, type Now } from '../clock.ts';
 import { quorumOf } from '../commit-rule.ts';
 import { comparePositions, type Position, parseLsn } from '../lsn.ts';
 import { answersSince, couldLead, goesFirst, isRecorded, peerPosition, priorityOf } from '../positions.ts';
+import { fullVolume } from '../space.ts';
 import type { State } from '../state.ts';
 import { type LeaseRecord, no, type PeerReport, type Settings, type Verdict, yes } from '../types.ts';
 import { isLeaving } from './members.ts';
@@ -29,6 +31,8 @@ export const ELECTION_RULES = {
       return no('no system identifier is recorded and this is not the designated instance');
     if (record.members.length > 0 && !isRecorded(record, s.self.name, s.view.incarnation))
       return no('this volume is not recorded as a member');
+    const full = fullVolume(s.view);
+    if (full && !forced) return no(`the volume ${full.name} is full`);
     return yes;
   },
 

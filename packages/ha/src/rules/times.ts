@@ -10,6 +10,8 @@ export const UNKNOWN_MS = 5_000;
 export const PROOF_MS = 3_000;
 /** How long data are kept to let another instance be made anew first. */
 export const FIRST_MS = 30_000;
+/** How often an instance is rewound under one leadership, before it is copied anew. */
+export const MAX_REWINDS = 2;
 /** A candidate waits this long for the promises it asked for. */
 export const PROMISE_MS = 1_000;
 /** How long after a renewal was due the Lease counts as quiet. A leader that lives has asked for grants before. */

@@ -186,7 +186,7 @@ class Executor implements Database {
   rewind(
     o: { source: Upstream },
     signal: AbortSignal,
-  ): Promise<{ discarded?: { from: string; to: string } }> {
+  ): Promise<{ rewound: boolean; discarded?: { from: string; to: string } }> {
     return this.#request(
       `rewinding to ${o.source.name}`,
       (ended) => rewind(this.#place, o.source, ended),

@@ -118,7 +118,7 @@ export async function rewind(
   w: Workplace,
   source: Upstream,
   signal: AbortSignal,
-): Promise<{ discarded?: { from: string; to: string } }> {
+): Promise<{ rewound: boolean; discarded?: { from: string; to: string } }> {
   const note = await readNote(w.layout);
   await sourceReady(w, source, signal);
   await endRecovery(w, signal);
@@ -127,10 +127,10 @@ export async function rewind(
     applicationName: `${w.instance}.copy`,
     database: 'postgres',
   });
-  const { discarded } = await w.pg.rewind({ source: from, sourceName: source.name }, signal);
+  const { rewound, discarded } = await w.pg.rewind({ source: from, sourceName: source.name }, signal);
   await writeNote(w.layout, 'claimed', note?.incarnation);
-  if (!discarded) return {};
-  return { discarded: { from: discarded.from, to: maxLsn(discarded.to, w.watcher.lastPosition)! } };
+  if (!discarded) return { rewound };
+  return { rewound, discarded: { from: discarded.from, to: maxLsn(discarded.to, w.watcher.lastPosition)! } };
 }
 
 /** pg_rewind reads the source's timeline from its control file, which learns of a promotion by a checkpoint. */

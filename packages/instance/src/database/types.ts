@@ -187,7 +187,10 @@ export interface Database {
   /** Base backup from a running instance into an empty directory; new incarnation; leaves the data `present`, stopped. */
   copy(o: { source: Upstream }, signal: AbortSignal): Promise<void>;
   /** pg_rewind against a running primary. `discarded`: the WAL range of ours that is gone. Interrupted: `damaged`. */
-  rewind(o: { source: Upstream }, signal: AbortSignal): Promise<{ discarded?: { from: string; to: string } }>;
+  rewind(
+    o: { source: Upstream },
+    signal: AbortSignal,
+  ): Promise<{ rewound: boolean; discarded?: { from: string; to: string } }>;
   /** Empties the data directory (and WAL) so that copy() may run; the process must be stopped. */
   wipeForCopy(): Promise<void>;
 

@@ -24,6 +24,7 @@ export interface JobsOptions extends JobContext {
 }
 
 interface JobResult {
+  rewound?: boolean;
   timeline?: number;
   discarded?: { from: string; to: string };
 }

@@ -236,7 +236,7 @@ export class TestCluster {
   // --- clients --------------------------------------------------------------------------------------------------
 
   /** A connection of the application to this instance. */
-  connect(name: string): Promise<Session> {
+  connect(name: string, connectTimeoutMs = 10_000): Promise<Session> {
     const ca = readFileSync(tlsFiles(this.instances[0]!.layout.tls).ca, 'utf8');
     return openSession({
       host: this.get(name).address,
@@ -244,7 +244,7 @@ export class TestCluster {
       user: 'app',
       database: 'app',
       password: 'secret',
-      connectTimeoutMs: 300,
+      connectTimeoutMs,
       tls: { ca, servername: 'demo-rw' },
     });
   }

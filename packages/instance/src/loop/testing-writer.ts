@@ -34,7 +34,7 @@ export class Writer {
       try {
         if (!this.#session) {
           instance = (await this.#cluster.writeService().catch(() => ({ instance }))).instance;
-          this.#session = await this.#cluster.connect(instance!);
+          this.#session = await this.#cluster.connect(instance!, 300);
         }
         const id = ++Writer.#id;
         await this.#session.query('insert into t values ($1)', [id], 300);
