@@ -89,7 +89,7 @@ const ABSORB: Absorb = {
   },
 
   exited(c, { expected, reason }) {
-    const { s } = c;
+    const { s, now } = c;
     s.observeDue = true;
     delete s.applied;
     if (expected) return;
@@ -98,6 +98,8 @@ const ABSORB: Absorb = {
     // Making the death certain takes the place of the start: nobody would hear that it failed, and count it.
     if (running && STARTS.has(running.kind))
       failed(c, running, { code: 'Ended', message: `PostgreSQL ended: ${reason}` });
+    // A standby that starts and ends by itself, again and again, is no better than one that does not start.
+    else if (!s.primaryMaybe) backOff(s, 'startStandby', now);
   },
 
   jobDone(c, event) {
@@ -105,7 +107,8 @@ const ABSORB: Absorb = {
     if (s.job?.id !== event.id) return;
     const { job } = s.job;
     delete s.job;
-    delete s.retries[job.kind];
+    // A standby has come up for good only when it streams.
+    if (job.kind !== 'startStandby') delete s.retries[job.kind];
     delete s.error;
     jobDone(c, job, event);
     seenAfterJob(s, event.seen);

@@ -83,8 +83,8 @@ export function rejoinStopped(c: Context): void {
 function startStandby(c: Context): void {
   const { s } = c;
   if (!mayRetry(c, 'startStandby')) {
-    waitFor(c, `another try to start PostgreSQL: ${s.error?.message ?? 'it failed'}`);
-    if ((s.retries.startStandby?.count ?? 0) >= 3 && leaderToFollow(c)) climb(c, 'it does not start');
+    waitFor(c, `another try to start PostgreSQL: ${s.error?.message ?? 'it ended by itself'}`);
+    if ((s.retries.startStandby?.count ?? 0) >= 3 && leaderToFollow(c)) climb(c, 'it does not stay up');
     return;
   }
   begin(c, { kind: 'startStandby', ...standby(c) });
@@ -171,6 +171,7 @@ export function rejoinRunning(c: Context): void {
   const rejoin = ladder(c);
   if (s.view!.streaming) {
     delete rejoin.stuckSince;
+    delete s.retries.startStandby;
     delete s.waiting;
     delete s.error;
     delete s.lost;

@@ -11,7 +11,7 @@ import { TestCluster } from './testing-cluster.ts';
 const cluster = new TestCluster({
   count: 2,
   postgresql: {
-    parameters: { shared_buffers: '16MB', wal_keep_size: '0', max_slot_wal_keep_size: '48MB' },
+    parameters: { shared_buffers: '16MB', wal_keep_size: '64MB', max_slot_wal_keep_size: '64MB' },
     pg_hba: ['hostssl app app 127.0.0.0/8 scram-sha-256'],
     synchronous: { method: 'any', number: 1, dataDurability: 'preferred' },
   },
@@ -45,7 +45,7 @@ async function comesBack(
 }
 
 async function writeWal(segments: number): Promise<void> {
-  for (let n = 0; n < segments; n++) await cluster.sql('select pg_switch_wal()');
+  for (let n = 0; n < segments; n++) await cluster.sql('select txid_current(); select pg_switch_wal()');
 }
 
 before(async () => {
@@ -108,7 +108,7 @@ const damages: [what: string, damage: () => void | Promise<void>, way?: string][
   [
     'WAL that its primary no longer has',
     async () => {
-      await writeWal(6);
+      await writeWal(10);
       await cluster.sql('checkpoint');
     },
   ],
