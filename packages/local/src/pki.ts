@@ -104,15 +104,17 @@ function writeServiceAccountKeys(paths: PkiPaths): void {
   writeSafely(paths.saPublicKey, pair.publicKey.export({ type: 'spki', format: 'pem' }).toString(), 0o644);
 }
 
+type X509 = typeof import('@peculiar/x509');
+
 interface Authority {
-  x509: typeof import('@peculiar/x509');
+  x509: X509;
   certificate: import('@peculiar/x509').X509Certificate;
   key: webcrypto.CryptoKey;
 }
 
 const ECDSA = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
-async function loadX509(): Promise<typeof import('@peculiar/x509')> {
+async function loadX509(): Promise<X509> {
   // Imported late: starting an existing state must not pay for it.
   await import('reflect-metadata');
   const x509 = await import('@peculiar/x509');
@@ -162,11 +164,26 @@ async function loadAuthority(paths: PkiPaths): Promise<Authority> {
 }
 
 async function issueServer(paths: PkiPaths): Promise<void> {
+  const issued = await issue(paths, 'CN=kube-apiserver', 'serverAuth', [
+    ...SERVER_NAMES.map((value) => ({ type: 'dns' as const, value })),
+    ...SERVER_ADDRESSES.map((value) => ({ type: 'ip' as const, value })),
+  ]);
+  writeSafely(paths.serverKey, issued.key, 0o600);
+  writeSafely(paths.serverCert, issued.cert, 0o644);
+}
+
+/** A new key and a certificate of our authority for it, both PEM. */
+async function issue(
+  paths: PkiPaths,
+  subject: string | ((x509: X509) => string),
+  usage: 'serverAuth' | 'clientAuth',
+  names: { type: 'dns' | 'ip'; value: string }[] = [],
+): Promise<{ key: string; cert: string }> {
   const { x509, certificate, key } = await loadAuthority(paths);
   const keys = await newKeyPair();
   const issued = await x509.X509CertificateGenerator.create({
     serialNumber: serial(),
-    subject: 'CN=kube-apiserver',
+    subject: typeof subject === 'string' ? subject : subject(x509),
     issuer: certificate.subject,
     ...validity(),
     signingAlgorithm: ECDSA,
@@ -175,16 +192,12 @@ async function issueServer(paths: PkiPaths): Promise<void> {
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      new x509.SubjectAlternativeNameExtension([
-        ...SERVER_NAMES.map((value) => ({ type: 'dns' as const, value })),
-        ...SERVER_ADDRESSES.map((value) => ({ type: 'ip' as const, value })),
-      ]),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage[usage]]),
+      ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
       await x509.AuthorityKeyIdentifierExtension.create(certificate.publicKey),
     ],
   });
-  writeSafely(paths.serverKey, await keyPem(keys.privateKey), 0o600);
-  writeSafely(paths.serverCert, `${issued.toString('pem')}\n`, 0o644);
+  return { key: await keyPem(keys.privateKey), cert: `${issued.toString('pem')}\n` };
 }
 
 /** Makes `pki/<name>.{crt,key}`: a client certificate with CN = user and one O per group. */
@@ -196,25 +209,11 @@ async function ensureClient(
 ): Promise<void> {
   const certFile = join(paths.dir, `${name}.crt`);
   if (existsSync(certFile)) return;
-  const { x509, certificate, key } = await loadAuthority(paths);
-  const keys = await newKeyPair();
-  const issued = await x509.X509CertificateGenerator.create({
-    serialNumber: serial(),
-    subject: new x509.Name([...groups.map((group) => ({ O: [group] })), { CN: [user] }]).toString(),
-    issuer: certificate.subject,
-    ...validity(),
-    signingAlgorithm: ECDSA,
-    publicKey: keys.publicKey,
-    signingKey: key,
-    extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
-      await x509.AuthorityKeyIdentifierExtension.create(certificate.publicKey),
-    ],
-  });
-  writeSafely(join(paths.dir, `${name}.key`), await keyPem(keys.privateKey), 0o600);
-  writeSafely(certFile, `${issued.toString('pem')}\n`, 0o644);
+  const subject = (x509: X509): string =>
+    new x509.Name([...groups.map((group) => ({ O: [group] })), { CN: [user] }]).toString();
+  const issued = await issue(paths, subject, 'clientAuth');
+  writeSafely(join(paths.dir, `${name}.key`), issued.key, 0o600);
+  writeSafely(certFile, issued.cert, 0o644);
 }
 
 function writeKubeconfig(paths: PkiPaths, client: string, file: string, server: string): void {

@@ -1,4 +1,4 @@
-import { ANNOTATION_LEAVING } from '@pgherd/api';
+import { ANNOTATION_KEEP, ANNOTATION_LEAVING, LABEL_CLUSTER, LABEL_INSTANCE } from '@pgherd/api';
 import { kinds } from '@pgherd/kube';
 import { type Command, Option } from 'commander';
 import { getCluster } from '../clusters.ts';
@@ -22,6 +22,7 @@ interface ScaleOptions extends ConnectionOptions {
 interface ScaledownOptions extends ConnectionOptions {
   query?: boolean;
   target?: string;
+  keepData?: boolean;
   yes?: boolean;
   output?: string;
   wait: boolean;
@@ -46,11 +47,12 @@ export function addScale(program: Command): void {
     .argument('<name>', 'cluster')
     .addOption(new Option('--query', 'list the replicas that can be removed').conflicts('target'))
     .option('--target <instance>', 'replica to remove')
+    .option('--keep-data', 'keep its volumes, no longer part of the cluster')
     .option('-y, --yes', 'do not ask')
     .option('--no-wait', 'return at once')
     .addOption(timeoutOption('how long to wait for its end', '2m'));
   withOutput(withConnection(down)).action(scaleDown);
-  example(down, 'pgherd scaledown demo --query', 'pgherd scaledown demo --target demo-3 --yes');
+  example(down, 'pgherd scaledown demo --query', 'pgherd scaledown demo --target demo-3 --keep-data');
 }
 
 async function scaleUp(name: string, options: ScaleOptions): Promise<void> {
@@ -83,9 +85,11 @@ async function scaleDown(name: string, options: ScaledownOptions): Promise<void>
   if (!replicas.some((each) => each.name === target)) {
     throw noSuchReplica(view, target);
   }
-  if (!options.yes) print(`This removes ${target} from cluster ${name}, with its volumes.`);
+  const volumes = options.keepData ? '; its volumes are kept' : ', with its volumes';
+  if (!options.yes) print(`This removes ${target} from cluster ${name}${volumes}.`);
   await confirm('Are you sure?', options);
   const cluster = await getCluster(client, namespace, name);
+  if (options.keepData) await keepVolumes(connection, name, target);
   // Marked first: the operator, which counts, then finds the one to go already named.
   await client.patch(
     kinds.Pod,
@@ -97,6 +101,23 @@ async function scaleDown(name: string, options: ScaledownOptions): Promise<void>
   );
   await setInstances(connection, cluster, (cluster.spec.instances ?? 3) - 1);
   await follow(connection, name, `${target} is removed`, options);
+}
+
+/** Marks the volumes of an instance as to be let go instead of deleted. */
+async function keepVolumes(
+  { client, namespace }: Connection,
+  cluster: string,
+  instance: string,
+): Promise<void> {
+  const labelSelector = `${LABEL_CLUSTER}=${cluster},${LABEL_INSTANCE}=${instance}`;
+  const { items } = await client.list(kinds.PersistentVolumeClaim, { namespace, labelSelector });
+  const body = { metadata: { annotations: { [ANNOTATION_KEEP]: new Date().toISOString() } } };
+  for (const { metadata } of items)
+    await client.patch(
+      kinds.PersistentVolumeClaim,
+      { namespace, name: metadata.name },
+      { type: 'merge', body },
+    );
 }
 
 /** Writes the number, unless somebody else changed the cluster since it was read. */

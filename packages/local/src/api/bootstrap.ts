@@ -63,6 +63,18 @@ function aggregate(to: string): Obj {
   };
 }
 
+/** What those who work in a namespace do with its pods, and what these say. */
+const INSIDE_NAMESPACES = [
+  'secrets',
+  'pods/exec',
+  'pods/attach',
+  'pods/portforward',
+  'pods/log',
+  'pods/eviction',
+  'serviceaccounts/token',
+  'events',
+];
+
 const WORKLOADS = [
   rule(
     [''],
@@ -183,21 +195,7 @@ const ROLES: Seed[] = [
     'admin',
     [
       ...WORKLOADS,
-      rule(
-        [''],
-        [
-          'secrets',
-          'pods/exec',
-          'pods/attach',
-          'pods/portforward',
-          'pods/log',
-          'pods/eviction',
-          'serviceaccounts/token',
-          'events',
-          'namespaces',
-        ],
-        [...READ, ...WRITE],
-      ),
+      rule([''], [...INSIDE_NAMESPACES, 'namespaces'], [...READ, ...WRITE]),
       rule([RBAC], ['roles', 'rolebindings'], [...READ, ...WRITE]),
       rule(['authorization.k8s.io'], ['localsubjectaccessreviews'], ['create']),
     ],
@@ -205,24 +203,7 @@ const ROLES: Seed[] = [
   ),
   clusterRole(
     'edit',
-    [
-      ...WORKLOADS,
-      rule(
-        [''],
-        [
-          'secrets',
-          'pods/exec',
-          'pods/attach',
-          'pods/portforward',
-          'pods/log',
-          'pods/eviction',
-          'serviceaccounts/token',
-          'events',
-        ],
-        [...READ, ...WRITE],
-      ),
-      rule([''], ['namespaces'], READ),
-    ],
+    [...WORKLOADS, rule([''], INSIDE_NAMESPACES, [...READ, ...WRITE]), rule([''], ['namespaces'], READ)],
     { ...aggregate('edit'), labels: { 'rbac.authorization.k8s.io/aggregate-to-admin': 'true' } },
   ),
   clusterRole(
