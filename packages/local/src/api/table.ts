@@ -28,6 +28,14 @@ const AGE: Column = {
   cell: (object, nowMs) => age(object.metadata.creationTimestamp, nowMs),
 };
 
+/** Those of a Scale, which is a view of another object. */
+const SCALE: Column[] = [
+  NAME,
+  { name: 'Desired', type: 'integer', cell: ({ spec }) => (spec as Obj).replicas },
+  { name: 'Available', type: 'integer', cell: ({ status }) => (status as Obj).replicas },
+  AGE,
+];
+
 /** The columns of a resource. */
 export function columnsOf(resource: Resource): Column[] {
   if (resource.custom) return [NAME, ...resource.custom.columns.map(customColumn)];
@@ -73,7 +81,7 @@ export function tableOf(
   nowMs: number,
   withDefinitions = true,
 ): Obj {
-  const columns = columnsOf(resource);
+  const columns = objects[0]?.kind === 'Scale' ? SCALE : columnsOf(resource);
   return {
     kind: 'Table',
     apiVersion: 'meta.k8s.io/v1',
