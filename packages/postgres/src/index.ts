@@ -10,6 +10,7 @@ export { certainDeath, processesIn } from './death.ts';
 export { PostgresError, type PostgresErrorCode } from './errors.ts';
 export { configPath, privateFolder, removeDurable, writeDurable } from './files.ts';
 export { compareLsn, diffLsn, formatLsn, type Lsn, maxLsn, parseLsn, walFileName } from './lsn.ts';
+export { missingParts } from './parts.ts';
 export * from './pgbackrest/index.ts';
 export { openPostgres, Postgres, type PostgresOptions } from './postgres.ts';
 export { serverAnswers } from './probe.ts';

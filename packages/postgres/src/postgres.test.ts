@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { compareLsn, currentTimeline, type Postgres, processesIn } from './index.ts';
+import { compareLsn, currentTimeline, missingParts, type Postgres, processesIn } from './index.ts';
 import { until } from './testing.ts';
 import { TestServers } from './testing-servers.ts';
 
@@ -27,6 +27,7 @@ test('a fresh cluster has control data, starts in milliseconds and takes writes'
   assert.equal(control.state, 'shut down');
   assert.equal(control.timeline, 1);
   assert.equal(control.checksums, true);
+  assert.deepEqual(missingParts(one.pgdata), []);
   await startPrimary(one);
   assert.equal(one.state, 'running');
   const sql = await session(one);

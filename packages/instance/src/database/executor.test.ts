@@ -353,6 +353,14 @@ test('a data directory emptied while the server runs is noticed, and copied anew
   await three.die();
   await three.wipeForCopy();
   await three.copy({ source: at('demo-1') }, signal);
+  // PostgreSQL itself would start without it, and fail at its first checkpoint as a primary.
+  rmSync(join(layoutOf('demo-3').pgdata, 'pg_xact'), { recursive: true });
+  await three.die();
+  const { data, damage } = await three.observe();
+  assert.equal(data, 'damaged');
+  assert.match(damage ?? '', /lacks pg_xact/);
+  await three.wipeForCopy();
+  await three.copy({ source: at('demo-1') }, signal);
   await three.startStandby(member('demo-3', 'demo-1'));
   await streams('demo-3');
 });

@@ -1,6 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ControlData, isCleanShutdown, type LogRecord, maxLsn, type Postgres } from '@pgherd/postgres';
+import {
+  type ControlData,
+  isCleanShutdown,
+  type LogRecord,
+  maxLsn,
+  missingParts,
+  type Postgres,
+} from '@pgherd/postgres';
 import type { Layout } from './layout.ts';
 import { recoveredOf } from './recovered.ts';
 import { type SqlLook, SqlWatch } from './sql-watch.ts';
@@ -193,6 +200,10 @@ export class Watcher {
       return { data: 'damaged', damage: `${this.#layout.pgdata} has no control file` };
     }
     if (note?.phase === 'rewinding') return { data: 'damaged', damage: 'a rewind was interrupted' };
+    // PostgreSQL may start as a standby without some of it, and fail once it is the primary.
+    const missing = missingParts(this.#layout.pgdata);
+    if (missing.length > 0)
+      return { data: 'damaged', damage: `${this.#layout.pgdata} lacks ${missing.join(', ')}` };
     let control: ControlData;
     try {
       control = await this.#pg.controlData();
