@@ -107,6 +107,11 @@ export interface InstanceReport {
   readonly error?: { readonly code: string; readonly message: string };
   readonly dataEmpty: boolean;
   readonly pendingRestart?: boolean;
+  /**
+   * Settings that it runs with a higher value of than the spec says: a standby must not be below its primary. They come
+   * down by a restart of the primary in place, and then of the replicas.
+   */
+  readonly raisedSettings?: readonly string[];
   readonly volumes?: readonly VolumeUsage[];
   /** What this database was recovered from; missing for one made by initdb. */
   readonly recovered?: RecoveredReport;
@@ -141,7 +146,7 @@ export function reportSummary(report: InstanceReport): string {
   const { role, state, ready, leader, streaming, timeline, waiting, error, switchover, reload } = report;
   const { archive } = report;
   const archiving = archive && [archive.error, archive.problems, archive.repositories];
-  const asked = [switchover?.id, switchover?.outcome, reload?.id];
+  const asked = [switchover?.id, switchover?.outcome, reload?.id, report.raisedSettings?.length];
   const words = [
     role,
     state,

@@ -45,7 +45,7 @@ function reasonToGo(c: Context): HandoverPlan['reason'] | undefined {
   if (isFenced(c)) return 'fence';
   if (!runsAsPrimary(c)) return undefined;
   const wish = settingsOf(s).switchover;
-  const meant = wish?.from === s.self.name && wish.to !== s.self.name && wish.id !== s.switchoverOutcome?.id;
+  const meant = wish?.from === s.self.name && wish.id !== s.switchoverOutcome?.id;
   if (meant) return 'switchover';
   if (wantsRoom(c)) return 'full';
   const leaving = isLeaving(s, s.self.name) && !settingsOf(s).maintenance && hasOthers(c, recordOf(s)!);
@@ -71,6 +71,11 @@ export function beginHandover(c: Context): void {
     if (force) plan.force = true;
   }
   s.handover = plan;
+  if (inPlace(c, plan)) {
+    plan.stage = 'checkpoint';
+    continueHandover(c);
+    return;
+  }
   const refused = plan.to && neverATarget(c, plan.to);
   if (refused) abandon(c, refused);
   else continueHandover(c);
@@ -81,6 +86,7 @@ export function continueHandover(c: Context): void {
   const { s } = c;
   const plan = s.handover!;
   if (s.terminating && plan.reason !== 'shutdown') {
+    if (inPlace(c, plan)) delete plan.to;
     plan.reason = 'shutdown';
     plan.since = c.now;
   }
@@ -92,7 +98,21 @@ export function continueHandover(c: Context): void {
   if (plan.stage === 'choosing') choose(c, plan);
   else if (plan.stage === 'checkpoint') begin(c, { kind: 'checkpoint' });
   else if (plan.stage === 'stopping') stop(c);
+  else if (inPlace(c, plan)) startAgain(c, plan);
   else verify(c, plan);
+}
+
+/** A leader that is asked to hand over to itself restarts: some settings come into force in no other way. */
+function inPlace({ s }: Context, plan: HandoverPlan): boolean {
+  return plan.to === s.self.name;
+}
+
+/** Stopped in order, it has lost nothing and still leads: nobody else is to take over. */
+function startAgain({ s, now }: Context, plan: HandoverPlan): void {
+  s.switchoverOutcome = { id: plan.id!, outcome: 'done' };
+  s.stayLeader = now;
+  delete s.handover;
+  delete s.waiting;
 }
 
 /** How long the checkpoint before the stop may take. */

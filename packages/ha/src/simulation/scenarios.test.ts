@@ -109,6 +109,18 @@ for (const [kind, options] of Object.entries({ required: REQUIRED, async: {} }))
       assert.equal(world.leader()?.name, 'demo-3');
     });
 
+    test(name('the primary is asked to restart in place'), () => {
+      const world = cluster({ ...options, seed });
+      const at = world.time;
+      world.settingsChanged({ switchover: { id: 'one', from: 'demo-1', to: 'demo-1' } });
+      world.until(() => outage(world, at) > 0, 5_000, 'demo-1 stops');
+      world.run(5_000);
+      assert.equal(world.leader()?.name, 'demo-1');
+      assert.equal(world.get('demo-1').database.timeline, 1);
+      assert.ok(outage(world, at) < 2_000, `outage ${outage(world, at)}`);
+      ends(world);
+    });
+
     test(name('the data directory is emptied under the running primary'), () => {
       const world = cluster({ ...options, seed });
       world.get('demo-1').emptyVolume();

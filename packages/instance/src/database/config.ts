@@ -6,6 +6,7 @@ import {
   type RoleSettings,
   type Session,
   type Settings,
+  STANDBY_MINIMUMS,
   volumeUsage,
   writeDurable,
 } from '@pgherd/postgres';
@@ -21,6 +22,8 @@ export class Config {
   readonly #context: ParameterContext;
   readonly #log: Logger;
   #eff: EffectiveSpec | undefined;
+  /** What the spec says of the settings that a standby must not be below its primary in, as last written. */
+  #minimums: Record<string, number> = {};
   /** What the role file says, or will say at the next start. */
   role: RoleSettings = { standby: true, primaryConninfo: '', synchronousStandbyNames: '' };
 
@@ -69,12 +72,20 @@ export class Config {
       if (before) this.#eff = before;
       throw error;
     }
+    this.#minimums = Object.fromEntries(STANDBY_MINIMUMS.map((name) => [name, Number(asked[name])]));
     const changes = [
       await this.#pg.writeSettings(wanted),
       await writeDurable(configPath(pgdata, 'hba'), renderHba(eff, user)),
       await writeDurable(configPath(pgdata, 'ident'), renderIdent(eff, user)),
     ];
     return changes.includes(true);
+  }
+
+  /** Of the values that the server runs with, the names of those that are higher than the spec says. */
+  raised(running: Readonly<Record<string, number>>): string[] {
+    return STANDBY_MINIMUMS.filter(
+      (name) => (running[name] ?? 0) > (this.#minimums[name] ?? Number.POSITIVE_INFINITY),
+    );
   }
 
   async #walVolume(): Promise<WalVolume | undefined> {

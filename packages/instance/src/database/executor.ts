@@ -97,7 +97,7 @@ class Executor implements Database {
     const { layout, instance, port, listenAddresses = '*', serverName } = o;
     this.#o = o;
     this.#pg = pg;
-    this.#watcher = new Watcher(pg, layout, instance);
+    this.#watcher = new Watcher(pg, layout, instance, (minimums) => this.#config.raised(minimums));
     this.#config = new Config(pg, { instance, major: pg.major, layout, port, listenAddresses }, o.log);
     this.#place = {
       pg,

@@ -1,5 +1,5 @@
 import type { InstanceReport } from '@pgherd/api';
-import { highestHistory, readHistory, type Session } from '@pgherd/postgres';
+import { highestHistory, readHistory, type Session, STANDBY_MINIMUMS } from '@pgherd/postgres';
 import type { DatabaseView } from './types.ts';
 
 /** One query, for it runs every second or two. `.copy` is what a copying instance calls its connections. */
@@ -17,6 +17,7 @@ select r.recovery,
   case when r.recovery then
     (select wait_event from pg_stat_activity where backend_type = 'startup') end as startup_wait,
   current_setting('synchronous_standby_names') as sync_names,
+  json_build_object(${STANDBY_MINIMUMS.map((name) => `'${name}', current_setting('${name}')::int`).join(', ')}) as minimums,
   (select json_agg(json_build_object('name', application_name, 'address', host(client_addr), 'state', state,
      'syncState', sync_state, 'sentLsn', sent_lsn, 'flushLsn', flush_lsn, 'replayLsn', replay_lsn)
      order by application_name)
@@ -37,6 +38,7 @@ interface Answer extends Record<string, unknown> {
   recovery_timeline: number | null;
   startup_wait: string | null;
   sync_names: string;
+  minimums: Record<string, number>;
   replication: { [K in keyof InstanceReport['replication'][number]]: string | null }[] | null;
 }
 
@@ -51,6 +53,7 @@ export type SqlView = Pick<
   | 'receiverRunning'
   | 'replication'
   | 'syncNames'
+  | 'minimums'
   | 'timeline'
   | 'branch'
 >;
@@ -91,6 +94,7 @@ function toView(row: Answer, newest: number): SqlView {
     receiverRunning: row.receiver !== null,
     replication: (row.replication ?? []).map((r) => present(r)) as unknown as InstanceReport['replication'],
     syncNames: row.sync_names,
+    minimums: row.minimums,
   };
 }
 

@@ -57,6 +57,10 @@ function defaults(major: number, volume: WalVolume | undefined): Settings {
     max_wal_senders: '32',
     max_replication_slots: '32',
     max_worker_processes: '32',
+    // As PostgreSQL has them. Said, since a standby must know when they are below its primary's.
+    max_connections: '100',
+    max_prepared_transactions: '0',
+    max_locks_per_transaction: '64',
     max_parallel_workers: '32',
     ...walBounds(major, volume),
     // A dead peer is noticed within seconds, not after a minute.

@@ -64,6 +64,10 @@ export interface DatabaseView {
   replication: InstanceReport['replication'];
   syncNames?: string;
   pendingRestart: boolean;
+  /** What the server runs with of the settings that a standby must not be below its primary in. */
+  minimums?: Readonly<Record<string, number>>;
+  /** The names of those that are higher than the spec says. */
+  raised?: string[];
   /** How full the volumes are, as last seen. */
   volumes: readonly VolumeUsage[];
   /** The process runs, but nothing answers at its socket: not even a refusal. */

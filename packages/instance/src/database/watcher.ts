@@ -48,9 +48,17 @@ export class Watcher {
   #pendingRestart = false;
   #hidden = false;
   #lastPosition: string | undefined;
+  readonly #raised: (minimums: Readonly<Record<string, number>>) => string[];
   #missingWal: string | undefined;
 
-  constructor(pg: Postgres, layout: Layout, instance: string) {
+  /** `raised`: which of the values that the server runs with are higher than the spec says. */
+  constructor(
+    pg: Postgres,
+    layout: Layout,
+    instance: string,
+    raised: (minimums: Readonly<Record<string, number>>) => string[],
+  ) {
+    this.#raised = raised;
     this.#pg = pg;
     this.#layout = layout;
     this.#sql = new SqlWatch(pg);
@@ -166,6 +174,7 @@ export class Watcher {
       ...(this.#missingWal === undefined ? {} : { missingWal: this.#missingWal }),
       observedAt,
       ...sql,
+      ...(sql?.minimums ? { raised: this.#raised(sql.minimums) } : {}),
     };
     return this.#view;
   }

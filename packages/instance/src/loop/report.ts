@@ -23,6 +23,7 @@ export function buildReport(
     replication: view.replication,
     dataEmpty: view.data !== 'present',
     pendingRestart: view.pendingRestart,
+    ...(view.raised?.length ? { raisedSettings: view.raised } : {}),
     volumes: view.volumes,
     ...given({
       systemID: view.systemID,

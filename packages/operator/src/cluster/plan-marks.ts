@@ -4,6 +4,7 @@ import {
   ANNOTATION_SWITCHOVER,
   isFenced,
   promoteMark,
+  type SwitchoverMark,
   switchoverMark,
 } from '@pgherd/api';
 import type { Action } from './actions.ts';
@@ -26,9 +27,15 @@ function staleMarks(facts: Facts): string[] {
   const wish = switchoverMark(facts.cluster);
   const leave = promoteMark(facts.cluster);
   return [
-    ...(wish && leader && wish.from !== leader ? [ANNOTATION_SWITCHOVER] : []),
+    ...(wish && leader && (wish.from !== leader || isDone(facts, wish)) ? [ANNOTATION_SWITCHOVER] : []),
     ...(leave && facts.lease && facts.lease.epoch > leave.epoch ? [ANNOTATION_PROMOTE] : []),
   ];
+}
+
+/** A leader that was to restart, or to leave its node, has said what came of it. An Operation takes its own wish back. */
+function isDone(facts: Facts, { id, from }: SwitchoverMark): boolean {
+  const said = facts.instances.find(({ name }) => name === from)?.report?.switchover;
+  return said?.id === id && /^(restart|cordon)-/.test(id);
 }
 
 /**

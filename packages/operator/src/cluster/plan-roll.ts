@@ -11,6 +11,7 @@ import {
   leaderName,
   startDeadline,
 } from './facts.ts';
+import { planLowering } from './plan-lowering.ts';
 import { ANNOTATION_INPUTS, podInputs } from './specs/pod.ts';
 
 export interface RollPlan {
@@ -33,7 +34,7 @@ export function outdated(facts: Facts, instances: InstanceFacts[]): InstanceFact
 export function planRoll(facts: Facts, staying: InstanceFacts[], busy: boolean): RollPlan {
   if (isHeld(facts)) return { actions: [] };
   const old = outdated(facts, staying);
-  if (old.length === 0) return { actions: [] };
+  if (old.length === 0) return lower(facts, staying, busy);
   const instances = old.map(({ name }) => name);
   const rolling: Intent = { what: 'rolling', instances };
   if (busy) return { actions: [], intent: { ...rolling, waitsFor: { what: 'other changes to finish' } } };
@@ -43,6 +44,12 @@ export function planRoll(facts: Facts, staying: InstanceFacts[], busy: boolean):
   const deadline = ill && startDeadline(ill);
   const waitsFor = { what: `${ill?.name} to be healthy`, ...(deadline ? { deadline } : {}) };
   return { actions: [], intent: { ...rolling, waitsFor } };
+}
+
+/** Once all else is in force. */
+function lower(facts: Facts, staying: InstanceFacts[], busy: boolean): RollPlan {
+  const { actions, intent, replica } = planLowering(facts, staying, busy);
+  return { actions: replica ? [replace(replica)] : actions, ...(intent ? { intent } : {}) };
 }
 
 function nextToReplace(facts: Facts, staying: InstanceFacts[], old: InstanceFacts[]): InstanceFacts[] {
@@ -71,6 +78,9 @@ function replace({ name, pod, report }: InstanceFacts): Action {
     kind: kinds.Pod,
     name,
     uid: pod?.metadata.uid ?? '',
-    why: report?.pendingRestart ? 'changed settings need a restart' : 'the spec of its pod changed',
+    why:
+      report?.pendingRestart || report?.raisedSettings
+        ? 'changed settings need a restart'
+        : 'the spec of its pod changed',
   };
 }
