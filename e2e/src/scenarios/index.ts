@@ -9,6 +9,7 @@ import { clientLibraries } from './client-libraries.ts';
 import { dataEmptied } from './data-emptied.ts';
 import { dayTwo } from './day-two.ts';
 import { everythingKilled } from './everything-killed.ts';
+import { evicted } from './evicted.ts';
 import { frontDoor } from './front-door.ts';
 import { kubectlVerbs } from './kubectl-verbs.ts';
 import { leastPrivilege } from './least-privilege.ts';
@@ -20,6 +21,7 @@ import { operatorDown } from './operator-down.ts';
 import { podDeleted, replicaDeleted } from './pod-deleted.ts';
 import { podKilled } from './pod-killed.ts';
 import { postmasterKilled, postmasterKilledPipelining } from './postmaster-killed.ts';
+import { quota } from './quota.ts';
 import { scaled } from './scaled.ts';
 import { secretsKept } from './secrets-kept.ts';
 import { settingsChanged } from './settings-changed.ts';
@@ -48,6 +50,8 @@ export const scenarios: Scenario[] = [
   nodeLostAsync,
   scaled,
   settingsChanged,
+  evicted,
+  quota,
   certificates,
   secretsKept,
   // After all others that share its local mode.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { configMap, deployment, lease, pendingPod } from '../objects.ts';
-import { refuses, rows, sees } from '../table.ts';
+import { type Answer, refuses, rows, sees } from '../table.ts';
 
 /** POST: what is set, what is refused and how. */
 export const creates = rows('create', {
@@ -152,6 +152,25 @@ export const creates = rows('create', {
   'a secret with a value that is no base64 is 400': async (api) => {
     const body = { metadata: { name: api.name }, data: { a: '***' } };
     refuses(await api.ask('POST', api.path('secrets'), body), 400, 'BadRequest', /illegal base64/);
+  },
+  'a quota that is used up is 403': async (api) => {
+    const name = `${api.namespace}-quota`;
+    sees(await api.ask('POST', '/api/v1/namespaces', { metadata: { name } }), 201);
+    const namespace = `/api/v1/namespaces/${name}`;
+    const quota = { metadata: { name: 'q' }, spec: { hard: { secrets: '0' } } };
+    sees(await api.ask('POST', `${namespace}/resourcequotas`, quota), 201);
+    const inForce = (answer: Answer) =>
+      (answer.body.status as { hard?: object } | undefined)?.hard !== undefined;
+    await api.until(`${namespace}/resourcequotas/q`, 'the quota is not in force', inForce);
+    const secret = { metadata: { name: api.name }, data: {} };
+    const answer = await api.ask('POST', `${namespace}/secrets`, secret);
+    refuses(
+      answer,
+      403,
+      'Forbidden',
+      /exceeded quota: q, requested: secrets=1, used: secrets=0, limited: secrets=0$/,
+    );
+    sees(await api.ask('DELETE', namespace), 200);
   },
   'a namespace that is being deleted takes no more objects (403, NamespaceTerminating)': async (api) => {
     const name = `${api.namespace}-going`;

@@ -5,6 +5,7 @@ import type { WriteContext } from './context.ts';
 import type { CrdManager } from './crd/definitions.ts';
 import { generatedName } from './names.ts';
 import { levelOf, podSecurityViolations } from './pod-security.ts';
+import { quotaRefusal, quotaStatus } from './quota.ts';
 import { type Authorizer, type Rule, rulesOf } from './rbac.ts';
 import { ApiError, badRequest, forbidden, invalid, invalidValue } from './status.ts';
 import type { Store } from './store.ts';
@@ -27,6 +28,12 @@ export class Admission {
 
   /** May change a new object in place; throws to refuse it. */
   create(context: WriteContext, object: KubeObject): void {
+    this.#shape(context, object);
+    const refusal = context.resource.namespaced && quotaRefusal(this.#store, context.resource, object);
+    if (refusal) throw forbidden(context.resource, object.metadata.name, refusal);
+  }
+
+  #shape(context: WriteContext, object: KubeObject): void {
     switch (context.resource.storage) {
       case 'pods':
         this.#pod(context, object);
@@ -36,6 +43,9 @@ export class Admission {
         break;
       case 'secrets':
         mustBeBase64(object);
+        break;
+      case 'resourcequotas':
+        object.status = quotaStatus(object);
         break;
       case 'customresourcedefinitions.apiextensions.k8s.io':
         this.#crds.prepare(object, undefined);

@@ -99,7 +99,6 @@ function serveObject(call: Call): Promise<void> | void {
 /** Kinds that have no controller here. */
 const STORED_ONLY = new Set([
   'replicationcontrollers',
-  'resourcequotas',
   'limitranges',
   'statefulsets.apps',
   'daemonsets.apps',
