@@ -11,6 +11,9 @@ export const LABEL_REPOSITORY = 'pgherd.io/repository';
 /** On the repository pod: the name of the cluster. It is no instance, so it does not bear the cluster's label. */
 export const LABEL_REPOSITORY_POD = 'pgherd.io/repository-of';
 
+/** On a Backup: the ScheduledBackup that made it. */
+export const LABEL_SCHEDULE = 'pgherd.io/schedule';
+
 /** On the Lease: what the leader recorded, as JSON. */
 export const ANNOTATION_RECORD = 'pgherd.io/record';
 /** On the -rw Service: the epoch of the leader that last pointed it at itself. */

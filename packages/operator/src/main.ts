@@ -1,6 +1,8 @@
 /** The operator's process: configuration, leadership, caches, health, and its end. */
 import { Client, inClusterConfig, type Log, runElection } from '@pgherd/kube';
 import { pino } from 'pino';
+import { createBackupController } from './backup/controller.ts';
+import { createScheduleController } from './backup/schedule-controller.ts';
 import { createClusterController } from './cluster/controller.ts';
 import { warmUp } from './cluster/warm-up.ts';
 import { serveHealth } from './health.ts';
@@ -44,11 +46,32 @@ async function main(): Promise<void> {
     log,
     instance: settings.podName,
   });
+  const backups = createBackupController({
+    client,
+    namespaces: settings.namespaces,
+    clusters: controller,
+    log,
+    instance: settings.podName,
+  });
+  const schedules = createScheduleController({
+    client,
+    namespaces: settings.namespaces,
+    log,
+    instance: settings.podName,
+  });
   let synced = false;
   const server = await serveHealth({ port: settings.port, metrics, ready: () => synced });
   controller.start(stop.signal);
   operations.start(stop.signal);
-  Promise.all([controller.synced(), operations.synced(), warmUp(settings.image)]).then(
+  backups.start(stop.signal);
+  schedules.start(stop.signal);
+  Promise.all([
+    controller.synced(),
+    operations.synced(),
+    backups.synced(),
+    schedules.synced(),
+    warmUp(settings.image),
+  ]).then(
     () => {
       synced = true;
       log.info({ namespaces: settings.namespaces ?? 'all' }, 'caches are filled');
@@ -65,7 +88,13 @@ async function main(): Promise<void> {
         leaseMs: LEASE_MS,
         log,
       },
-      (signal) => Promise.all([controller.run(signal), operations.run(signal)]).then(() => undefined),
+      (signal) =>
+        Promise.all([
+          controller.run(signal),
+          operations.run(signal),
+          backups.run(signal),
+          schedules.run(signal),
+        ]).then(() => undefined),
       stop.signal,
     );
   } finally {

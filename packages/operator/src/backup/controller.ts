@@ -1,0 +1,245 @@
+/** Carries out Backups, one at a time for each cluster. */
+import { isDeepStrictEqual } from 'node:util';
+import { ANNOTATION_REQUEST, type BackupSetInfo, type BackupStatus, isBackupOver } from '@pgherd/api';
+import {
+  type Cache,
+  type Client,
+  createCache,
+  createEventRecorder,
+  createQueue,
+  type EventRecorder,
+  isKubeError,
+  type Log,
+  type Queue,
+} from '@pgherd/kube';
+import type { ClusterController } from '../cluster/controller.ts';
+import type { Facts } from '../cluster/facts.ts';
+import { ExecutorClient } from './executor-client.ts';
+import { BackupKind, type BackupObject } from './kind.ts';
+import { type BackupStep, type ExecutorFacts, executorOf, planBackup } from './plan.ts';
+
+export interface BackupControllerOptions {
+  client: Client;
+  /** Undefined: all namespaces. */
+  namespaces: string[] | undefined;
+  clusters: Pick<ClusterController, 'observe' | 'backupsChanged'>;
+  log: Log;
+  instance?: string;
+  now?: () => number;
+}
+
+export interface BackupController {
+  start(signal: AbortSignal): void;
+  synced(): Promise<void>;
+  /** Works until `signal`; resolves when the last look has ended. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export function createBackupController(options: BackupControllerOptions): BackupController {
+  return new Controller(options);
+}
+
+class Controller implements BackupController {
+  private readonly options: BackupControllerOptions;
+  private readonly caches: Cache<BackupObject>[];
+  private readonly executors: ExecutorClient;
+  private readonly event: EventRecorder;
+  private readonly now: () => number;
+  /** Since when the pod of a running backup has been silent, by the backup's UID. */
+  private readonly silentSince = new Map<string, number>();
+  private queue: Queue | undefined;
+
+  constructor(options: BackupControllerOptions) {
+    const { client, log, namespaces = [undefined], instance } = options;
+    this.options = options;
+    this.now = options.now ?? Date.now;
+    this.executors = new ExecutorClient(this.now);
+    this.caches = namespaces.map((namespace) =>
+      createCache(client, BackupKind, { log, ...(namespace ? { namespace } : {}) }),
+    );
+    this.event = createEventRecorder(client, 'pgherd-operator', { log, ...(instance ? { instance } : {}) });
+  }
+
+  start(signal: AbortSignal): void {
+    for (const cache of this.caches) {
+      cache.onChange((backup, old) => this.queue?.add(keyOf((backup ?? old)!)));
+      cache.start(signal);
+    }
+  }
+
+  async synced(): Promise<void> {
+    await Promise.all(this.caches.map((cache) => cache.synced()));
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await this.synced();
+    const queue = createQueue({
+      name: 'backups',
+      concurrency: 8,
+      maxBackoffMs: 5_000,
+      log: this.options.log,
+      reconcile: (key, until) => this.reconcile(key, until),
+    });
+    this.queue = queue;
+    for (const cache of this.caches) for (const backup of cache.list()) queue.add(keyOf(backup));
+    queue.start(signal);
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    this.queue = undefined;
+    await queue.idle();
+    await this.event.flush();
+  }
+
+  /** `key` is that of a cluster: its backups are looked at together, so that one goes at a time. */
+  private async reconcile(key: string, signal: AbortSignal): Promise<{ afterMs?: number } | undefined> {
+    const [namespace = '', name = ''] = key.split('/');
+    const open = this.caches
+      .flatMap((cache) =>
+        cache.list({
+          namespace,
+          where: (backup) => backup.spec.cluster.name === name && !isBackupOver(backup),
+        }),
+      )
+      .sort(inLine);
+    if (open.length === 0) return undefined;
+    const cluster = await this.options.clusters.observe(namespace, name, signal);
+    const waits: number[] = [];
+    for (const [index, backup] of open.entries()) {
+      const ahead = index > 0 ? open[0]!.metadata.name : undefined;
+      waits.push(await this.work(backup, cluster, ahead, signal));
+    }
+    return { afterMs: Math.min(...waits) };
+  }
+
+  /** One step of a backup; returns in how many milliseconds the next is due. */
+  private async work(
+    backup: BackupObject,
+    cluster: Facts | undefined,
+    ahead: string | undefined,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const running = backup.status?.phase === 'Running';
+    const executor = running && cluster ? await this.ask(backup, cluster) : undefined;
+    const found = executor && cluster ? await this.find(backup, cluster, executor) : undefined;
+    const step = planBackup({
+      now: this.now(),
+      backup,
+      cluster,
+      ...(ahead ? { behind: ahead } : {}),
+      ...(executor ? { executor } : {}),
+      ...(found ? { found } : {}),
+    });
+    const written = await this.write(backup, step.status, signal);
+    if (!written || !cluster) return step.do === 'wait' ? step.afterMs : AGAIN_MS;
+    if (step.do === 'ask') await this.begin(written, cluster, step, signal);
+    if (step.do === 'end') await this.end(written, cluster, step);
+    return step.do === 'wait' ? step.afterMs : AGAIN_MS;
+  }
+
+  private async ask(backup: BackupObject, cluster: Facts): Promise<ExecutorFacts> {
+    const { uid } = backup.metadata;
+    try {
+      const { boot, job, running } = await this.executors.job(cluster, executorOf(backup.status!), uid);
+      this.silentSince.delete(uid);
+      return {
+        boot,
+        ...(job ? { job } : {}),
+        ...(running && running.id !== uid ? { busyWith: running.id } : {}),
+      };
+    } catch (error) {
+      const since = this.silentSince.get(uid) ?? this.now();
+      this.silentSince.set(uid, since);
+      return { silent: { why: (error as Error).message, since } };
+    }
+  }
+
+  /** A backup whose process is gone may have been completed all the same: the repository knows. */
+  private async find(
+    backup: BackupObject,
+    cluster: Facts,
+    { job, boot, silent }: ExecutorFacts,
+  ): Promise<BackupSetInfo | undefined> {
+    const { process, stanza = '' } = backup.status!;
+    if (job || silent || !process || process === boot) return undefined;
+    const info = await this.executors
+      .info(cluster, executorOf(backup.status!), stanza)
+      .catch(() => undefined);
+    return info?.backups.find(({ annotations }) => annotations[ANNOTATION_REQUEST] === backup.metadata.uid);
+  }
+
+  private async begin(
+    backup: BackupObject,
+    cluster: Facts,
+    { executor, request }: Extract<BackupStep, { do: 'ask' }>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    try {
+      const { boot, job } = await this.executors.start(cluster, executor, request);
+      if (job) await this.write(backup, { ...backup.status, process: boot }, signal);
+    } catch (error) {
+      // The next look asks again, and ends it when that goes on for too long.
+      this.options.log.warn(
+        { backup: backup.metadata.name, error: (error as Error).message },
+        'asking for a backup',
+      );
+    }
+  }
+
+  private async end(
+    backup: BackupObject,
+    cluster: Facts,
+    { status, cancel }: Extract<BackupStep, { do: 'end' }>,
+  ): Promise<void> {
+    const { namespace, name, uid } = backup.metadata;
+    if (cancel) await this.executors.cancel(cluster, executorOf(status), uid).catch(() => undefined);
+    this.silentSince.delete(uid);
+    const failed = status.phase === 'Failed';
+    this.options.log.info(
+      { backup: `${namespace}/${name}`, label: status.label, error: status.error },
+      'backup',
+    );
+    this.event(
+      backup,
+      failed ? 'Warning' : 'Normal',
+      failed ? 'BackupFailed' : 'BackupCompleted',
+      (failed ? status.error : status.message) ?? '',
+    );
+    this.options.clusters.backupsChanged(
+      namespace,
+      backup.spec.cluster.name,
+      failed ? status.stoppedAt : undefined,
+    );
+  }
+
+  /** Writes only what differs. Undefined when it is gone, or somebody else wrote: look again. */
+  private async write(
+    backup: BackupObject,
+    status: BackupStatus,
+    signal: AbortSignal,
+  ): Promise<BackupObject | undefined> {
+    if (isDeepStrictEqual(status, backup.status ?? {})) return backup;
+    try {
+      const written = await this.options.client.updateStatus(BackupKind, { ...backup, status }, { signal });
+      for (const cache of this.caches) cache.absorb(written);
+      return written;
+    } catch (error) {
+      if (isKubeError(error, 'NotFound', 'Conflict')) return undefined;
+      throw error;
+    }
+  }
+}
+
+const AGAIN_MS = 100;
+
+function keyOf(backup: BackupObject): string {
+  return `${backup.metadata.namespace}/${backup.spec.cluster.name}`;
+}
+
+/** The one that runs first, then by age. */
+function inLine(a: BackupObject, b: BackupObject): number {
+  const rank = (backup: BackupObject) => (backup.status?.phase === 'Running' ? 0 : 1);
+  const age = (backup: BackupObject) => Date.parse(backup.metadata.creationTimestamp ?? '') || 0;
+  return rank(a) - rank(b) || age(a) - age(b) || (a.metadata.name < b.metadata.name ? -1 : 1);
+}

@@ -1,0 +1,246 @@
+/** What to do about one Backup, given what is known. Pure. */
+import {
+  BACKUP_KINDS,
+  BACKUP_TYPES,
+  type BackupJob,
+  type BackupRequest,
+  type BackupSetInfo,
+  type BackupStatus,
+  type EffectiveRepository,
+  stanzaName,
+} from '@pgherd/api';
+import { type Facts, type InstanceFacts, isHealthy, isLeader, systemID } from '../cluster/facts.ts';
+import { numbersOf } from '../cluster/plan-repository.ts';
+import type { BackupObject } from './kind.ts';
+
+/** Where a backup runs. */
+export type Executor =
+  | { kind: 'repository' }
+  /** In the pod of the instance that is copied. */
+  | { kind: 'instance'; name: string };
+
+/** What the pod that runs a backup says of it. */
+export interface ExecutorFacts {
+  /** Its answer, if there was one. */
+  boot?: string;
+  job?: BackupJob;
+  /** A backup of somebody else runs there. */
+  busyWith?: string;
+  /** Why there was none, and since when (milliseconds) there has been none. */
+  silent?: { why: string; since: number };
+}
+
+export interface BackupLook {
+  now: number;
+  backup: BackupObject;
+  /** Undefined: there is no such cluster. */
+  cluster: Facts | undefined;
+  /** Another backup of the cluster that goes first. */
+  behind?: string;
+  /** Once it runs: what the pod says. */
+  executor?: ExecutorFacts;
+  /** The backup as the repository has it, whoever says what else. */
+  found?: BackupSetInfo;
+}
+
+export type BackupStep =
+  | { do: 'wait'; status: BackupStatus; afterMs: number }
+  /** Write the status, then ask for the backup. */
+  | { do: 'ask'; status: BackupStatus; executor: Executor; request: BackupRequest }
+  /** It has ended. */
+  | { do: 'end'; status: BackupStatus; cancel?: boolean };
+
+/** A cluster that comes in one file with its backup may be seen after it. */
+const CLUSTER_MS = 10_000;
+/** So long a backup waits for a primary or for its repository. */
+export const PATIENCE_MS = 10 * 60_000;
+/** A pod that is silent for so long no longer runs anything. */
+const SILENCE_MS = 60_000;
+const LOOK_MS = 1_000;
+
+const rfc3339 = (ms: number) => new Date(ms).toISOString();
+
+/** The one step to take now. The backup is not over yet. */
+export function planBackup(look: BackupLook): BackupStep {
+  return look.backup.status?.phase === 'Running' ? running(look) : pending(look);
+}
+
+function pending(look: BackupLook): BackupStep {
+  const { cluster, backup, now, behind } = look;
+  const { name } = backup.spec.cluster;
+  const age = now - Date.parse(backup.metadata.creationTimestamp ?? '');
+  if (!cluster)
+    return age < CLUSTER_MS
+      ? wait(look, `there is no cluster ${name} yet`)
+      : fail(look, `there is no cluster ${name} in namespace ${backup.metadata.namespace}`);
+  const { backup: setup } = cluster.spec;
+  if (!setup) return fail(look, `cluster ${name} has no spec.backup: name a repository there first`);
+  const wanted = backup.spec.repository;
+  const repository = wanted ? setup.repositories.find((one) => one.name === wanted) : setup.repositories[0];
+  if (!repository) {
+    const known = setup.repositories.map((one) => one.name).join(', ');
+    return fail(look, `cluster ${name} has no repository ${wanted}; it has: ${known}`);
+  }
+  if (behind) return wait(look, `waits for Backup ${behind} to end`);
+  const obstacle = notYet(cluster, repository);
+  if (obstacle)
+    return age > PATIENCE_MS
+      ? fail(look, `after ${PATIENCE_MS / 60_000} minutes: ${obstacle}`)
+      : wait(look, obstacle);
+  return begin(look, cluster, repository);
+}
+
+/** What stands in the way of a backup for now. */
+function notYet(cluster: Facts, repository: EffectiveRepository): string | undefined {
+  const leader = leaderOf(cluster);
+  if (!systemID(cluster) || !leader?.report || leader.report.role !== 'primary')
+    return 'there is no primary at the moment';
+  const { archive } = leader.report;
+  if (!archive?.repositories?.includes(repository.name)) {
+    const problem = archive?.problems?.[repository.name];
+    return `repository ${repository.name} is not ready${problem ? `: ${problem}` : ''}`;
+  }
+  return undefined;
+}
+
+function leaderOf(cluster: Facts): InstanceFacts | undefined {
+  return cluster.instances.find((instance) => isLeader(cluster, instance));
+}
+
+/** The instance to copy: a replica that streams, if one is wanted and there. */
+function targetOf(cluster: Facts, leader: InstanceFacts, target: string): InstanceFacts {
+  if (target === 'primary') return leader;
+  const replicas = cluster.instances.filter(
+    (instance) => instance !== leader && isHealthy(cluster, instance),
+  );
+  return replicas.at(-1) ?? leader;
+}
+
+function begin(look: BackupLook, cluster: Facts, repository: EffectiveRepository): BackupStep {
+  const { spec } = look.backup;
+  const leader = leaderOf(cluster)!;
+  const target = targetOf(cluster, leader, spec.target ?? cluster.spec.backup!.target);
+  const executor: Executor =
+    repository.store.kind === 'volume' ? { kind: 'repository' } : { kind: 'instance', name: target.name };
+  const status: BackupStatus = {
+    phase: 'Running',
+    message: `${target.name} is being copied`,
+    startedAt: rfc3339(look.now),
+    repository: repository.name,
+    stanza: stanzaName(cluster.cluster.metadata.name, systemID(cluster)!),
+    instance: target.name,
+    primary: leader.name,
+    executor: executor.kind === 'instance' ? executor.name : 'repository',
+  };
+  return { do: 'ask', status, executor, request: requestOf(look.backup, status, cluster) };
+}
+
+/** What is asked of the pod; the same again asks for nothing new. */
+function requestOf(backup: BackupObject, status: BackupStatus, cluster: Facts): BackupRequest {
+  const { primary = '', instance, stanza = '', repository = '' } = status;
+  return {
+    id: backup.metadata.uid,
+    stanza,
+    repository: numbersOf(cluster).get(repository) ?? 0,
+    type: BACKUP_KINDS[backup.spec.type ?? 'incremental'],
+    primary,
+    ...(instance && instance !== primary ? { standby: instance } : {}),
+  };
+}
+
+/** Where a running backup runs. */
+export function executorOf({ executor = '' }: BackupStatus): Executor {
+  return executor === 'repository' ? { kind: 'repository' } : { kind: 'instance', name: executor };
+}
+
+function running(look: BackupLook): BackupStep {
+  const { backup, cluster, executor = {}, found } = look;
+  const status = backup.status!;
+  if (!cluster) return fail(look, 'the cluster is gone');
+  const { job, boot, silent, busyWith } = executor;
+  if (found) return completed(look, found);
+  if (job?.phase === 'done' && job.set) return completed(look, job.set);
+  if (job?.phase === 'failed') return fail(look, job.error ?? 'pgBackRest did not say why');
+  const leader = leaderOf(cluster);
+  if (leader && leader.name !== status.primary)
+    return fail(
+      look,
+      `${leader.name} became primary in place of ${status.primary} while the backup ran: make another one`,
+      true,
+    );
+  if (silent) {
+    const ms = look.now - silent.since;
+    if (ms > SILENCE_MS)
+      return fail(look, `the pod that ran it has not answered for ${Math.round(ms / 1000)} s: ${silent.why}`);
+    return {
+      do: 'wait',
+      status: { ...status, message: `the pod that runs it is silent: ${silent.why}` },
+      afterMs: LOOK_MS,
+    };
+  }
+  if (job) return { do: 'wait', status: progressed(status, job, boot), afterMs: LOOK_MS };
+  if (status.process && status.process !== boot)
+    return fail(
+      look,
+      'the process that ran it has ended (its pod was stopped or has crashed): make another one',
+    );
+  if (busyWith)
+    return {
+      do: 'wait',
+      status: { ...status, message: 'the pod is busy with another backup' },
+      afterMs: LOOK_MS,
+    };
+  // It has not heard of it: the operator was stopped between writing the status and asking.
+  return { do: 'ask', status, executor: executorOf(status), request: requestOf(backup, status, cluster) };
+}
+
+function progressed(
+  status: BackupStatus,
+  { progress, line }: BackupJob,
+  boot: string | undefined,
+): BackupStatus {
+  return {
+    ...status,
+    ...(boot ? { process: boot } : {}),
+    ...(progress ? { progress } : {}),
+    message: `${status.instance} is being copied${line ? `: ${line}` : ''}`,
+  };
+}
+
+function completed({ backup, now }: BackupLook, set: BackupSetInfo): BackupStep {
+  const { progress: _, ...status } = backup.status!;
+  const { sizes, wal, lsn, type, label } = set;
+  const reference = set.references.at(-1);
+  return {
+    do: 'end',
+    status: {
+      ...status,
+      phase: 'Completed',
+      message: `${BACKUP_TYPES[type]} backup ${label} is complete${set.damaged ? ', with damaged pages: see the log of the pod that ran it' : ''}`,
+      stoppedAt: rfc3339(Math.max(set.stoppedAt, Date.parse(status.startedAt ?? '') || now)),
+      label,
+      type: BACKUP_TYPES[type],
+      ...(reference ? { reference } : {}),
+      ...(wal ? { beginWal: wal.start, endWal: wal.stop } : {}),
+      ...(lsn ? { beginLSN: lsn.start, endLSN: lsn.stop } : {}),
+      databaseSize: sizes.database,
+      copiedSize: sizes.copied,
+      ...(sizes.repository === undefined ? {} : { repositorySize: sizes.repository }),
+      ...(sizes.added === undefined ? {} : { repositoryDelta: sizes.added }),
+    },
+  };
+}
+
+function wait({ backup }: BackupLook, message: string): BackupStep {
+  return { do: 'wait', status: { ...backup.status, phase: 'Pending', message }, afterMs: LOOK_MS };
+}
+
+function fail({ backup, now }: BackupLook, error: string, cancel = false): BackupStep {
+  const { progress: _, ...status } = backup.status ?? {};
+  const at = rfc3339(now);
+  return {
+    do: 'end',
+    cancel,
+    status: { startedAt: at, ...status, phase: 'Failed', message: 'the backup failed', error, stoppedAt: at },
+  };
+}

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ScheduledBackupSpec, ScheduledBackupStatus } from '@pgherd/api';
+import { planSchedule, scheduledName } from './schedule.ts';
+
+const at = (text: string) => Date.parse(`2026-06-${text}Z`);
+const spec = (schedule: string, more: Partial<ScheduledBackupSpec> = {}): ScheduledBackupSpec => ({
+  cluster: { name: 'demo' },
+  schedule,
+  ...more,
+});
+
+interface Case {
+  what: string;
+  spec: ScheduledBackupSpec;
+  now: string;
+  status?: ScheduledBackupStatus;
+  busy?: boolean;
+  make?: string;
+  next?: string;
+  says?: RegExp;
+}
+
+const DAILY = spec('0 3 * * *');
+
+const cases: Case[] = [
+  { what: 'nothing is due yet', spec: DAILY, now: '01T02:00:00', next: '01T03:00:00' },
+  {
+    what: 'the first time has come',
+    spec: DAILY,
+    now: '01T03:00:01',
+    make: '01T03:00:00',
+    next: '02T03:00:00',
+  },
+  {
+    what: 'it was done already',
+    spec: DAILY,
+    now: '01T04:00:00',
+    status: { lastScheduleTime: '2026-06-01T03:00:00Z' },
+    next: '02T03:00:00',
+  },
+  {
+    what: 'of many missed times, the last one is made up for',
+    spec: spec('*/10 * * * *'),
+    now: '09T12:34:00',
+    status: { lastScheduleTime: '2026-06-01T03:00:00Z' },
+    make: '09T12:30:00',
+    next: '09T12:40:00',
+  },
+  {
+    what: 'a schedule with seconds, after a long absence',
+    spec: spec('*/5 * * * * *'),
+    now: '09T12:34:03',
+    status: { lastScheduleTime: '2026-06-01T03:00:00Z' },
+    make: '09T12:34:00',
+    next: '09T12:34:05',
+  },
+  {
+    what: 'a time zone counts',
+    spec: spec('0 3 * * *', { timeZone: 'Europe/Berlin' }),
+    now: '01T01:00:30',
+    make: '01T01:00:00',
+    next: '02T01:00:00',
+  },
+  {
+    what: 'a first one at once',
+    spec: spec('0 3 * * *', { immediate: true }),
+    now: '01T00:00:05',
+    make: '01T00:00:05',
+    next: '01T03:00:00',
+  },
+  { what: 'suspended', spec: spec('0 3 * * *', { suspend: true }), now: '01T03:00:01', says: /suspended/ },
+  {
+    what: 'the one before still runs',
+    spec: DAILY,
+    now: '02T03:00:01',
+    status: { lastScheduleTime: '2026-06-01T03:00:00Z', lastBackup: 'x-1' },
+    busy: true,
+    next: '03T03:00:00',
+    says: /left out: x-1 had not ended/,
+  },
+  { what: 'no schedule at all', spec: spec('61 3 * * *'), now: '01T03:00:01', says: /cannot be read/ },
+  {
+    what: 'no such time zone',
+    spec: spec('0 3 * * *', { timeZone: 'Mars/Base' }),
+    now: '01T03:00:01',
+    says: /cannot be read/,
+  },
+  { what: 'a word', spec: spec('@daily'), now: '01T03:00:01', next: '02T00:00:00' },
+];
+
+for (const { what, spec: given, now, status, busy = false, make, next, says } of cases) {
+  test(`schedule: ${what}`, () => {
+    const step = planSchedule({ now: at(now), created: at('01T00:00:00'), spec: given, status, busy });
+    assert.equal(step.make, make && at(make));
+    assert.equal(step.status.nextScheduleTime, next && `2026-06-${next}Z`);
+    if (says) assert.match(step.status.message ?? '', says);
+    else assert.equal(step.status.message, undefined);
+    if (make) assert.equal(step.status.lastScheduleTime, `2026-06-${make}Z`);
+  });
+}
+
+test('a backup is named after its time', () => {
+  assert.equal(scheduledName('night', at('01T03:00:00')), 'night-20260601030000');
+});
