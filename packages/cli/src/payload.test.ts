@@ -12,7 +12,15 @@ test('the payload is complete, runs by itself, and is named after its content', 
   const { files, hash } = await buildPayload(dir, { node: { linkTo: '/opt/node' } });
   assert.deepEqual(
     files.map((file) => file.name),
-    ['archive', 'fetch', 'guard', 'manager.mjs', 'operator.mjs', 'pgherd.mjs', 'repository.mjs'],
+    [
+      'guard',
+      'manager.mjs',
+      'operator.mjs',
+      'pgbackrest-archive',
+      'pgbackrest-fetch',
+      'pgherd.mjs',
+      'repository.mjs',
+    ],
   );
   assert.equal(statSync(join(dir, 'guard')).mode & 0o111, 0o111);
   assert.equal(readlinkSync(join(dir, 'bin', 'node')), '/opt/node');

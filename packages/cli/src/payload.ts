@@ -6,11 +6,11 @@ import { programFiles } from './programs/files.ts';
 
 /** The files of the payload apart from Node, and how each may be used. */
 const FILES = {
-  archive: 0o755,
-  fetch: 0o755,
   guard: 0o755,
   'manager.mjs': 0o644,
   'operator.mjs': 0o644,
+  'pgbackrest-archive': 0o755,
+  'pgbackrest-fetch': 0o755,
   'pgherd.mjs': 0o644,
   'repository.mjs': 0o644,
 } as const;

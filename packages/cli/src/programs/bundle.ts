@@ -26,8 +26,8 @@ const ON_THIS_MACHINE = {
 /** Files that go along as they are. */
 const AS_THEY_ARE = {
   guard: 'packages/instance/src/guard.sh',
-  archive: 'packages/instance/src/backup/archive.sh',
-  fetch: 'packages/instance/src/backup/fetch.sh',
+  'pgbackrest-archive': 'packages/instance/src/backup/archive.sh',
+  'pgbackrest-fetch': 'packages/instance/src/backup/fetch.sh',
   'cluster.yaml': 'examples/cluster.yaml',
 };
 

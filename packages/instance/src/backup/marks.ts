@@ -38,7 +38,8 @@ export class ArchiveMarks {
     if (!Number.isInteger(pid) || pid <= 1) return;
     try {
       // The number may be another's by now.
-      if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/archive')) process.kill(pid, 'SIGTERM');
+      if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/pgbackrest-archive'))
+        process.kill(pid, 'SIGTERM');
     } catch {
       // It has ended.
     }

@@ -46,9 +46,10 @@ function walBounds(major: number, volume: WalVolume | undefined): Settings {
   };
 }
 
-const ARCHIVE_COMMAND = '/pgherd/archive "%p"';
+// pgBackRest insists on its own name being in it.
+const ARCHIVE_COMMAND = '/pgherd/pgbackrest-archive "%p"';
 /** restore_command of a standby, where there is an archive. */
-export const FETCH_COMMAND = '/pgherd/fetch "%f" "%p"';
+export const FETCH_COMMAND = '/pgherd/pgbackrest-fetch "%f" "%p"';
 
 /** What we set and a user may change. */
 function defaults(major: number, volume: WalVolume | undefined): Settings {
