@@ -2,6 +2,7 @@ import type { Scenario } from '../scenario.ts';
 import { apiAway } from './api-away.ts';
 import { apiConformance } from './api-conformance.ts';
 import { apiKilled } from './api-killed.ts';
+import { badAtRunTime } from './bad-at-run-time.ts';
 import { badInput } from './bad-input.ts';
 import { certificates } from './certificates.ts';
 import { chaos } from './chaos.ts';
@@ -32,6 +33,7 @@ export const scenarios: Scenario[] = [
   apiConformance,
   frontDoor,
   badInput,
+  badAtRunTime,
   kubectlVerbs,
   clientLibraries,
   postmasterKilled,
