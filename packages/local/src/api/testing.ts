@@ -37,6 +37,8 @@ export interface TestApi {
   ask(method: string, path: string, body?: unknown, options?: Ask): Promise<Answer>;
   /** Opens a watch; `next` waits for the next event (5 s at most), `close` ends it. */
   watch(path: string): Promise<{ next(): Promise<TestEvent>; close(): void; ended: Promise<void> }>;
+  /** What the administrator's connections need. */
+  admin: { ca: Buffer; cert: Buffer; key: Buffer };
   /** Stops the server and starts another on the same folder and port. */
   restart(): Promise<void>;
   close(): Promise<void>;
@@ -54,12 +56,12 @@ export async function startTestApi(options: Partial<ServerOptions> = {}): Promis
   await ensurePki(state, { apiPort: port, nodes: ['node-1'], nodeServer: `https://127.0.0.1:${port}` });
   const paths = pkiPaths(state);
   const ca = readFileSync(paths.caCert);
-  const admin = new Agent({
-    keepAlive: true,
+  const credentials = {
     ca,
     cert: readFileSync(join(paths.dir, 'admin.crt')),
     key: readFileSync(join(paths.dir, 'admin.key')),
-  });
+  };
+  const admin = new Agent({ keepAlive: true, ...credentials });
   const bare = new Agent({ keepAlive: true, ca });
 
   const open = (method: string, path: string, data: string | undefined, ask: Ask): Promise<IncomingMessage> =>
@@ -79,6 +81,7 @@ export async function startTestApi(options: Partial<ServerOptions> = {}): Promis
   return {
     state,
     port,
+    admin: credentials,
     get server() {
       return server;
     },

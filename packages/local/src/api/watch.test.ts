@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startTestApi, type TestApi } from './testing.ts';
 
 const CONFIGMAPS = '/api/v1/namespaces/default/configmaps';
@@ -167,5 +170,25 @@ describe('a list', () => {
     for (const query of ['labelSelector=a%20b%20c', 'fieldSelector=spec.nope%3D1']) {
       assert.equal((await api.ask('GET', `${CONFIGMAPS}?${query}`)).code, 400, query);
     }
+  });
+
+  it('whose time is over while its reader has not read all harms nobody', async () => {
+    const { admin } = api;
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      const path = `${CONFIGMAPS}?watch=1&timeoutSeconds=1`;
+      request({ host: '127.0.0.1', port: api.port, path, ...admin, agent: false }, resolve)
+        .on('error', reject)
+        .end();
+    });
+    answer.pause();
+    // More than the sockets on both sides hold.
+    const data = { a: 'x'.repeat(900_000) };
+    for (let i = 0; i < 30; i++) {
+      const { code } = await api.ask('POST', CONFIGMAPS, { metadata: { name: `large-${i}` }, data });
+      assert.equal(code, 201);
+    }
+    await sleep(1200);
+    assert.equal((await api.ask('DELETE', CONFIGMAPS)).code, 200);
+    answer.destroy();
   });
 });

@@ -35,6 +35,7 @@ export function serveWatch(
   response.writeHead(200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache, private' });
   response.flushHeaders();
   const send = (type: string, body: string) => {
+    if (response.writableEnded || response.destroyed) return;
     if (response.writableLength > BACKLOG_LIMIT) response.destroy();
     else response.write(`{"type":"${type}","object":${body}}\n`);
   };
@@ -67,18 +68,19 @@ export function serveWatch(
 
   const unsubscribe = store.subscribe(resource.storage, deliver);
   const bookmarks = request.bookmarks ? setInterval(() => bookmark(), request.bookmarkMs) : undefined;
-  const finish = () => response.end();
-  const timeout = setTimeout(finish, request.timeoutMs);
   const stop = () => {
     unsubscribe();
     clearInterval(bookmarks);
     clearTimeout(timeout);
   };
-  response.on('close', stop);
-  onEnd(() => {
+  // A slow reader has not got all by then: it may be long until the response is closed.
+  const finish = () => {
     stop();
     response.end();
-  });
+  };
+  const timeout = setTimeout(finish, request.timeoutMs);
+  response.on('close', stop);
+  onEnd(finish);
 }
 
 /** What a change means to someone who sees only what the selector matches. */
