@@ -7,6 +7,7 @@ import { badInput } from './bad-input.ts';
 import { certificates } from './certificates.ts';
 import { chaos } from './chaos.ts';
 import { clientLibraries } from './client-libraries.ts';
+import { cloneLive } from './clone-live.ts';
 import { dataEmptied } from './data-emptied.ts';
 import { dayTwo } from './day-two.ts';
 import { everythingKilled } from './everything-killed.ts';
@@ -23,6 +24,7 @@ import { podDeleted, replicaDeleted } from './pod-deleted.ts';
 import { podKilled } from './pod-killed.ts';
 import { postmasterKilled, postmasterKilledPipelining } from './postmaster-killed.ts';
 import { quota } from './quota.ts';
+import { recoveryStory } from './recovery-story.ts';
 import { scaled } from './scaled.ts';
 import { secretsKept } from './secrets-kept.ts';
 import { settingsChanged } from './settings-changed.ts';
@@ -51,6 +53,8 @@ export const scenarios: Scenario[] = [
   nodeLostSync,
   nodeLostAsync,
   scaled,
+  cloneLive,
+  recoveryStory,
   settingsChanged,
   evicted,
   quota,

@@ -47,6 +47,8 @@ export const ANNOTATION_MAINTENANCE = 'pgherd.io/maintenance';
  * the operation is under way.
  */
 export const ANNOTATION_RESTORE = 'pgherd.io/restore';
+/** On a Cluster that is a clone: the UID of the Operation that made it. */
+export const ANNOTATION_CLONE_OF = 'pgherd.io/clone-operation';
 /** On a volume claim that an earlier state of a cluster was left on: the name of that cluster. */
 export const LABEL_KEPT_FROM = 'pgherd.io/kept-from';
 /** On the pod and the volume claims of an instance: it goes whatever number of instances is wanted. */

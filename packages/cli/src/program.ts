@@ -15,6 +15,7 @@ import { addPgbench } from './commands/pgbench.ts';
 import { addPsql } from './commands/psql.ts';
 import { addReport } from './commands/report.ts';
 import { addRestart } from './commands/restart.ts';
+import { addRestore } from './commands/restore.ts';
 import { addScale } from './commands/scale.ts';
 import { addShow } from './commands/show.ts';
 import { addStatus } from './commands/status.ts';
@@ -55,6 +56,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused,
     addDestroy,
     addMarks,
     addPgbench,
+    addRestore,
     addLabel,
     addReport,
     addDelete,

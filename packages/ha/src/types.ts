@@ -36,6 +36,7 @@ export interface LeaseRecord {
   acquireTime?: string;
   renewTime?: string;
   designated?: string;
+  begunAnew?: number;
   systemID?: string;
   leader?: LeaseLeader;
   timeline?: number;

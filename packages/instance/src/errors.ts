@@ -14,6 +14,7 @@ export type InstanceErrorCode =
   | 'BadSecret'
   | 'RecoveryRefused'
   | 'RecoveryFailed'
+  | 'NotArchived'
   | 'BadEnvironment';
 
 /** An error of the instance manager: what was being done to what, and what to do about it. */

@@ -7,6 +7,7 @@ import { privateFolder } from '@pgherd/postgres';
 import { BackupKeeper } from './backup/keeper.ts';
 import { ArchiveMarks, withLeadingMark } from './backup/marks.ts';
 import { backrestRoutes } from './backup/routes.ts';
+import { recoveryRoutes } from './bootstrap/recovery-routes.ts';
 import { openDatabase, podLayout } from './database/index.ts';
 import { readEnvironment } from './environment.ts';
 import { openGuardLink } from './guard-link.ts';
@@ -50,9 +51,16 @@ async function main(): Promise<void> {
     serverName: names(cluster).rw,
     log: manager,
     onServerLog: log.postgres,
-    archiver: marks,
+    archiver: {
+      starting: () => marks.starting(),
+      // Before a restore in place nobody leads next: what is not archived now may be gone for good.
+      stopping: () => {
+        if (!lastOfAll) marks.stopping();
+      },
+    },
   });
   let eff: EffectiveSpec | undefined;
+  let lastOfAll = false;
   let stopping = false;
   let started = false;
   onTermination(() => {
@@ -80,12 +88,14 @@ async function main(): Promise<void> {
     podIP: env.podIP,
     managerStart,
     database,
+    layout,
     guard,
     peerTls: () => ({ ca: material!.ca, cert: material!.clientCert, key: material!.clientKey }),
     log: manager,
     archive: () => backups.report(),
     spec: (now, object) => {
       eff = now;
+      lastOfAll = object.status?.restoration?.stage === 'stopping';
       backups.follow(now, object);
       log.level(now.logLevel);
       logins.follow(now, end.signal);
@@ -135,7 +145,10 @@ async function main(): Promise<void> {
     port: MANAGER_PORT,
     material,
     answers: loop,
-    backrest: backrestRoutes({ boot: randomUUID(), jobs: () => backups.jobs() }),
+    backrest: recoveryRoutes(
+      { client, namespace, cluster, instance, layout, database, eff: () => eff },
+      backrestRoutes({ boot: randomUUID(), jobs: () => backups.jobs() }),
+    ),
   });
   server.renew(material);
   await serveLocal(join(layout.run, 'manager.sock'), loop);

@@ -18,7 +18,14 @@ export { currentTimeline } from './promote.ts';
 export * from './recovery/index.ts';
 export type { ServerExit, ServerState } from './server.ts';
 export { LogParser, type LogRecord, logSettings, plainLine } from './server-log.ts';
-export { conninfo, quoteSetting, type RoleSettings, renderSettings, type Settings } from './settings.ts';
+export {
+  conninfo,
+  quoteSetting,
+  type RoleSettings,
+  renderSettings,
+  type Settings,
+  unlockAutoConf,
+} from './settings.ts';
 export { openSession, quoteIdent, quoteLiteral, type Row, type Session, type SessionOptions } from './sql.ts';
 export {
   dropReservations,

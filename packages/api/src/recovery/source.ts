@@ -10,6 +10,8 @@ export interface RepositorySource {
   systemID?: string;
   stanza?: string;
   repository: EffectiveRepository;
+  /** Its number: the pgBackRest that serves it must know it by the same. */
+  number: number;
   target?: RecoveryTargetSpec;
   /** The archive holds everything up to here (RFC 3339), whatever the listing of its files says. */
   completeUntil?: string;
@@ -45,4 +47,26 @@ export function describeTarget(target: RecoveryTargetSpec = {}): string {
   if (targetXID) return `transaction ${targetXID}`;
   if (targetName) return `the restore point "${targetName}"`;
   return targetImmediate ? 'the end of the backup' : 'the latest point';
+}
+
+/** POST /recovery/choose, at a pod that reaches the repository: whether a target can be reached, and how. */
+export type RecoveryChoice =
+  | {
+      ok: true;
+      chosen: { backup: string; timeline: number };
+      window: RecoverableWindow;
+    }
+  | { ok: false; why: string; window: RecoverableWindow };
+
+/** Milliseconds since 1970. */
+export interface RecoverableWindow {
+  firstMs?: number;
+  lastMs?: number;
+}
+
+/** What is asked there. */
+export interface ChooseRequest {
+  source: RepositorySource;
+  /** The archive will be complete up to here before the recovery begins, milliseconds since 1970. */
+  completeUntilMs?: number;
 }

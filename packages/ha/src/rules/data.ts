@@ -10,7 +10,9 @@ export const DATA_RULES = {
   mayInitialise(record: LeaseRecord, s: State, settings: Settings): Verdict {
     if (record.systemID !== undefined || settings.systemID !== undefined)
       return no('the cluster was initialised before: an empty volume means a copy');
-    if (record.members.length > 0 || s.epochSeen > 0) return no('the cluster had a leader before');
+    // A restore in place begins anew in an epoch of its own, in which nobody has led yet.
+    const led = s.epochSeen > 0 && record.begunAnew !== s.epochSeen;
+    if (record.members.length > 0 || led) return no('the cluster had a leader before');
     if (record.designated !== s.self.name)
       return no(`${record.designated ?? 'nobody'} is to initialise the cluster`);
     if (s.view?.data !== 'empty') return no('the volume is not empty');

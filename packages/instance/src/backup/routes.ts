@@ -78,7 +78,8 @@ function failure(error: unknown): { error: string; backrestError?: number } {
   return { error: message, backrestError: error.backrestError };
 }
 
-async function readBody(request: IncomingMessage): Promise<unknown> {
+/** The JSON that was sent; throws for what is none, or too long. */
+export async function readBody(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {

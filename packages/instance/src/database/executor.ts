@@ -10,6 +10,7 @@ import { type PromiseNote, readPromise, writePromise } from './promise-note.ts';
 import { boundedRecovery, type CloneSpec, type RecoverSpec } from './recover.ts';
 import { cutWal, follow, promote, setSync, startPrimary, startStandby } from './roles.ts';
 import { withSession } from './running.ts';
+import { seal } from './seal.ts';
 import { ensureSlots, followSlots } from './slots.ts';
 import type {
   ApplicationSecrets,
@@ -165,6 +166,10 @@ class Executor implements Database {
         this.#progress = undefined;
       }
     });
+  }
+
+  seal(withinMs: number): Promise<{ at: string }> {
+    return withSession(this.#pg, (session) => seal(session, withinMs));
   }
 
   progress(): InstanceReport['progress'] {

@@ -16,13 +16,14 @@ import {
   type RecoveryTarget,
   type RepositoryAccess,
   readCatalogue,
+  reserveTimelines,
   restoreBackup,
   restoreCommand,
   targetText,
 } from '@pgherd/postgres';
 import { InstanceError } from '../errors.ts';
 import type { Workplace } from './fresh.ts';
-import { readAttempts, writeAttempts, writeRecovered } from './recovered.ts';
+import { type Attempts, readAttempts, writeAttempts, writeRecovered } from './recovered.ts';
 import { isTargeted, type ReplayFacts, ReplayFailed, replay, targetSettings } from './replay.ts';
 import { emptyData, readNote, writeNote } from './volume.ts';
 
@@ -54,8 +55,10 @@ export interface RecoverHooks {
   onProgress(doing: string, done: number, total: number, unit: string): void;
 }
 
-/** So often is tried what another try might mend: a repository that is away, a process that was killed. */
+/** So often is tried what another try might mend: a process that was killed, a network that broke. */
 const ATTEMPTS = 5;
+/** And for so long a repository that is not reached: its pod may only be starting. */
+const UNREACHED_MS = 10 * 60_000;
 
 /** Recovers, at most so many times; then says at once why no more is tried. */
 export async function boundedRecovery(
@@ -63,21 +66,29 @@ export async function boundedRecovery(
   spec: RecoverSpec | CloneSpec,
   hooks: RecoverHooks,
 ): Promise<{ systemID: string }> {
-  const attempts = await readAttempts(w.layout, spec.id);
-  const { failed } = attempts;
-  if (failed) throw new InstanceError('RecoveryFailed', failed.message);
-  const count = attempts.count + 1;
-  // Counted beforehand: a try that takes the manager with it is one too.
-  await writeAttempts(w.layout, { id: spec.id, count });
+  const before = await readAttempts(w.layout, spec.id);
+  if (before.failed) throw new InstanceError('RecoveryFailed', before.failed.message);
+  const now = Date.now();
+  const attempts: Attempts = { since: now, ...before };
+  await writeAttempts(w.layout, attempts);
+  // Counted before the work: a try that takes the manager with it is one too.
+  const begun = async () => {
+    attempts.count++;
+    await writeAttempts(w.layout, attempts);
+  };
+  const { count } = attempts;
   try {
-    return await ('sourceName' in spec ? copyCluster(w, spec, hooks) : recover(w, spec, hooks));
+    return await ('sourceName' in spec ? copyCluster(w, spec, hooks) : recover(w, spec, { ...hooks, begun }));
   } catch (error) {
-    const { message } = error as Error;
     if (hooks.signal.aborted) throw error;
+    const { message, hint } = error as Error & { hint?: string };
+    const text = hint ? `${message} (${hint})` : message;
     const final = isFinal(error);
-    if (!final && count < ATTEMPTS) throw error;
-    const told = final ? message : `${message} (given up after ${count} tries)`;
-    await writeAttempts(w.layout, { id: spec.id, count, failed: { message: told } });
+    const often =
+      attempts.count > count ? attempts.count >= ATTEMPTS : now - (attempts.since ?? now) > UNREACHED_MS;
+    if (!final && !often) throw error;
+    const told = final ? text : `${text}; no more is tried`;
+    await writeAttempts(w.layout, { ...attempts, failed: { message: told } });
     throw new InstanceError('RecoveryFailed', told, { cause: error });
   }
 }
@@ -88,6 +99,7 @@ const BROKEN = [26, 28, 29, 44, 51, 55, 75, 95];
 function isFinal(error: unknown): boolean {
   if (error instanceof InstanceError) return error.code === 'RecoveryRefused';
   if (!(error instanceof PostgresError)) return false;
+  if (error.code === 'NoBackup') return true;
   return error.backrestError !== undefined && BROKEN.includes(error.backrestError);
 }
 
@@ -99,7 +111,7 @@ function isFinal(error: unknown): boolean {
 export async function recover(
   w: Workplace,
   spec: RecoverSpec,
-  hooks: RecoverHooks,
+  hooks: RecoverHooks & { begun(): Promise<void> },
 ): Promise<{ systemID: string }> {
   const { signal, onProgress } = hooks;
   requireSupported(w);
@@ -107,6 +119,7 @@ export async function recover(
   onProgress('reads what the repository holds', 0, 0, '');
   const catalogue = await readCatalogue(spec.access, spec.owner, run);
   const choice = choose(catalogue, spec);
+  await hooks.begun();
   const again = (await readNote(w.layout))?.phase === 'recovering' && isPartOfBackup(w.layout.pgdata);
   await writeNote(w.layout, 'recovering');
   if (!again) await emptyData(w.layout);
@@ -217,6 +230,10 @@ async function replayArchive(
       `recovering to ${targetText(target)} from the backup ${choice.backup}: ${why}`,
     );
   const attempt = async (settings: string[], wanted: RecoveryTarget | undefined) => {
+    // Numbers of timelines rise with time: that is how their order is known later. PostgreSQL takes the first that
+    // the archive does not know, so it must not find one that was left out.
+    const highest = Math.max(...catalogue.timelines.map(({ id }) => id), 1);
+    if (highest > catalogue.timelines.length) await reserveTimelines(w.layout.pgdata, highest + 1);
     const { facts, log } = await replay(w, settings, signal);
     const verdict = afterPromotion(catalogue, choice.timeline, wanted, log.replay, facts.lsn);
     if (!verdict.ok) throw refuse(verdict.goOn ? 'it ended too soon' : verdict.why);

@@ -9,7 +9,10 @@ import type { Layout } from './layout.ts';
 export interface Attempts {
   /** Which restoration. */
   id: string;
+  /** Tries that got as far as the repository. */
   count: number;
+  /** When the first one was made, milliseconds since 1970. */
+  since?: number;
   /** Why it is given up. */
   failed?: { message: string };
 }

@@ -48,6 +48,8 @@ const PRIVATE = [
   'autovacuum=off',
   // Nothing is archived before the cluster has recorded its leader; what is to be archived stays marked.
   'archive_command=',
+  // With "always", what was fetched would be marked to be archived once more.
+  'archive_mode=on',
   // Without it, settings lower than those of the backed up server do not stop the replay.
   'hot_standby=off',
   'synchronous_standby_names=',

@@ -148,6 +148,8 @@ export interface Database {
    * cannot be mended by trying again, and what failed too often, is refused at once from then on (`RecoveryFailed`).
    */
   recover(o: RecoverSpec | CloneSpec): Promise<{ systemID: string }>;
+  /** On the primary: all WAL so far is in the archive when this resolves, with a commit of that time at its end. */
+  seal(withinMs: number): Promise<{ at: string }>;
   /** How far a recovery that is under way has come. */
   progress(): InstanceReport['progress'];
   /** After the Lease has recorded our systemID: the data become `present`. Durable when resolved. */

@@ -1,9 +1,11 @@
 /** Hands the machine's jobs to the executor, and tells it how they ended. */
-import type { EffectiveSpec } from '@pgherd/api';
+import type { Cluster, EffectiveSpec } from '@pgherd/api';
 import type { Action, Aside, Event, Job } from '@pgherd/ha';
 import type { Client, Log } from '@pgherd/kube';
 import { initialiseSpec } from '../bootstrap/plan.ts';
+import { recoveryFor } from '../bootstrap/recovery.ts';
 import { readBootstrapInputs } from '../bootstrap/references.ts';
+import type { Layout } from '../database/layout.ts';
 import type { Database, DatabaseView } from '../database/types.ts';
 import { InstanceError } from '../errors.ts';
 import { clocksAt } from './clock.ts';
@@ -12,8 +14,13 @@ interface JobContext {
   database: Database;
   client: Client;
   namespace: string;
+  cluster: string;
+  instance: string;
+  layout: Layout;
   /** The spec as last applied. */
   eff(): EffectiveSpec | undefined;
+  /** The Cluster as last seen. */
+  clusterObject(): Cluster | undefined;
 }
 
 export interface JobsOptions extends JobContext {
@@ -58,10 +65,16 @@ const DISPATCH: Dispatch = {
   rewind: ({ database }, { source }, signal) => database.rewind({ source }, signal),
   wipe: ({ database }) => nothing(database.wipeForCopy()),
   cutWal: ({ database }, { promise }) => nothing(database.cutWal(promise)),
-  async initialise({ database, client, namespace, eff }) {
-    const spec = eff();
-    if (!spec)
+  async initialise(c) {
+    const { database, client, namespace } = c;
+    const [spec, cluster] = [c.eff(), c.clusterObject()];
+    if (!spec || !cluster)
       throw new InstanceError('NoSettings', 'initialising the data directory: the Cluster is not known yet');
+    const recovery = await recoveryFor(c, cluster, spec);
+    if (recovery) {
+      await database.recover(recovery);
+      return {};
+    }
     const inputs = await readBootstrapInputs(client, namespace, spec);
     await database.initialise(initialiseSpec(spec, inputs));
     return {};

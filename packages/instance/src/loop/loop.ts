@@ -13,6 +13,7 @@ import {
   step,
 } from '@pgherd/ha';
 import { type Client, createEventRecorder, type EventRecorder, type Log } from '@pgherd/kube';
+import type { Layout } from '../database/layout.ts';
 import type { Database } from '../database/types.ts';
 import type { GuardLink } from '../guard-link.ts';
 import { Assent } from './assent.ts';
@@ -36,6 +37,7 @@ export interface LoopOptions {
   /** When this manager started, milliseconds since 1970: with the pod's UID, its name as a holder. */
   managerStart: number;
   database: Database;
+  layout: Layout;
   guard: GuardLink;
   /** The client certificate for the peers, as it is now. */
   peerTls(): PeerTls;
@@ -91,7 +93,11 @@ export class Loop {
       client,
       namespace,
       log,
+      cluster,
+      instance,
+      layout: options.layout,
       eff: () => this.#configurer.eff,
+      clusterObject: () => this.#surroundings.cluster(),
       saw: (view) => this.#reporter.saw(view),
       feed: (event) => this.#feed(event),
     });

@@ -38,6 +38,7 @@ export function buildReport(
       syncNames: view.syncNames,
       waiting: waiting(s),
       service,
+      recovered: view.recovered,
       error: s.error ?? (s.lost ? { code: 'LeadershipLost', message: s.lost.why } : undefined),
     }),
   };

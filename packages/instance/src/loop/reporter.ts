@@ -95,11 +95,13 @@ export class Reporter {
     const state = this.#state();
     const reload = this.#reloaded();
     const archive = this.#archive?.();
+    const progress = this.#database.progress();
     const report: InstanceReport = {
       ...buildReport(state, view, this.#streamed, this.#service.report),
       ...electionReport(state, readClocks()),
       ...(reload ? { reload } : {}),
       ...(archive ? { archive } : {}),
+      ...(progress ? { progress } : {}),
     };
     const [problem] = this.#problems.values();
     return problem && !report.error

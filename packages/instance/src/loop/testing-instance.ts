@@ -65,6 +65,7 @@ export class TestInstance {
       podIP: this.address,
       managerStart: Date.now(),
       database: this.database,
+      layout: this.layout,
       guard: { beat: (deadline) => this.beats.push(deadline) > 0, close: () => undefined },
       peerTls: () => peerTls,
       log: quiet,

@@ -1,6 +1,6 @@
 /** Carries out a plan. No judgement here beyond what to do first. */
 import { randomBytes } from 'node:crypto';
-import { names } from '@pgherd/api';
+import { type LeaseObject, names, writeLease } from '@pgherd/api';
 import {
   type Client,
   ensureObject,
@@ -8,6 +8,7 @@ import {
   type Kind,
   type KubeObject,
   kinds,
+  type Lease,
   type Log,
 } from '@pgherd/kube';
 import { OperatorError } from '../errors.ts';
@@ -143,6 +144,8 @@ class Actor {
         await this.create(kinds.Pod, action.pod);
         return;
       }
+      case 'lease':
+        return this.lease(action);
       case 'patch':
         return this.patch(action);
       case 'delete':
@@ -195,6 +198,18 @@ class Actor {
     } catch (error) {
       if (!isKubeError(error, 'NotFound')) throw error;
     }
+  }
+
+  /** By compare-and-swap: whoever leads meanwhile wins. */
+  private async lease({ record, version, why }: Extract<Action, { do: 'lease' }>): Promise<void> {
+    const { client, signal } = this.context;
+    const { name, namespace } = this.facts.cluster.metadata;
+    const lease = await client.get(kinds.Lease, { namespace, name: names(name).lease }, { signal });
+    this.say('beginning the Lease anew', { why, epoch: record.epoch });
+    const metadata = { ...lease.metadata, resourceVersion: version };
+    await client.update(kinds.Lease, writeLease({ ...lease, metadata } as LeaseObject, record) as Lease, {
+      signal,
+    });
   }
 
   private async delete({ kind, name, uid, why }: Extract<Action, { do: 'delete' }>): Promise<void> {

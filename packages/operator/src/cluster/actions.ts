@@ -1,6 +1,8 @@
 /** What a plan may ask for. Plain data, so that tables can compare it. */
+import type { LeaseRecord } from '@pgherd/api';
 import type { Kind, KubeObject, PersistentVolumeClaim, Pod } from '@pgherd/kube';
 import type { LeafName } from './certificates.ts';
+import type { RestorationPlan } from './plan-restoration.ts';
 
 export type Action =
   /** Create or bring up to date; in any order with others. */
@@ -13,6 +15,8 @@ export type Action =
   | { do: 'delete'; kind: Kind; name: string; uid: string; why: string }
   /** Make certificates: the authority new, renewed with its own key, or as it is; then these leaves. */
   | { do: 'certificates'; authority: 'keep' | 'new' | 'renew'; leaves: LeafName[] }
+  /** Change the Lease from just this version on. */
+  | { do: 'lease'; record: LeaseRecord; version: string; why: string }
   /** Make or complete a secret with a login. */
   | { do: 'login'; which: 'app' | 'superuser' };
 
@@ -25,6 +29,7 @@ export type Intent =
   | { what: 'hibernating'; instances: string[] }
   | { what: 'hibernated' }
   | { what: 'waking'; instance: string; deadline?: string }
+  | { what: 'restoring' }
   | { what: 'creating'; instances: string[] }
   | { what: 'scalingUp'; instances: string[] }
   | { what: 'scalingDown'; instance: string; waitsFor?: Wait }
@@ -39,4 +44,6 @@ export interface Wait {
 export interface Plan {
   actions: Action[];
   intent: Intent;
+  /** What becomes of a recovery of the whole cluster. */
+  restoration?: RestorationPlan;
 }

@@ -1,6 +1,6 @@
 /** Keeps the clusters of the watched namespaces as they should be: when to look, and what a look consists of. */
 import { isDeepStrictEqual } from 'node:util';
-import { LABEL_CLUSTER } from '@pgherd/api';
+import { LABEL_CLUSTER, MANAGER_PORT, names } from '@pgherd/api';
 import {
   type Client,
   createEventRecorder,
@@ -11,12 +11,14 @@ import {
   type Log,
   type Queue,
 } from '@pgherd/kube';
+import { OperatorError } from '../errors.ts';
 import type { OperatorMetrics } from '../metrics.ts';
 import { act, failureTexts } from './act.ts';
 import type { Action } from './actions.ts';
 import { type BackupInfos, createBackupInfos } from './backup-infos.ts';
 import { absorb, type ClusterCaches, createClusterCaches, eachCache } from './caches.ts';
-import { type Facts, isTerminating } from './facts.ts';
+import { type CallAnswer, type Connections, call, createConnections } from './connections.ts';
+import { type Facts, type InstanceFacts, isTerminating } from './facts.ts';
 import { ClusterKind, type ClusterObject } from './kind.ts';
 import { createLeaseLook } from './lease-look.ts';
 import { createMemory } from './memory.ts';
@@ -24,7 +26,9 @@ import { nextLookMs } from './next-look.ts';
 import { type Nodes, noNodes, watchNodes } from './nodes.ts';
 import { observe } from './observe.ts';
 import { plan } from './plan.ts';
+import { authorityOf } from './plan-secrets.ts';
 import { createReports, type Reports } from './reports.ts';
+import { decoded } from './specs/secrets.ts';
 import { deriveStatus } from './status/derive.ts';
 import { isTrouble } from './status/phase.ts';
 
@@ -47,6 +51,13 @@ export interface ControllerOptions {
   concurrency?: number;
 }
 
+/** What an instance's manager is asked; with a body, by POST. */
+export interface Question {
+  path: string;
+  body?: unknown;
+  timeoutMs: number;
+}
+
 export interface ClusterController {
   /** Starts the caches; they stay warm whether we lead or not. */
   start(signal: AbortSignal): void;
@@ -57,6 +68,8 @@ export interface ClusterController {
   observe(namespace: string, name: string, signal: AbortSignal): Promise<Facts | undefined>;
   /** Carries out actions on a cluster's objects; throws the first failure after all were tried. */
   carryOut(facts: Facts, actions: Action[], signal: AbortSignal): Promise<void>;
+  /** Asks the manager of one of its instances. */
+  ask(facts: Facts, instance: InstanceFacts, question: Question): Promise<CallAnswer>;
   /** Has a cluster looked at soon. */
   nudge(namespace: string, name: string): void;
   /** A backup of a cluster has ended; `failedAt` (RFC 3339) when it failed. */
@@ -76,6 +89,7 @@ class Controller implements ClusterController {
   private readonly nodes: Nodes;
   private readonly memory = createMemory();
   private readonly reports: Reports;
+  private readonly connections: Connections;
   private readonly infos: BackupInfos;
   private readonly event: EventRecorder;
   private readonly now: () => number;
@@ -88,6 +102,7 @@ class Controller implements ClusterController {
     this.sets = namespaces.map((namespace) => createClusterCaches(client, namespace, log));
     // The right to look at nodes is one for the whole of Kubernetes.
     this.nodes = options.namespaces ? noNodes : watchNodes(client, log, (node) => this.nodeChanged(node));
+    this.connections = createConnections(this.now);
     this.reports = options.reports ?? createReports({ log, onNews: (key) => this.soon(key), now: this.now });
     this.infos = options.infos ?? createBackupInfos({ log, onNews: (key) => this.soon(key), now: this.now });
     this.event = createEventRecorder(client, 'pgherd-operator', {
@@ -162,6 +177,23 @@ class Controller implements ClusterController {
     if (failures.length > 0) throw failures[0]!.error;
   }
 
+  async ask(facts: Facts, { name: instance, pod }: InstanceFacts, question: Question): Promise<CallAnswer> {
+    const { name, namespace } = facts.cluster.metadata;
+    const own = names(name);
+    const authority = authorityOf(facts.secrets.get(own.ca));
+    const address = pod?.status?.podIP;
+    if (!authority || !address)
+      throw new OperatorError('report', `${instance} is not reached: its pod does not run`);
+    const agent = await this.connections.agent({
+      cluster: `${namespace}/${name}`,
+      serverName: own.rw,
+      authority,
+      trusted: decoded(facts.secrets.get(own.server), 'ca.crt') ?? authority.cert,
+    });
+    const method = question.body === undefined ? 'GET' : 'POST';
+    return call({ agent, address, port: MANAGER_PORT, method, ...question });
+  }
+
   nudge(namespace: string, name: string): void {
     this.soon(`${namespace}/${name}`);
   }
@@ -200,6 +232,7 @@ class Controller implements ClusterController {
       if (!old) return;
       this.memory.forget(keyOf(old));
       this.reports.forget(keyOf(old));
+      this.connections.forget(keyOf(old));
       this.infos.forget(keyOf(old));
       this.options.metrics?.gone(keyOf(old));
       return;

@@ -1,5 +1,5 @@
 /** What the operator knows of a cluster at one moment: the input of every decision. */
-import type { EffectiveSpec, InstanceReport, LeaseRecord } from '@pgherd/api';
+import type { EffectiveSpec, InstanceReport, LeaseRecord, RecoverySource } from '@pgherd/api';
 import { ANNOTATION_DESTROY, ANNOTATION_LEAVING, isHibernating } from '@pgherd/api';
 import type {
   PersistentVolumeClaim,
@@ -46,8 +46,14 @@ export interface Facts {
   problems: SpecProblem[];
   /** By serial. */
   instances: InstanceFacts[];
+  /** Instances from before a restore in place, whose volumes only wait. */
+  old?: InstanceFacts[];
+  /** What `spec.bootstrap` says is to be restored or copied, or why that is not known. */
+  recovery?: RecoverySource | { problem: string };
   /** Undefined when there is no Lease of this cluster. */
   lease?: LeaseRecord;
+  /** Its resourceVersion. */
+  leaseVersion?: string;
   /** Why the Lease that is there cannot be read. */
   leaseProblem?: string;
   rw?: Service;

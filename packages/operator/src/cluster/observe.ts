@@ -25,7 +25,10 @@ import {
 import type { ClusterObject } from './kind.ts';
 import type { ClusterMemory } from './memory.ts';
 import type { Nodes } from './nodes.ts';
+import { isOld } from './plan-restoration.ts';
 import { authorityOf } from './plan-secrets.ts';
+import { BackupKind } from './recovery-kind.ts';
+import { bootstrapSource } from './recovery-source.ts';
 import type { Answer, Reports } from './reports.ts';
 import { specProblems } from './spec-problems.ts';
 import { isLeftover, isOwned } from './specs/metadata.ts';
@@ -58,10 +61,11 @@ export async function observe(
     object && isOwned(object, cluster) ? marked(object, memory) : undefined;
   const { secrets, missing } = cachedSecrets(caches, cluster, spec);
   const instances = observeInstances(caches, cluster, memory);
-  const [{ lease, leaseProblem }, answers, named] = await Promise.all([
+  const [{ lease, leaseVersion, leaseProblem }, answers, named, recovery] = await Promise.all([
     observeLease(context, cluster),
     askInstances(context, cluster, instances, secrets),
     readSecrets(context, namespace, missing),
+    recoveryOf(context, cluster),
   ]);
   for (const secret of named) if (!isLeftover(secret, cluster)) secrets.set(secret.metadata.name, secret);
   for (const instance of instances) Object.assign(instance, answers.get(instance.name));
@@ -81,14 +85,17 @@ export async function observe(
     spec,
     operatorImage: context.operatorImage,
     problems: problemsOf(cluster, spec, memory),
-    instances,
+    instances: instances.filter(({ name: one }) => !isOld(cluster, one)),
+    old: instances.filter(({ name: one }) => isOld(cluster, one)),
     secrets,
     highestSerial: memory.highestSerial,
     ...defined({
       cordoned: context.nodes?.cordoned(),
       clusterDomain: context.clusterDomain,
       lease,
+      leaseVersion,
       leaseProblem,
+      recovery,
       rw: mine(caches.services.get(namespace, own.rw)),
       ro: mine(caches.services.get(namespace, own.ro)),
       r: mine(caches.services.get(namespace, own.r)),
@@ -98,6 +105,21 @@ export async function observe(
       budget: mine(caches.budgets.get(namespace, own.pdb)),
     }),
   };
+}
+
+/** What the cluster is to begin with; of no interest once it has begun. */
+async function recoveryOf(
+  { client, caches, signal }: ObserveContext,
+  cluster: ClusterObject,
+): Promise<Facts['recovery']> {
+  const { namespace } = cluster.metadata;
+  const { systemID, recovered, restoration } = cluster.status ?? {};
+  if (systemID || recovered || restoration || !cluster.spec.bootstrap) return undefined;
+  return bootstrapSource(
+    cluster,
+    (name) => caches.clusters.get(namespace, name),
+    (name) => client.find(BackupKind, { namespace, name }, { signal, timeoutMs: 5_000 }),
+  );
 }
 
 function problemsOf(cluster: ClusterObject, spec: EffectiveSpec, memory: ClusterMemory): SpecProblem[] {
@@ -158,14 +180,17 @@ function forgetDeleted(memory: ClusterMemory, present: KubeObject[]): void {
 async function observeLease(
   { client, signal }: ObserveContext,
   cluster: ClusterObject,
-): Promise<{ lease?: LeaseRecord; leaseProblem?: string }> {
+): Promise<{ lease?: LeaseRecord; leaseVersion?: string | undefined; leaseProblem?: string }> {
   const { name, namespace } = cluster.metadata;
   const ref = { namespace, name: names(name).lease };
   const lease = await client.find(kinds.Lease, ref, { signal, timeoutMs: 5_000 });
   // One of an earlier cluster of the same name says nothing about this one.
   if (!lease || !isOwned(lease, cluster)) return {};
   try {
-    return { lease: readLease({ ...lease, metadata: { ...lease.metadata }, spec: { ...lease.spec } }) };
+    return {
+      leaseVersion: lease.metadata.resourceVersion,
+      lease: readLease({ ...lease, metadata: { ...lease.metadata }, spec: { ...lease.spec } }),
+    };
   } catch (error) {
     const what = `the annotation pgherd.io/record of the Lease ${ref.name} cannot be read`;
     return { leaseProblem: `${what}: ${(error as Error).message} (it was changed by hand: put it back)` };

@@ -35,6 +35,7 @@ import {
 import { planSleep, planWaking } from './plan-hibernation.ts';
 import { planRoll } from './plan-roll.ts';
 import { volumeClaims } from './specs/claims.ts';
+import { designatedInstance } from './specs/lease.ts';
 import { instancePod } from './specs/pod.ts';
 import { isReplaced, isStuck } from './stuck.ts';
 
@@ -275,7 +276,9 @@ function roleOf(facts: Facts, instance: InstanceFacts): Role | undefined {
 
 /** A new pod leads nobody; but the one that is to initialise the database should not pass for a replica. */
 function roleOfNewPod(facts: Facts, serial: number): { role?: Role } {
-  return !systemID(facts) && serial === 1 ? {} : { role: 'replica' };
+  const { name } = facts.cluster.metadata;
+  const first = facts.lease?.designated ?? designatedInstance(name);
+  return !systemID(facts) && instanceName(name, serial) === first ? {} : { role: 'replica' };
 }
 
 /** Labels and annotations of a pod that may change while it lives. */

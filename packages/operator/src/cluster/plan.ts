@@ -9,6 +9,7 @@ import { type Facts, isHeld, isTerminating, leaderName, systemID } from './facts
 import { planInstances } from './plan-instances.ts';
 import { planMarks } from './plan-marks.ts';
 import { planRepository } from './plan-repository.ts';
+import { planRestoration, type RestorationPlan } from './plan-restoration.ts';
 import { planCertificates, planLogins } from './plan-secrets.ts';
 import { disruptionBudget } from './specs/disruption-budget.ts';
 import { designatedInstance, newLease } from './specs/lease.ts';
@@ -28,9 +29,11 @@ export function plan(facts: Facts): Plan {
   const refused = facts.problems.length > 0;
   if (refused && facts.instances.length === 0 && !systemID(facts))
     return { actions: [], intent: { what: 'refused' } };
-  const instances = planInstances(facts);
+  const restoration = planRestoration(facts);
+  const instances = restoration?.hold ? HELD : planInstances(wanted(facts, restoration));
   return {
     intent: refused ? { what: 'refused' } : instances.intent,
+    ...(restoration ? { restoration } : {}),
     actions: [
       ...planRights(facts),
       ...planLease(facts),
@@ -40,9 +43,18 @@ export function plan(facts: Facts): Plan {
       ...planRepository(facts),
       ...planBudget(facts),
       ...planMarks(facts),
+      ...(restoration?.actions ?? []),
       ...instances.actions,
     ],
   };
+}
+
+/** While the whole cluster is being restored, its instances are left to that. */
+const HELD: ReturnType<typeof planInstances> = { actions: [], intent: { what: 'restoring' } };
+
+function wanted(facts: Facts, restoration: RestorationPlan | undefined): Facts {
+  if (restoration?.instances === undefined) return facts;
+  return { ...facts, spec: { ...facts.spec, instances: restoration.instances } };
 }
 
 /** An action where something differs, none where nothing does. */
@@ -62,9 +74,12 @@ function planRights(facts: Facts): Action[] {
 
 function planLease(facts: Facts): Action[] {
   if (facts.lease || facts.leaseProblem) return [];
+  const { restoration } = facts.cluster.status ?? {};
+  // One that was lost in the middle of a restore names whoever restores.
+  const restoring = restoration?.stage === 'restoring' ? restoration : undefined;
   const id = systemID(facts);
   const object = newLease(facts, {
-    designated: designatedInstance(facts.cluster.metadata.name),
+    designated: restoring?.instance ?? designatedInstance(facts.cluster.metadata.name),
     ...(id ? { systemID: id } : {}),
     epoch: facts.cluster.status?.leaseEpoch ?? 0,
   });

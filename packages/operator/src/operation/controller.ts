@@ -24,7 +24,7 @@ export interface OperationControllerOptions {
   client: Client;
   /** Undefined: all namespaces. */
   namespaces: string[] | undefined;
-  clusters: Pick<ClusterController, 'observe' | 'carryOut' | 'nudge'>;
+  clusters: Pick<ClusterController, 'observe' | 'carryOut' | 'ask' | 'nudge'>;
   log: Log;
   instance?: string;
   now?: () => number;
@@ -148,6 +148,7 @@ class Controller implements OperationController {
       log,
       signal,
       carryOut: (facts, actions) => clusters.carryOut(facts, actions, signal),
+      ask: (facts, instance, question) => clusters.ask(facts, instance, question),
     };
     const now = this.now();
     const notes = operation.status?.notes ?? {};

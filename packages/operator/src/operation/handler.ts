@@ -2,7 +2,9 @@
 import type { OperationStep } from '@pgherd/api';
 import type { Client, Log } from '@pgherd/kube';
 import type { Action } from '../cluster/actions.ts';
-import type { Facts } from '../cluster/facts.ts';
+import type { CallAnswer } from '../cluster/connections.ts';
+import type { Question } from '../cluster/controller.ts';
+import type { Facts, InstanceFacts } from '../cluster/facts.ts';
 import type { OperationObject } from './kind.ts';
 
 /** What every handler knows at one moment. */
@@ -45,6 +47,8 @@ export interface HandlerContext {
   signal: AbortSignal;
   /** Carries out actions as the cluster's own controller would; what failed is thrown. */
   carryOut(facts: Facts, actions: Action[]): Promise<void>;
+  /** Asks the manager of an instance, over mutual TLS. Rejects when there is no answer in time. */
+  ask(facts: Facts, instance: InstanceFacts, question: Question): Promise<CallAnswer>;
 }
 
 export interface HandlerDefinition<F extends BaseFacts, A> {

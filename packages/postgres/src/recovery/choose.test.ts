@@ -68,6 +68,26 @@ const restored = catalogue(
     timeline(3, { 6: 85, 7: 90 }, [[1, '0/6000200']], 80),
   ],
 );
+/**
+ * Timeline 2 began by a failover at 45; then the cluster was restored at 80 to second 14, while aiming at timeline 2.
+ * The history of timeline 2 came to the archive again at 81.
+ */
+const oddHistory = catalogue(
+  [B1, B2],
+  [
+    timeline(1, { 1: 5, 2: 10, 3: 15, 4: 25, 5: 30 }),
+    timeline(2, { 6: 55, 7: 60 }, [[1, '0/6000200']], 81),
+    timeline(
+      3,
+      { 3: 85 },
+      [
+        [1, '0/6000200'],
+        [2, '0/3018000'],
+      ],
+      80,
+    ),
+  ],
+);
 /** The primary died at 45 with segment 6 not archived; its successor began timeline 2 within it. */
 const failedOver = catalogue(
   [B1],
@@ -166,6 +186,8 @@ const CASES: Case[] = [
     target: time(44),
     expect: 'B1@2',
   },
+  { what: 'a history that ends before it begins', catalogue: oddHistory, target: {}, expect: 'B1@3' },
+  { what: 'a history that was archived twice', catalogue: oddHistory, target: time(58), expect: 'B2@2' },
   { what: 'after a failover', catalogue: failedOver, target: time(58), expect: 'B1@2' },
 
   {

@@ -87,8 +87,9 @@ export async function restoreBackup(
       repo: access.repository,
       set: o.backup,
       'pg1-path': o.pgdata,
-      // What replay is to do is said by us: one place, and no file of pgBackRest's in between.
-      type: 'none',
+      // What replay is to do is said by us alone: so pgBackRest leaves out postgresql.auto.conf, which we keep
+      // read-only, so that it could not write it.
+      type: 'preserve',
       delta: o.delta,
       'process-max': o.processes,
       'log-level-stderr': 'detail',

@@ -12,9 +12,18 @@ export function timelineOf(catalogue: Catalogue, id: number): CatalogueTimeline 
   return catalogue.timelines.find((timeline) => timeline.id === id);
 }
 
-/** When a timeline began, milliseconds since 1970; the first one always was. */
-function bornMs({ id, bornMs, segments }: CatalogueTimeline): number {
-  return bornMs ?? (id === 1 ? Number.NEGATIVE_INFINITY : (segments[0]?.ms ?? Number.NEGATIVE_INFINITY));
+/**
+ * When each timeline began, milliseconds since 1970, by its number. What the archive tells is only an upper bound: a
+ * history file may come there late, or again. But numbers rise with time, and WAL of a timeline comes after its birth.
+ */
+function births({ timelines }: Catalogue): Map<number, number> {
+  const born = new Map<number, number>();
+  let later = Number.POSITIVE_INFINITY;
+  for (const { id, bornMs = Number.POSITIVE_INFINITY, segments } of timelines.toReversed()) {
+    later = Math.min(later, bornMs, segments[0]?.ms ?? Number.POSITIVE_INFINITY);
+    born.set(id, id === 1 ? Number.NEGATIVE_INFINITY : later);
+  }
+  return born;
 }
 
 /**
@@ -23,8 +32,8 @@ function bornMs({ id, bornMs, segments }: CatalogueTimeline): number {
  * timeline blindly would end the recovery at the earlier restore.
  */
 export function liveTimeline(catalogue: Catalogue, atMs: number): number | undefined {
-  const begun = catalogue.timelines.filter((timeline) => bornMs(timeline) <= atMs);
-  return begun.sort((a, b) => bornMs(a) - bornMs(b) || a.id - b.id).at(-1)?.id ?? catalogue.timelines[0]?.id;
+  const born = births(catalogue);
+  return catalogue.timelines.findLast(({ id }) => born.get(id)! <= atMs)?.id ?? catalogue.timelines[0]?.id;
 }
 
 /**
@@ -38,15 +47,27 @@ export function withSuccessor(catalogue: Catalogue, id: number): number {
     const fork = segmentNumber(catalogue, parseLsn(history.at(-1)!.end));
     return last === undefined || fork > numberOfSegment(catalogue, last.name);
   });
-  const heir = heirs.sort((a, b) => bornMs(a) - bornMs(b)).at(-1);
+  const heir = heirs.at(-1);
   if (!heir) return id;
   return heir.segments.length > 0 ? heir.id : withSuccessor(catalogue, heir.id);
 }
 
-/** The way to a timeline, from its oldest ancestor. */
+/**
+ * The way to a timeline, from its oldest ancestor. A recovery that aims at a timeline and ends before that one began
+ * leaves a history in which an ancestor ends before it begins: such a one is no part of the way, and those before it
+ * end where the way leaves them.
+ */
 export function lineTo(catalogue: Catalogue, id: number): Stretch[] {
-  const history = timelineOf(catalogue, id)?.history ?? [];
-  return [...history.map(({ timeline, end }) => ({ timeline, end })), { timeline: id }];
+  const line: Stretch[] = [{ timeline: id }];
+  let end: string | undefined;
+  for (const step of (timelineOf(catalogue, id)?.history ?? []).toReversed()) {
+    end = end === undefined || compareLsn(step.end, end) < 0 ? step.end : end;
+    line.unshift({ timeline: step.timeline, end });
+  }
+  return line.filter(({ end: left }, index) => {
+    const begun = line[index - 1]?.end;
+    return left === undefined || begun === undefined || compareLsn(begun, left) < 0;
+  });
 }
 
 /** Whether a position of a timeline lies on the way. */

@@ -16,6 +16,8 @@ export function newLease(
     holder: null,
     epoch: known.epoch,
     designated: known.designated,
+    // After a loss in the middle of a restore, the epochs before were of another state.
+    ...(known.systemID || known.epoch === 0 ? {} : { begunAnew: known.epoch }),
     ...(known.systemID ? { systemID: known.systemID } : {}),
     members: [],
     rules: [],

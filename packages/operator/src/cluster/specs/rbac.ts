@@ -1,5 +1,6 @@
 import { CLUSTER_PLURAL, GROUP, names, repositorySecrets } from '@pgherd/api';
 import type { PolicyRule, Role, RoleBinding, ServiceAccount } from '@pgherd/kube';
+import { sourceSecrets, sourceUnderWay } from '../recovery-source.ts';
 import { childMetadata, type SpecContext } from './metadata.ts';
 
 const RBAC = 'rbac.authorization.k8s.io';
@@ -28,6 +29,8 @@ export function readableNames({ cluster, spec }: SpecContext): Readable {
     ...references.flatMap(({ secretRefs }) => secretRefs.map(({ name }) => name)),
     ...(spec.backup?.repositories ?? []).flatMap((one) => repositorySecrets(one).map(({ name }) => name)),
   ];
+  const source = sourceUnderWay(cluster);
+  if (source) secrets.push(...sourceSecrets(cluster.metadata.name, source));
   const configMaps = references.flatMap(({ configMapRefs }) => configMapRefs.map(({ name }) => name));
   return {
     certificates: unique([own.server, own.replication]),

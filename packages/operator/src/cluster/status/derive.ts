@@ -45,7 +45,9 @@ export function deriveStatus(outcome: Outcome): ClusterStatus {
     ...primary(facts),
     timelineID: timeline(facts) ?? before.timelineID,
     leaseEpoch: Math.max(before.leaseEpoch ?? 0, facts.lease?.epoch ?? 0),
-    systemID: systemID(facts),
+    systemID: outcome.plan.restoration?.status.systemID ?? systemIDOf(outcome),
+    restoration: restorationOf(outcome),
+    recovered: outcome.plan.restoration?.status.recovered ?? before.recovered,
     image: image(facts) ?? before.image,
     instances: all.length,
     readyInstances: instances.filter((instance) => isHealthy(facts, instance)).length,
@@ -63,6 +65,16 @@ export function deriveStatus(outcome: Outcome): ClusterStatus {
       .map(([key, value]) => `${key}=${value}`)
       .join(','),
   });
+}
+
+/** What is being restored has no identity before the restored primary has recorded it. */
+function systemIDOf({ facts, plan }: Outcome): string | undefined {
+  return restorationOf({ facts, plan })?.stage === 'restoring' ? facts.lease?.systemID : systemID(facts);
+}
+
+/** It is kept as it is where nothing was planned. */
+function restorationOf({ facts, plan }: Pick<Outcome, 'facts' | 'plan'>): ClusterStatus['restoration'] {
+  return plan.restoration ? plan.restoration.next : facts.cluster.status?.restoration;
 }
 
 function compact<T extends object>(fields: T): T {

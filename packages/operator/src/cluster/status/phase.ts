@@ -1,5 +1,5 @@
 /** The phase of a cluster: one word, and a reason that names who and why. Pure. */
-import type { ClusterPhase } from '@pgherd/api';
+import type { ClusterPhase, RestorationStage } from '@pgherd/api';
 import type { Plan } from '../actions.ts';
 import { certificateProblems } from '../certificates.ts';
 import {
@@ -37,6 +37,7 @@ const RULES: ((outcome: Outcome) => Verdict | undefined)[] = [
   hibernation,
   refusedAtFirst,
   broken,
+  restoring,
   beginning,
   volumesFull,
   headless,
@@ -147,6 +148,29 @@ function broken({ facts, failures }: Outcome): Verdict | undefined {
   if (reasons.length === 0) return undefined;
   return { phase: isBootstrapping(facts) ? 'Creating' : 'Degraded', reason: reasons.join('; ') };
 }
+
+/** The whole cluster is being restored; a replica that is missing then is told by other rules. */
+function restoring({ facts, plan }: Outcome): Verdict | undefined {
+  const { recovery } = facts;
+  if (recovery && 'problem' in recovery && !systemID(facts))
+    return { phase: 'Creating', reason: `what is to be restored is not known: ${recovery.problem}` };
+  const { next } = plan.restoration ?? {};
+  if (!next || !WORDS[next.stage]) return undefined;
+  const restored = facts.instances.find(({ name }) => name === next.instance);
+  const { report } = restored ?? {};
+  if (next.stage === 'restoring' && report?.error?.code === 'RecoveryFailed')
+    return { phase: 'Failed', reason: `${next.instance}: ${report.error.message}` };
+  const trouble = restored && next.stage === 'restoring' ? podTrouble(restored.pod) : undefined;
+  const told = [WORDS[next.stage], next.message ?? (trouble && `${next.instance}: ${trouble}`)];
+  return { phase: 'Restoring', reason: told.filter(Boolean).join(': ') };
+}
+
+const WORDS: Partial<Record<RestorationStage, string>> = {
+  stopping: 'the instances are being stopped for a restore',
+  restoring: 'a backup is being restored',
+  rebuilding: 'the restored primary answers; the replicas are being built',
+  returning: 'the restore is being taken back',
+};
 
 /** Until the database exists. */
 function beginning({ facts }: Outcome): Verdict | undefined {

@@ -1,0 +1,54 @@
+/** What the operator asks a running instance before a restore: what can be reached, and to archive its last WAL. */
+import type { IncomingMessage } from 'node:http';
+import type { ChooseRequest, EffectiveSpec, RecoveryChoice } from '@pgherd/api';
+import { chooseRecovery, PostgresError, readCatalogue } from '@pgherd/postgres';
+import { type RouteAnswer, type Routes, readBody } from '../backup/routes.ts';
+import type { Database } from '../database/types.ts';
+import { type RecoveryContext, repositorySpec } from './recovery.ts';
+
+export interface RecoveryRoutesOptions extends RecoveryContext {
+  database: Database;
+  eff(): EffectiveSpec | undefined;
+}
+
+const SEAL_MS = 60_000;
+
+/** Answers what lies below /backrest/ and is about recoveries; leaves everything else to `others`. */
+export function recoveryRoutes(o: RecoveryRoutesOptions, others: Routes): Routes {
+  return async (request) => {
+    const { pathname } = new URL(request.url ?? '/', 'https://here');
+    try {
+      switch (`${request.method} ${pathname}`) {
+        case 'POST /backrest/choose':
+          return { status: 200, body: await choose(o, request) };
+        case 'POST /backrest/seal':
+          return { status: 200, body: await o.database.seal(SEAL_MS) };
+        default:
+          return await others(request);
+      }
+    } catch (error) {
+      return failure(error);
+    }
+  };
+}
+
+async function choose(o: RecoveryRoutesOptions, request: IncomingMessage): Promise<RecoveryChoice> {
+  const { source, completeUntilMs } = (await readBody(request)) as ChooseRequest;
+  const eff = o.eff();
+  if (!eff) throw new Error('the Cluster is not known yet');
+  const { access, owner, target } = await repositorySpec(o, 'choose', source, eff, 'choose');
+  const catalogue = await readCatalogue(access, owner);
+  const verdict = chooseRecovery(catalogue, target, {
+    now: Date.now(),
+    ...(completeUntilMs === undefined ? {} : { completeUntilMs }),
+  });
+  if (!verdict.ok) return verdict;
+  const { backup, timeline } = verdict.choice;
+  return { ok: true, chosen: { backup, timeline }, window: verdict.window };
+}
+
+function failure(error: unknown): RouteAnswer {
+  const { message } = error as Error;
+  const hint = error instanceof PostgresError && error.hint ? ` (${error.hint})` : '';
+  return { status: 500, body: { error: `${message}${hint}` } };
+}

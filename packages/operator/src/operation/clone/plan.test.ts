@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ANNOTATION_CLONE_OF, validateCluster } from '@pgherd/api';
+import type { ClusterObject } from '../../cluster/kind.ts';
+import { healthyFacts } from '../../testing/facts.ts';
+import { baseFacts } from '../../testing/operations.ts';
+import { abandonClone, type CloneFacts, planClone } from './plan.ts';
+
+const BACKUP = { backup: { repositories: [{ name: 'local', volume: { size: '1Gi' } }] } };
+
+function facts(o: {
+  clone?: object;
+  spec?: object;
+  notes?: Record<string, string>;
+  copy?: object | 'foreign';
+  headless?: boolean;
+}): CloneFacts {
+  const cluster = healthyFacts(o.spec ?? BACKUP);
+  if (o.headless) cluster.lease!.holder = null;
+  const base = baseFacts(cluster, { type: 'Clone', clone: { name: 'copy', ...o.clone } }, o.notes ?? {});
+  if (!o.copy) return base;
+  const uid = o.copy === 'foreign' ? 'another' : base.operation.metadata.uid;
+  const copy = {
+    metadata: { name: 'copy', uid: 'copy-uid', annotations: { [ANNOTATION_CLONE_OF]: uid } },
+    status: o.copy,
+  };
+  return { ...base, copy: copy as unknown as ClusterObject };
+}
+
+const asked = { asked: 'true' };
+const recovered = {
+  backup: 'B',
+  timeline: 2,
+  finishedAt: 'then',
+  time: '2026-06-01T11:00:00Z',
+  lsn: '0/5',
+  xid: '7',
+};
+const CASES: { what: string; facts: CloneFacts; next: string; says: RegExp; does?: string[] }[] = [
+  {
+    what: 'it is made',
+    facts: facts({}),
+    next: 'create the cluster',
+    says: /from its backups at the latest point/,
+    does: ['createCluster'],
+  },
+  {
+    what: 'live',
+    facts: facts({ clone: { live: true } }),
+    next: 'create the cluster',
+    says: /live/,
+    does: ['createCluster'],
+  },
+  {
+    what: 'live where there are no backups',
+    facts: facts({ spec: {} }),
+    next: 'create the cluster',
+    says: /live/,
+    does: ['createCluster'],
+  },
+  {
+    what: 'from backups that are not there',
+    facts: facts({ spec: {}, clone: { live: false } }),
+    next: 'fail',
+    says: /no spec.backup/,
+  },
+  {
+    what: 'live without a primary',
+    facts: facts({ spec: {}, headless: true }),
+    next: 'fail',
+    says: /no primary/,
+  },
+  {
+    what: 'to no time',
+    facts: facts({ clone: { recoveryTarget: { targetTime: '2026-02-30 10:00:00' } } }),
+    next: 'fail',
+    says: /no such day/,
+  },
+  { what: 'over another cluster', facts: facts({ copy: 'foreign' }), next: 'fail', says: /already/ },
+  {
+    what: 'over one that came meanwhile',
+    facts: facts({ notes: asked, copy: 'foreign' }),
+    next: 'fail',
+    says: /already/,
+  },
+  {
+    what: 'killed before it was made',
+    facts: facts({ notes: asked }),
+    next: 'create the cluster',
+    says: /creates/,
+    does: ['createCluster'],
+  },
+  {
+    what: 'seen',
+    facts: facts({ notes: asked, copy: { phase: 'Creating' } }),
+    next: 'copy the data',
+    says: /not begun/,
+  },
+  {
+    what: 'deleted meanwhile',
+    facts: facts({ notes: { ...asked, seen: 'true' } }),
+    next: 'fail',
+    says: /deleted before/,
+  },
+  {
+    what: 'restoring',
+    facts: facts({ notes: asked, copy: { phase: 'Restoring', phaseReason: 'restores 7 %' } }),
+    next: 'copy the data',
+    says: /restores 7 %/,
+  },
+  {
+    what: 'its replicas',
+    facts: facts({ notes: asked, copy: { phase: 'WaitingForReplicas', phaseReason: 'copy-2', recovered } }),
+    next: 'replicas stream',
+    says: /copy-2/,
+  },
+  {
+    what: 'whole',
+    facts: facts({ notes: asked, copy: { phase: 'Ready', phaseReason: 'all well', recovered } }),
+    next: 'succeed',
+    says: /ready/,
+  },
+  {
+    what: 'failed',
+    facts: facts({ notes: asked, copy: { phase: 'Failed', phaseReason: 'no such WAL' } }),
+    next: 'fail',
+    says: /no such WAL; it was deleted again/,
+    does: ['deleteCluster'],
+  },
+];
+
+for (const { what, facts: given, next, says, does = [] } of CASES)
+  test(what, () => {
+    const outcome = planClone(given);
+    assert.equal(outcome.next === 'step' ? outcome.step : outcome.next, next);
+    assert.match(outcome.message, says);
+    assert.deepEqual(
+      (outcome.actions ?? []).map((action) => action.do),
+      does,
+    );
+  });
+
+test('the new cluster is one that the API takes, with the topology of the old one and secrets of its own', () => {
+  const outcome = planClone(
+    facts({
+      spec: {
+        ...BACKUP,
+        postgresql: { parameters: { work_mem: '8MB' } },
+        superuserSecret: { name: 'root' },
+        enableSuperuserAccess: true,
+        bootstrap: {
+          initdb: { database: 'shop', owner: 'keeper', secret: { name: 'mine' }, postInitSQL: ['select 1'] },
+        },
+      },
+      clone: { recoveryTarget: { targetXID: '7' }, repository: 'local' },
+    }),
+  );
+  const action = outcome.actions?.[0];
+  assert.ok(action?.do === 'createCluster');
+  assert.deepEqual(validateCluster(action.object), []);
+  const { spec } = action.object;
+  assert.equal(spec.instances, 3);
+  assert.deepEqual(spec.postgresql, { parameters: { work_mem: '8MB' } });
+  assert.equal(spec.backup, undefined);
+  assert.equal(spec.superuserSecret, undefined);
+  assert.deepEqual(spec.bootstrap, {
+    recovery: {
+      source: { cluster: 'demo', repositoryName: 'local' },
+      recoveryTarget: { targetXID: '7' },
+      database: 'shop',
+      owner: 'keeper',
+    },
+  });
+});
+
+test('past its deadline, what never served goes, and what serves stays', () => {
+  assert.equal(abandonClone(facts({ notes: asked, copy: { phase: 'Restoring' } })).length, 1);
+  assert.equal(abandonClone(facts({ notes: asked, copy: { phase: 'Degraded', recovered } })).length, 0);
+  assert.equal(abandonClone(facts({ notes: asked, copy: 'foreign' })).length, 0);
+});

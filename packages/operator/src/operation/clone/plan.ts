@@ -1,0 +1,145 @@
+/** How a cluster is cloned: a new Cluster that begins with the data of this one. Pure. */
+import {
+  ANNOTATION_CLONE_OF,
+  API_VERSION,
+  CLUSTER_KIND,
+  type Cluster,
+  describeTarget,
+  parseTargetTime,
+} from '@pgherd/api';
+import { leaderName } from '../../cluster/facts.ts';
+import type { ClusterObject } from '../../cluster/kind.ts';
+import type { BaseFacts, Outcome } from '../handler.ts';
+
+export const STEPS = ['check', 'create the cluster', 'copy the data', 'replicas stream'] as const;
+const [, CREATE, COPY, REPLICAS] = STEPS;
+
+export interface CloneFacts extends BaseFacts {
+  /** The new cluster, if there is one of its name. */
+  copy?: ClusterObject;
+}
+
+export type CloneAction =
+  | { do: 'createCluster'; object: Pick<Cluster, 'apiVersion' | 'kind' | 'metadata' | 'spec'> }
+  | { do: 'deleteCluster'; name: string; uid: string };
+
+type CloneOutcome = Outcome<CloneAction>;
+
+const fail = (reason: string, message: string, actions: CloneAction[] = []): CloneOutcome => ({
+  next: 'fail',
+  reason,
+  message,
+  actions,
+});
+
+export function planClone(facts: CloneFacts): CloneOutcome {
+  const { copy, operation, notes } = facts;
+  const { name } = operation.spec.clone!;
+  if (!notes.asked) return begin(facts);
+  if (!copy) {
+    // Noted, but not made: the operator was ended in between.
+    if (notes.seen) return fail('Deleted', `cluster ${name} was deleted before it was whole`);
+    return { next: 'step', step: CREATE, message: `creates cluster ${name}`, actions: [create(facts)] };
+  }
+  if (!isOurs(facts, copy))
+    return fail('NameTaken', `there is a cluster ${name} already: choose another name`);
+  const seen = { notes: { seen: 'true' } };
+  const { phase, phaseReason = '', recovered, restoration } = copy.status ?? {};
+  if (phase === 'Failed')
+    return fail('CloneFailed', `cluster ${name}: ${phaseReason}; it was deleted again`, abandonClone(facts));
+  if (phase === 'Ready' && recovered) {
+    const { time, lsn, xid, backup, timeline } = recovered;
+    const result: Record<string, string> = { cluster: name, from: backup, timeline: String(timeline) };
+    if (time) result.reachedTime = time;
+    if (lsn) result.reachedLSN = lsn;
+    if (xid) result.reachedXID = xid;
+    return { next: 'succeed', message: `cluster ${name} is ready: ${phaseReason}`, result, ...seen };
+  }
+  const told = phaseReason || restoration?.message || 'the operator has not begun with it yet';
+  const step = recovered ? REPLICAS : COPY;
+  return { next: 'step', step, message: told, afterMs: 500, ...seen };
+}
+
+function isOurs({ operation }: CloneFacts, copy: ClusterObject): boolean {
+  return copy.metadata.annotations?.[ANNOTATION_CLONE_OF] === operation.metadata.uid;
+}
+
+function begin(facts: CloneFacts): CloneOutcome {
+  const { operation, cluster, copy } = facts;
+  const { name, live, recoveryTarget } = operation.spec.clone!;
+  const { spec, metadata } = cluster.cluster;
+  if (copy) return fail('NameTaken', `there is a cluster ${name} already: choose another name`);
+  const fromRepository = isFromRepository(facts);
+  if (!spec.backup && fromRepository)
+    return fail(
+      'NoBackups',
+      `cluster ${metadata.name} has no spec.backup: only a live clone of it can be made`,
+    );
+  if (!fromRepository && !leaderName(cluster))
+    return fail(
+      'NoPrimary',
+      `cluster ${metadata.name} has no primary at the moment: nothing can be copied live`,
+    );
+  try {
+    if (recoveryTarget?.targetTime) parseTargetTime(recoveryTarget.targetTime);
+  } catch (error) {
+    return fail('BadTarget', (error as Error).message);
+  }
+  const from = live || !fromRepository ? 'live' : `from its backups at ${describeTarget(recoveryTarget)}`;
+  return {
+    next: 'step',
+    step: CREATE,
+    message: `creates cluster ${name}, ${from}`,
+    notes: { asked: 'true' },
+    actions: [create(facts)],
+  };
+}
+
+function isFromRepository({ operation, cluster }: CloneFacts): boolean {
+  const { live, recoveryTarget, repository } = operation.spec.clone!;
+  if (live !== undefined) return !live;
+  return (
+    cluster.cluster.spec.backup !== undefined || recoveryTarget !== undefined || repository !== undefined
+  );
+}
+
+/** The same topology; but passwords and certificates of its own, and no destination that two would write to. */
+function create(facts: CloneFacts): CloneAction {
+  const { operation, cluster } = facts;
+  const { name, recoveryTarget, repository } = operation.spec.clone!;
+  const { backup: _, superuserSecret: __, bootstrap: ___, ...spec } = cluster.cluster.spec;
+  const { database, owner } = cluster.spec.initdb;
+  const source = { cluster: operation.spec.cluster };
+  return {
+    do: 'createCluster',
+    object: {
+      apiVersion: API_VERSION,
+      kind: CLUSTER_KIND,
+      metadata: {
+        name,
+        namespace: operation.metadata.namespace,
+        annotations: { [ANNOTATION_CLONE_OF]: operation.metadata.uid },
+      },
+      spec: {
+        ...spec,
+        bootstrap: isFromRepository(facts)
+          ? {
+              recovery: {
+                source: { ...source, ...(repository ? { repositoryName: repository } : {}) },
+                ...(recoveryTarget ? { recoveryTarget } : {}),
+                database,
+                owner,
+              },
+            }
+          : { pg_basebackup: { source, database, owner } },
+      },
+    },
+  };
+}
+
+/** A clone that never served anybody goes again. */
+export function abandonClone(facts: CloneFacts): CloneAction[] {
+  const { copy } = facts;
+  if (!copy || !isOurs(facts, copy) || copy.status?.recovered) return [];
+  return [{ do: 'deleteCluster', name: copy.metadata.name, uid: copy.metadata.uid }];
+}

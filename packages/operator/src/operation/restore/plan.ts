@@ -1,0 +1,235 @@
+/** How a cluster is restored in place: what can be reached is asked first, then the Cluster is marked and followed. Pure. */
+import {
+  ANNOTATION_RESTORE,
+  type ClusterRestoration,
+  describeTarget,
+  parseTargetTime,
+  type RecoveryChoice,
+  type RepositorySource,
+  type RestorationStage,
+  type RestoreMark,
+} from '@pgherd/api';
+import type { Action } from '../../cluster/actions.ts';
+import { leaderName } from '../../cluster/facts.ts';
+import { ClusterKind } from '../../cluster/kind.ts';
+import { ownRepository } from '../../cluster/recovery-source.ts';
+import type { BaseFacts, Outcome } from '../handler.ts';
+
+export const STEPS = ['check', 'stop', 'restore', 'answer', 'rebuild replicas', 'clean up'] as const;
+const [CHECK, STOP, RESTORE, ANSWER, REBUILD, CLEAN] = STEPS;
+
+export interface RestoreFacts extends BaseFacts {
+  /** What a pod that reaches the repository says of the target; asked only in the first step. */
+  check?: RecoveryChoice | { unreachable: string };
+  /** What the primary says of bringing its last WAL to the archive. */
+  seal?: { at: string } | { problem: string };
+}
+
+/** So long is waited for somebody who can look into the repository. */
+const CHECK_MS = 60_000;
+
+const fail = (reason: string, message: string, actions: Action[] = []): Outcome => ({
+  next: 'fail',
+  reason,
+  message,
+  actions,
+});
+
+export function planRestore(facts: RestoreFacts): Outcome {
+  const { notes, operation } = facts;
+  if (notes.source === undefined) return begin(facts);
+  const { restoration } = facts.cluster.cluster.status ?? {};
+  const mine = restoration?.id === operation.metadata.uid ? restoration : undefined;
+  if (notes.failure) return goingBack(facts, mine, notes.failure);
+  if (!mine) return ask(facts, JSON.parse(notes.source) as RepositorySource);
+  return follow(facts, mine);
+}
+
+/** True while the first step needs to know what the repository says. */
+export function isToCheck({ notes, operation, cluster, now }: BaseFacts): boolean {
+  return notes.source === undefined && refusal({ notes, operation, cluster, now }) === undefined;
+}
+
+/** What needs no look into the repository. */
+function refusal({ operation, cluster, now }: BaseFacts): Outcome | undefined {
+  const { recoveryTarget, repository } = operation.spec.restore ?? {};
+  const { metadata, status } = cluster.cluster;
+  if (!cluster.cluster.spec.backup)
+    return fail('NoBackups', `cluster ${metadata.name} has no spec.backup: there is nothing to restore`);
+  if (!ownRepository(cluster.cluster, repository))
+    return fail('NoRepository', `cluster ${metadata.name} has no repository ${repository}`);
+  if (status?.restoration && !['done', 'returned'].includes(status.restoration.stage))
+    return fail('Busy', `cluster ${metadata.name} is being restored already`);
+  if (!recoveryTarget?.targetTime) return undefined;
+  try {
+    const time = parseTargetTime(recoveryTarget.targetTime);
+    if (time.ms > now) return fail('OutsideWindow', `the target ${time.text} lies in the future`);
+  } catch (error) {
+    const { message, hint } = error as { message: string; hint: string };
+    return fail('BadTarget', `${message} (${hint})`);
+  }
+  return undefined;
+}
+
+function begin(facts: RestoreFacts): Outcome {
+  const refused = refusal(facts);
+  if (refused) return refused;
+  const { check, seal, cluster, operation, now } = facts;
+  const waited = now - Date.parse(operation.status?.startedAt ?? '') > CHECK_MS;
+  const wait = (message: string): Outcome => ({ next: 'step', step: CHECK, message, afterMs: 500 });
+  const leads = leaderName(cluster) !== undefined;
+  if (!check || 'unreachable' in check) {
+    const why = check?.unreachable ?? 'asks what can be restored';
+    if (!waited) return wait(why);
+    if (leads) return fail('RepositoryUnreachable', `what can be restored is not known: ${why}`);
+    // With the whole cluster down nobody can look: the restoring instance does, and it goes back if it has to.
+    return ask(facts, sourceOf(facts));
+  }
+  if (!check.ok) return fail('OutsideWindow', check.why);
+  if (seal && 'problem' in seal) {
+    if (!waited) return wait(`the last WAL is not archived yet: ${seal.problem}`);
+    const sealed = isArchived(facts, check.window.lastMs);
+    if (!sealed)
+      return fail(
+        'NotArchived',
+        `the last WAL cannot be archived: ${seal.problem}. Mend that first, or restore to a time before ${text(check.window.lastMs)}`,
+      );
+  }
+  const completeUntil = seal && 'at' in seal ? { completeUntil: seal.at } : {};
+  return ask(facts, { ...sourceOf(facts), ...completeUntil, chosen: check.chosen });
+}
+
+/** The target lies in what the archive has, whatever comes to it any more. */
+function isArchived({ operation }: BaseFacts, lastMs = 0): boolean {
+  const { targetTime } = operation.spec.restore?.recoveryTarget ?? {};
+  return targetTime !== undefined && parseTargetTime(targetTime).ms <= lastMs;
+}
+
+function text(ms = 0): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+/** What is to be restored, out of the operation alone. */
+export function sourceOf({ operation, cluster }: BaseFacts): RepositorySource {
+  const { recoveryTarget, repository } = operation.spec.restore ?? {};
+  const { name } = cluster.cluster.metadata;
+  const systemID = cluster.lease?.systemID ?? cluster.cluster.status?.systemID;
+  return {
+    from: 'repository',
+    cluster: name,
+    ...(systemID ? { systemID } : {}),
+    ...ownRepository(cluster.cluster, repository)!,
+    ...(recoveryTarget ? { target: recoveryTarget } : {}),
+  };
+}
+
+/** Marks the Cluster; whoever was killed between noting it down and marking does so now. */
+function ask(facts: RestoreFacts, source: RepositorySource): Outcome {
+  return {
+    next: 'step',
+    step: STOP,
+    message: `asks for the restore to ${describeTarget(source.target)}`,
+    notes: { source: JSON.stringify(source) },
+    actions: [marking(facts, markOf(facts, source))],
+    afterMs: 100,
+  };
+}
+
+function markOf({ operation }: BaseFacts, source: RepositorySource): RestoreMark {
+  const { uid: id, name } = operation.metadata;
+  const { keepOldVolumes = false } = operation.spec.restore ?? {};
+  return { id, operation: name, source, ...(keepOldVolumes ? { keepOldVolumes } : {}) };
+}
+
+function marking({ operation, cluster }: BaseFacts, mark: RestoreMark | null): Action {
+  return {
+    do: 'patch',
+    kind: ClusterKind,
+    name: cluster.cluster.metadata.name,
+    body: { metadata: { annotations: { [ANNOTATION_RESTORE]: mark && JSON.stringify(mark) } } },
+    why: `operation ${operation.metadata.name}`,
+  };
+}
+
+const BY_STAGE: Partial<Record<RestorationStage, (typeof STEPS)[number]>> = {
+  stopping: STOP,
+  restoring: RESTORE,
+  rebuilding: REBUILD,
+  cleaning: CLEAN,
+};
+
+function follow(facts: RestoreFacts, restoration: ClusterRestoration): Outcome {
+  const { stage, instance } = restoration;
+  if (stage === 'done') return finished(facts, instance);
+  if (stage === 'returned' || stage === 'returning')
+    return goingBack(facts, restoration, restoration.message ?? 'the restore was taken back');
+  const restored = facts.cluster.instances.find(({ name }) => name === instance);
+  const { error, progress, leader } = restored?.report ?? {};
+  if (stage === 'restoring' && error?.code === 'RecoveryFailed')
+    return goingBack(facts, restoration, error.message);
+  const message = restoration.message ?? BY_STAGE[stage] ?? stage;
+  return {
+    next: 'step',
+    step: stage === 'restoring' && leader ? ANSWER : (BY_STAGE[stage] ?? RESTORE),
+    message,
+    ...(progress && progress.total > 0
+      ? { progress: { done: progress.done, total: progress.total, unit: progress.unit } }
+      : {}),
+  };
+}
+
+/** The state from before comes back; only then the operation ends. */
+function goingBack(
+  facts: RestoreFacts,
+  restoration: ClusterRestoration | undefined,
+  failure: string,
+): Outcome {
+  if (!restoration || restoration.stage === 'returned')
+    return {
+      ...fail('RestoreFailed', `${failure}; the cluster is as it was before`, [marking(facts, null)]),
+    };
+  const source = JSON.parse(facts.notes.source!) as RepositorySource;
+  return {
+    next: 'step',
+    step: RESTORE,
+    message: `${failure}; the state from before is coming back`,
+    notes: { failure },
+    actions: [marking(facts, { ...markOf(facts, source), back: true })],
+  };
+}
+
+function finished(facts: RestoreFacts, instance: string): Outcome {
+  const { recovered } = facts.cluster.cluster.status ?? {};
+  const { time, lsn, xid, backup = '', timeline, stopped, target } = recovered ?? {};
+  const result: Record<string, string> = { newPrimary: instance, backup };
+  for (const [name, value] of Object.entries({
+    target,
+    reachedTime: time,
+    reachedLSN: lsn,
+    reachedXID: xid,
+    timeline,
+    stopped,
+  }))
+    if (value !== undefined) result[name] = String(value);
+  const reached = time
+    ? `the last transaction there is ${xid} of ${time}`
+    : `no transaction after the backup is there`;
+  return {
+    next: 'succeed',
+    message: `restored from ${backup}: ${reached}, LSN ${lsn}, now on timeline ${timeline}`,
+    result,
+    actions: [marking(facts, null)],
+  };
+}
+
+/** Past the deadline: back, unless the restored primary has answered; then it goes on by itself. */
+export function abandonRestore(facts: RestoreFacts): Action[] {
+  const { restoration } = facts.cluster.cluster.status ?? {};
+  const { source } = facts.notes;
+  const mine = restoration?.id === facts.operation.metadata.uid;
+  if (!source) return [];
+  if (mine && !['stopping', 'restoring', 'returning'].includes(restoration.stage))
+    return [marking(facts, null)];
+  if (!mine) return [marking(facts, null)];
+  return [marking(facts, { ...markOf(facts, JSON.parse(source) as RepositorySource), back: true })];
+}
