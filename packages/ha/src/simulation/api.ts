@@ -53,6 +53,11 @@ export class SimApi {
     return { kind: 'ok', version: String(this.lease.version), record };
   }
 
+  /** The store comes back from a backup: an older record, with a new version. */
+  restoreLease(record: LeaseRecord): void {
+    this.#put(record);
+  }
+
   #put(record: LeaseRecord): void {
     this.lease = { version: ++this.#version, record };
     const { version } = this.lease;

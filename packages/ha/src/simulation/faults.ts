@@ -280,8 +280,12 @@ const KINDS = (Object.keys(FAULTS) as FaultKind[]).flatMap((kind) =>
 );
 
 /** Draws one fault. `random`: from 0 (included) to 1 (not). */
-export function drawFault(random: () => number, instances: number): Fault {
-  const kind = KINDS[Math.floor(random() * KINDS.length)]!;
+export function drawFault(
+  random: () => number,
+  instances: number,
+  kinds: readonly FaultKind[] = KINDS,
+): Fault {
+  const kind = kinds[Math.floor(random() * kinds.length)]!;
   return {
     // Some follow each other closely: that is where most trouble is.
     after: random() < 0.5 ? random() * 1_500 : random() * 12_000,

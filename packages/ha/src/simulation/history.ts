@@ -1,7 +1,7 @@
 /** One random history: a cluster that settles, faults at random, and then peace, after which it must be well again. */
 import type { Rules } from '../rules.ts';
 import type { Settings } from '../types.ts';
-import { applyFault, drawFault, type Fault } from './faults.ts';
+import { applyFault, drawFault, type Fault, type FaultKind } from './faults.ts';
 import { World } from './world.ts';
 
 /** Everything that a history is made from: the same plan is always the same history. */
@@ -50,8 +50,18 @@ function randomFrom(seed: number): () => number {
   };
 }
 
+export interface DrawOptions {
+  sizes?: readonly number[];
+  /** Only faults of these kinds. */
+  kinds?: readonly FaultKind[];
+  /** Instead of settings that are drawn. */
+  settings?: Partial<Settings>;
+  faults?: number;
+}
+
 /** Draws the plan of a seed: the size of the cluster, its commit rule, and what happens to it. */
-export function draw(seed: number, sizes: readonly number[] = SIZES): Plan {
+export function draw(seed: number, options: DrawOptions = {}): Plan {
+  const { sizes = SIZES, kinds } = options;
   const random = randomFrom(seed);
   const instances = sizes[Math.floor(random() * sizes.length)]!;
   const which = random();
@@ -66,8 +76,8 @@ export function draw(seed: number, sizes: readonly number[] = SIZES): Plan {
           ? { maximumLagBytes: 640n }
           : {};
   const count = 1 + Math.floor(random() * MAX_FAULTS);
-  const faults = Array.from({ length: count }, () => drawFault(random, instances));
-  return { seed, instances, settings, faults };
+  const faults = Array.from({ length: options.faults ?? count }, () => drawFault(random, instances, kinds));
+  return { seed, instances, settings: options.settings ?? settings, faults };
 }
 
 /** Plays a plan to its end, or to the first violation. */

@@ -39,6 +39,7 @@ export class Watchdog {
   #epoch = 0;
   #disturbedAt = 0;
   #wishesAt = 0;
+  #leadsSince = 0;
   #releasedAt = 0;
   #fenced: string[] = [];
   #forced = false;
@@ -76,6 +77,9 @@ export class Watchdog {
       this.#violation(`${by.name} acknowledges what ${leader.name}, which leads, does not have`);
     for (const other of world.instances.values()) {
       if (other === by || !other.database.acts()) continue;
+      const late = world.time - Math.max(this.#leadsSince, other.thawedAt) - 1_000;
+      if (by === leader && late > world.settings.guardMs && !world.noGuard)
+        this.#violation(`${other.name} still answers clients, long after ${by.name} began to lead`);
       const excused = [by, other].some((each) => world.time - each.thawedAt < THAW_MS);
       // Behind a commit rule of its own the other can acknowledge nothing; alone it could, in the same instant.
       if (!excused && !safe && other.database.syncNames === '')
@@ -103,6 +107,7 @@ export class Watchdog {
     // A leader of before, which does not know it yet, is no later leader: what it says to clients is looked at.
     if ((instance.state.held?.epoch ?? -1) < this.#epoch) return;
     this.#leader = instance;
+    this.#leadsSince = this.#world.time;
     const { wal } = instance.database;
     const missing = this.#last.filter(({ record, safe }) => safe && !isPartOf(record, wal));
     if (missing.length > 0 && !this.#forced)
@@ -135,15 +140,17 @@ export class Watchdog {
 
   /** A swap has succeeded. */
   leaseWritten(by: string, before: LeaseRecord, after: LeaseRecord): void {
+    this.#checkMembers(before, after);
     if (after.holder === null && before.holder !== null) this.#releasedAt = this.#world.time;
     if (after.holder === null || after.holder === before.holder) return;
     this.takes++;
     this.#epoch = Math.max(this.#epoch, after.epoch);
     const taker = this.#world.instances.get(by)!;
-    if (before.leader?.name === by || !this.#calm() || this.#forced) return;
+    if (before.leader?.name === by || this.#forced) return;
+    this.#checkDeposed(taker, before);
+    if (!this.#calm()) return;
     this.#checkAhead(taker, before, after);
     this.#checkWishes(taker, before);
-    this.#checkDeposed(taker, before);
   }
 
   /** Nothing was tampered with for a while, and nothing is. */
@@ -184,13 +191,28 @@ export class Watchdog {
       this.#violation(`${taker.name} takes what was handed to ${named.name} a moment ago`);
   }
 
-  /** A leader that is well, and that nobody tampered with for long, is let lead. */
+  /** A leader that works, and that has renewed or been granted to go on a moment ago, is let lead. */
   #checkDeposed(taker: SimInstance, before: LeaseRecord): void {
-    const world = this.#world;
-    const old = [...world.instances.values()].find((each) => each.state.self.identity === before.holder);
-    if (!old?.answers || old.state.held === undefined || !old.database.acts()) return;
-    if (this.#calm(15_000) && world.api.reachable(old.name) && world.api.lostAnswers === 0)
-      this.#violation(`${taker.name} deposes ${old.name}, which is well`);
+    const old = [...this.#world.instances.values()].find(
+      (each) => each.state.self.identity === before.holder,
+    );
+    const held = old?.state.held;
+    if (!old?.answers || !held || !old.database.acts()) return;
+    const { mono } = old.clocks.now();
+    const { renewMs } = this.#world.settings;
+    if (mono - held.t0.mono < renewMs)
+      this.#violation(`${taker.name} deposes ${old.name}, which has just renewed`);
+    if (held.grantedAt && mono - held.grantedAt.mono < renewMs)
+      this.#violation(`${taker.name} deposes ${old.name}, which every member has just let go on`);
+  }
+
+  #checkMembers(before: LeaseRecord, after: LeaseRecord): void {
+    const names = new Set(after.members.map((each) => each.name));
+    const dropped = before.members.find(({ name }) => {
+      const instance = this.#world.instances.get(name);
+      return !names.has(name) && instance && !instance.leaving && !instance.removed;
+    });
+    if (dropped && this.#calm(0)) this.#violation(`${dropped.name}, which is wanted, is no member any more`);
   }
 
   #couldLead(peer: SimInstance, record: LeaseRecord): boolean {

@@ -22,7 +22,7 @@ let failures = 0;
 let played = 0;
 
 for (let seed = first; seed < first + count && failures < Number(values.failures); seed++) {
-  const plan = draw(seed, sizes);
+  const plan = draw(seed, sizes ? { sizes } : {});
   const history = play(plan, { loud: values.verbose });
   played++;
   for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += history[key];
