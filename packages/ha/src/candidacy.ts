@@ -59,6 +59,7 @@ export function seekPromises(c: Context, lease: KnownLease): void {
 function lookAgain(c: Context, why: string): void {
   const { s, now } = c;
   waitFor(c, `cannot take over (quiet): ${why}`);
+  if (s.asking) return;
   const age = s.lastAsked ? elapsed(s.lastAsked, now) : ASK_AGAIN_MS;
   if (age >= ASK_AGAIN_MS) s.askDue = true;
   else wakeIn(c, ASK_AGAIN_MS - age);

@@ -119,6 +119,7 @@ function contest(c: Context, lease: KnownLease, opening: string, forced: string 
   }
   waitFor(c, `cannot take over (${opening}): ${verdict}`);
   if (!mine) s.observeDue = true;
+  if (s.asking) return;
   if (elapsed(s.lastAsked, now) >= ASK_AGAIN_MS) {
     s.askDue = true;
     s.observeDue = true;

@@ -115,6 +115,7 @@ export class SimDatabase {
   }
 
   rewindTo(source: SimDatabase): number {
+    if (this.systemID !== source.systemID) throw new Error('data of another system');
     const discarded = lengthOf(this.wal) - commonLength(this.wal, source.wal);
     this.#take(source);
     this.wasPrimary = false;

@@ -39,6 +39,7 @@ export class Watchdog {
   #epoch = 0;
   #disturbedAt = 0;
   #wishesAt = 0;
+  readonly #timelines = new Set<number>([1]);
   #leadsSince = 0;
   #releasedAt = 0;
   #fenced: string[] = [];
@@ -93,7 +94,8 @@ export class Watchdog {
     const { syncNames } = by.database;
     const rules = by.state.lease?.record.rules ?? [];
     const alike = rules.filter((rule) => ruleText(rule) === syncNames);
-    return syncNames !== '' && alike.length > 0 && alike.every((rule) => rule.required);
+    if (alike.length === 0) return syncNames !== '' && by.state.settings?.sync?.required === true;
+    return syncNames !== '' && alike.every((rule) => rule.required);
   }
 
   #checkFences(by: SimInstance): void {
@@ -114,6 +116,11 @@ export class Watchdog {
       this.#violation(`${instance.name} ${how} without records that ${missing[0]!.by.name} acknowledged`);
     this.#forced = false;
     this.#last = this.#last.filter(({ record }) => isPartOf(record, wal));
+    if (how === 'promoted') {
+      const { timeline } = instance.database;
+      if (this.#timelines.has(timeline)) this.#violation(`two histories bear timeline ${timeline}`);
+      this.#timelines.add(timeline);
+    }
     const knows = instance.state.settings?.fenced.includes(instance.name);
     if (knows && this.#fenced.includes(instance.name) && this.#world.time - this.#wishesAt > CALM_MS)
       this.#violation(`${instance.name} is fenced and is promoted`);
@@ -199,11 +206,11 @@ export class Watchdog {
     const held = old?.state.held;
     if (!old?.answers || !held || !old.database.acts()) return;
     const { mono } = old.clocks.now();
-    const { renewMs } = this.#world.settings;
+    const { renewMs, stopMs } = this.#world.settings;
     if (mono - held.t0.mono < renewMs)
       this.#violation(`${taker.name} deposes ${old.name}, which has just renewed`);
-    if (held.grantedAt && mono - held.grantedAt.mono < renewMs)
-      this.#violation(`${taker.name} deposes ${old.name}, which every member has just let go on`);
+    if (held.grantedAt && mono - held.grantedAt.mono < stopMs)
+      this.#violation(`${taker.name} deposes ${old.name}, which every member lets go on`);
   }
 
   #checkMembers(before: LeaseRecord, after: LeaseRecord): void {
