@@ -218,7 +218,7 @@ export const STORIES: Partial<Record<keyof Rules, Story>> = {
   },
   promiseWait: {
     without: { promiseWait: () => 0 },
-    options: REQUIRED,
+    options: { ...REQUIRED, instances: 2 },
     harm: /lets go on/,
     faults(world) {
       // It goes on by grants; who gave them starts again, and has forgotten.
