@@ -26,3 +26,8 @@ test('the same seed is the same history', () => {
     [b.told, b.steps, b.lasted, b.acknowledgements],
   );
 });
+
+test('the machine changes nothing that it was given', () => {
+  for (let seed = 1; seed <= 10; seed++)
+    assert.deepEqual(play(draw(seed), { pure: true }).violations, [], `seed ${seed}`);
+});

@@ -29,6 +29,8 @@ export interface PlayOptions {
   /** For tests that take a rule away. */
   rules?: Partial<Rules>;
   noGuard?: boolean;
+  /** Watch that the machine changes nothing that it was given. */
+  pure?: boolean;
   /** Keep notes of everything that happens. */
   loud?: boolean;
 }
@@ -92,6 +94,7 @@ export function play(plan: Plan, options: PlayOptions = {}): History {
     ...(options.noGuard ? { noGuard: true } : {}),
   });
   world.quiet = options.loud !== true;
+  world.pure = options.pure === true;
   for (const each of world.instances.values()) each.clocks.rate = world.between(0.99, 1.01);
   waitFor(world, START_MS);
   for (const each of world.instances.values()) each.hasRunForLong();

@@ -1,6 +1,6 @@
 /** An instance in the simulated world: the machine, its container and its pod. Everything it does: executor.ts. */
 import type { Event } from '../events.ts';
-import { advance } from '../machine.ts';
+import { advance, step } from '../machine.ts';
 import { electionReport, instanceState } from '../report.ts';
 import { initialState, type State } from '../state.ts';
 import type { GrantAnswer, LeaseState, PeerReport, PodFact, PromiseAnswer } from '../types.ts';
@@ -219,7 +219,10 @@ export class SimInstance {
     const { world } = this;
     const now = this.clocks.now();
     world.watchdog.steps++;
-    const result = advance(this.state, event, now, world.rules);
+    const result = world.pure
+      ? step(frozenAll(this.state), frozenAll(event), now, world.rules)
+      : advance(this.state, event, now, world.rules);
+    this.state = result.state;
     if (!world.quiet && result.situation && result.situation !== this.situation) {
       this.situation = result.situation;
       world.note(this.name, `[${event.type}] ${result.situation}`);
@@ -350,4 +353,12 @@ export class SimInstance {
       this.database;
     return `${this.name} ${this.situation} ${JSON.stringify({ alive: this.alive, still: this.standsStill, exited: this.exited, held: held?.epoch, waiting: waiting?.what, error, job: job?.job.kind, promise, rejoin, process, inRecovery, wal: wal?.length, timeline, connected, upstream: upstream?.name, applicationName, data, syncNames })}`;
   }
+}
+
+/** Whatever is changed in it from now on throws. */
+function frozenAll<T>(value: T): T {
+  if (value === null || typeof value !== 'object' || Object.isFrozen(value)) return value;
+  Object.freeze(value);
+  for (const each of Object.values(value)) frozenAll(each);
+  return value;
 }

@@ -33,6 +33,8 @@ export class World {
   readonly notes: string[] = [];
   /** Notes are for people: random histories by the thousand do without. */
   quiet = false;
+  /** Whether the machine changes nothing that it was given: slow. */
+  pure = false;
   /** Milliseconds that any message may take; more while the network is slow. */
   slowest = 3;
   /** The part of messages between instances that is lost. */
