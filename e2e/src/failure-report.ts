@@ -1,7 +1,9 @@
 /** What one wants to see after a failed scenario, in a folder. */
 import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { OPERATOR_NAMESPACE } from '@pgherd/api';
 import type { Stage } from './stage.ts';
+import { operatorDeployment } from './world.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
@@ -23,12 +25,16 @@ export async function report(stage: Stage, name: string): Promise<string> {
     'yaml',
   ]);
   await kubectl('events.txt', ['get', 'events', '--sort-by=.lastTimestamp']);
+  await kubectl('describe.txt', ['describe', 'clusters,pods,pvc']);
+  await kubectl('nodes.txt', ['describe', 'nodes']);
+  const operator = await operatorDeployment(stage.client).catch(() => undefined);
   await kubectl('operator.log', [
     'logs',
     '-n',
-    'pgherd-system',
+    operator?.metadata.namespace ?? OPERATOR_NAMESPACE,
     '-l',
     'app.kubernetes.io/name=pgherd',
+    '--prefix',
     '--tail=500',
   ]);
   const status = await stage

@@ -30,8 +30,6 @@ interface Outcome {
 }
 
 const TIMEOUT_MS = 180_000;
-/** A real cluster fetches images and provisions volumes. */
-const SLOWER = 3;
 const GONE_MS = 180_000;
 
 /** Runs them all; a failure is reported and does not keep the next one from running. */
@@ -93,7 +91,7 @@ async function runOne(scenario: Scenario, world: World, options: RunOptions): Pr
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   const told = () => `(${seconds().toFixed(1)} s)`;
-  const allowed = (scenario.timeoutMs ?? TIMEOUT_MS) * (world.state ? 1 : SLOWER);
+  const allowed = stage.patience(scenario.timeoutMs ?? TIMEOUT_MS);
   try {
     await world.client.create(kinds.Namespace, namespaceOf(namespace, scenario));
     await within(scenario.run(stage), allowed);

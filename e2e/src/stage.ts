@@ -14,6 +14,8 @@ import { startWriterInside } from './writer-inside.ts';
 import { startPodWriter, type WriterPlace } from './writer-pod.ts';
 
 const READY_MS = 120_000;
+/** A cluster of several machines may take so many times as long as local mode. */
+export const SLOWER = 3;
 const TABLE = 'writes';
 /** Where PostgreSQL's socket is in a container of an instance. */
 const SOCKETS = '/run/postgresql';
@@ -70,6 +72,11 @@ export class Stage {
   /** Milliseconds since 1970 by the clock that the writer uses. */
   now(): number {
     return performance.timeOrigin + performance.now();
+  }
+
+  /** Time in milliseconds that something may take: longer where images are fetched and volumes are made. */
+  patience(ms: number): number {
+    return this.world.state ? ms : ms * SLOWER;
   }
 
   /** A line for the report of this scenario. */
@@ -133,7 +140,7 @@ export class Stage {
 
   /** Waits until the cluster is ready, all instances included. */
   ready(timeoutMs = READY_MS): Promise<ClusterObject> {
-    return waitUntilReady(this.client, this.namespace, this.cluster, { timeoutMs });
+    return waitUntilReady(this.client, this.namespace, this.cluster, { timeoutMs: this.patience(timeoutMs) });
   }
 
   async scale(instances: number): Promise<void> {
@@ -156,7 +163,7 @@ export class Stage {
   /** The instance that holds the Lease. */
   async primary(): Promise<string> {
     return waitFor(async () => (await this.leader()) ?? undefined, {
-      timeoutMs: 30_000,
+      timeoutMs: this.patience(30_000),
       everyMs: 50,
       describe: () => 'nobody holds the Lease',
     });
@@ -204,7 +211,11 @@ export class Stage {
         const leader = await this.leader();
         return leader && leader !== old ? leader : undefined;
       },
-      { timeoutMs, everyMs: 50, describe: () => `nobody has taken over from ${old}` },
+      {
+        timeoutMs: this.patience(timeoutMs),
+        everyMs: 50,
+        describe: () => `nobody has taken over from ${old}`,
+      },
     );
   }
 
@@ -360,7 +371,7 @@ export class Stage {
     const { recording } = writer;
     const goal = recording.acknowledged + more;
     await waitFor(async () => recording.acknowledged >= goal, {
-      timeoutMs,
+      timeoutMs: this.patience(timeoutMs),
       everyMs: 20,
       describe: () => {
         const last = recording.lost.at(-1)?.error ?? 'no error';

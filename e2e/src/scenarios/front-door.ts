@@ -17,8 +17,10 @@ export const frontDoor: Scenario = {
       input: stage.manifest(readFileSync(EXAMPLE, 'utf8')),
     });
     assert.equal(applied.code, 0, applied.stderr);
-    const waited = await stage.kubectl(['wait', '--for=condition=Ready', 'cluster/demo', '--timeout=120s'], {
-      timeoutMs: 130_000,
+    const seconds = stage.patience(120_000) / 1000;
+    const wait = ['wait', '--for=condition=Ready', 'cluster/demo', `--timeout=${seconds}s`];
+    const waited = await stage.kubectl(wait, {
+      timeoutMs: (seconds + 10) * 1000,
     });
     assert.equal(waited.code, 0, waited.stderr);
     const ok = async (args: string[]) => {
@@ -67,7 +69,7 @@ export const frontDoor: Scenario = {
           await stage.kubectl(['get', 'pods,pvc,secrets', '-l', 'pgherd.io/cluster=demo', '-o', 'name'])
         ).stdout.trim() === '',
       {
-        timeoutMs: 30_000,
+        timeoutMs: stage.patience(30_000),
         describe: () => 'something of the deleted cluster is left',
       },
     );

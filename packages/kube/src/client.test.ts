@@ -61,6 +61,19 @@ test('waits out a 429 with its Retry-After, also for a write', async () => {
   assert.ok(api.find('pods', 'a', 'throttled'));
 });
 
+test('a token that is refused is read again, once', async () => {
+  let forgotten = 0;
+  const token = Object.assign(() => 'a', { forget: () => void forgotten++ });
+  const other = new Client({ ...client.config, token });
+  api.faults = [{ match: 'POST', times: 1, status: 401 }];
+  await other.create(kinds.Pod, pod('rotated'));
+  assert.equal(forgotten, 1);
+  api.faults = [{ match: 'POST', times: 2, status: 401 }];
+  await assert.rejects(other.create(kinds.Pod, pod('stranger')), code('Unauthorized'));
+  api.faults = [];
+  other.close();
+});
+
 test('a read goes around a broken connection, a write does not', async () => {
   api.faults = [{ match: 'GET', times: 1, breakAfter: true }];
   api.put('pods', pod('broken'));
@@ -99,9 +112,10 @@ test('an aborted call ends as Aborted', async () => {
 
 test('calls during a restart of the server wait for it', async () => {
   await api.stop();
+  const before = client.requests;
   const call = client.create(kinds.Pod, pod('patient'));
   const read = client.find(kinds.Pod, { namespace: 'a', name: 'nobody' });
-  await new Promise((resolve) => setTimeout(resolve, 120));
+  await until('both were refused and tried again', () => client.requests >= before + 4);
   await api.start();
   await call;
   assert.equal(await read, undefined);

@@ -274,6 +274,15 @@ export class Client {
     throw retryAfter.set(error, answer.headers['retry-after']);
   }
 
+  /** A refused token may have been replaced in its file since it was read: once more, with the new one. */
+  private delayAfter(error: unknown, attempt: number, reading: boolean): number | undefined {
+    const { token } = this.config;
+    if (attempt > 0 || !token?.forget || !isKubeError(error, 'Unauthorized'))
+      return retryDelay(error, attempt, reading);
+    token.forget();
+    return 0;
+  }
+
   /** Repeats what is safe to repeat, within the time of the whole call. */
   private async attempts<R>(request: Request, attempt: (timeoutMs: number) => Promise<R>): Promise<R> {
     const limit = request.timeoutMs ?? DEFAULT_TIMEOUT_MS;
@@ -283,7 +292,7 @@ export class Client {
       try {
         return await attempt(Math.max(1, end - performance.now()));
       } catch (error) {
-        const wait = request.retry === false ? undefined : retryDelay(error, n, reading);
+        const wait = request.retry === false ? undefined : this.delayAfter(error, n, reading);
         if (wait === undefined || performance.now() + wait >= end) throw normal(error, request);
         await sleep(wait, undefined, { signal: request.signal }).catch((cause) => {
           throw normal(cause, request);

@@ -1,6 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { KubeError } from './errors.ts';
 
+/** Gives the token for a request. `forget` is called when the server refused the last one: it may have been replaced. */
+export interface TokenSource {
+  (): string | Promise<string>;
+  forget?(): void;
+}
+
 /** How to reach an API server and who we are there. */
 export interface ClientConfig {
   /** `https://host:port`, without a path at the end or with one (a proxy's). */
@@ -9,7 +15,7 @@ export interface ClientConfig {
   cert?: string | Buffer;
   key?: string | Buffer;
   /** Asked before each request; keep it cheap. */
-  token?: () => string | Promise<string>;
+  token?: TokenSource;
   /** Headers that a credential plugin gives, asked before each request. */
   headers?: () => Promise<Record<string, string>>;
   insecure?: boolean;
@@ -27,10 +33,10 @@ const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 const TOKEN_MAX_AGE_MS = 60_000;
 
 /** A token function that reads a file again when its reading is older than a minute. */
-export function tokenFromFile(path: string): () => string {
+export function tokenFromFile(path: string): (() => string) & TokenSource {
   let token = '';
   let readAt = Number.NEGATIVE_INFINITY;
-  return () => {
+  const read = () => {
     const now = performance.now();
     if (now - readAt > TOKEN_MAX_AGE_MS) {
       try {
@@ -44,6 +50,10 @@ export function tokenFromFile(path: string): () => string {
     }
     return token;
   };
+  const forget = () => {
+    readAt = Number.NEGATIVE_INFINITY;
+  };
+  return Object.assign(read, { forget });
 }
 
 /**

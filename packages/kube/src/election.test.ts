@@ -92,7 +92,8 @@ test('survives a restart of the API without losing its place', async () => {
   const one = candidate('w', 'one');
   await until('one leads', () => one.leading);
   await api.stop();
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  const before = client.requests;
+  await until('a renewal was refused', () => client.requests > before);
   await api.start();
   const version = api.find(LEASES, 'a', 'w')?.metadata.resourceVersion;
   await until('one renewed', () => api.find(LEASES, 'a', 'w')?.metadata.resourceVersion !== version);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import { createQueue } from './index.ts';
+import { createQueue, silent } from './index.ts';
 import { until } from './testing/until.ts';
 
 let stop = new AbortController();
@@ -51,23 +51,29 @@ test('as many at once as allowed, never one key twice', async () => {
 });
 
 test('a failure is tried again with growing waits, and forgotten after a success', async () => {
-  const at: number[] = [];
+  let runs = 0;
   const failures: number[] = [];
+  const waits: number[] = [];
   const queue = createQueue({
     name: 'test',
-    minBackoffMs: 10,
-    maxBackoffMs: 40,
+    minBackoffMs: 4,
+    maxBackoffMs: 32,
+    log: { ...silent, warn: (fields) => waits.push((fields as { waitMs: number }).waitMs) },
     reconcile: async () => {
-      at.push(performance.now());
-      if (at.length < 5) throw new Error('no');
+      runs++;
+      if (runs !== 5) throw new Error('no');
     },
     onError: (_key, _error, n) => failures.push(n),
   });
   queue.start(stop.signal);
   queue.add('a');
-  await until('it succeeded', () => at.length === 5);
+  await until('it succeeded', () => runs === 5);
   assert.deepEqual(failures, [1, 2, 3, 4]);
-  assert.ok(at[3]! - at[2]! > at[1]! - at[0]!);
+  // Each is a quarter shorter or longer at random, and twice the one before.
+  assert.ok(waits[2]! > waits[0]! && waits[3]! > waits[1]!, String(waits));
+  queue.add('a');
+  await until('it failed again', () => failures.length >= 5);
+  assert.equal(failures[4], 1);
 });
 
 test('the earliest of several times wins, and an add is earlier still', async () => {
@@ -88,7 +94,8 @@ test('the earliest of several times wins, and an add is earlier still', async ()
   await until('it ran again', () => ran === 2);
 });
 
-test('nothing starts after the end', async () => {
+test('nothing starts after the end', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
   let ran = 0;
   const queue = createQueue({ name: 'test', reconcile: async () => void ran++ });
   queue.start(stop.signal);
@@ -96,6 +103,6 @@ test('nothing starts after the end', async () => {
   stop.abort();
   queue.add('b');
   await queue.idle();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  t.mock.timers.tick(60_000);
   assert.equal(ran, 0);
 });

@@ -123,6 +123,10 @@ test('a pod finds its API server, also by an IPv6 address', () => {
   );
   assert.equal(config.server, 'https://[fd00::1]:6443');
   assert.equal(config.token?.(), 'abc');
+  writeFileSync(join(folder, 'token'), 'def\n');
+  assert.equal(config.token?.(), 'abc', 'a reading is good for a while');
+  config.token?.forget?.();
+  assert.equal(config.token?.(), 'def');
   assert.equal(config.namespace, 'ns');
   assert.throws(() => inClusterConfig({}, folder), /KUBERNETES_SERVICE_HOST/);
 });
