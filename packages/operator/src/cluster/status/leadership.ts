@@ -64,7 +64,7 @@ function leaderNotServing(facts: Facts, leader: InstanceFacts): Verdict | undefi
   if (facts.now - renewed > facts.spec.primaryLease.takeMs && facts.instances.length > 1)
     return {
       phase: 'Failover',
-      reason: `${leader.name} has not renewed its Lease since ${facts.lease?.renewTime}: ${cause}`,
+      reason: `${leader.name} has not renewed its Lease since ${facts.lease?.renewTime}: ${cause}; ${electionText(facts)}`,
     };
   return {
     phase: isBootstrapping(facts) ? 'Initializing' : 'Degraded',

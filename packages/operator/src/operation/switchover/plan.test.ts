@@ -177,3 +177,18 @@ test('another instance than the target is a failure', () => {
   const outcome = plan(now('demo-3'), { target: 'demo-2' }, notes);
   assert.equal(outcome.next === 'fail' && outcome.reason, 'OtherPrimary');
 });
+
+test('where loss was accepted, the old primary is not waited for', () => {
+  const facts = now('demo-2');
+  delete instance(facts, 'demo-1').report;
+  const outcome = plan(facts, { target: 'demo-2', acceptLoss: true }, { ...notes, forced: 'true' });
+  assert.equal(outcome.next, 'succeed');
+  assert.deepEqual(outcome.skipped, ['old primary follows']);
+});
+
+test('a target that is not well is refused for want of a primary, not for that', () => {
+  const facts = headless();
+  instance(facts, 'demo-2').report = testReport('demo-2', 'replica', { streaming: false });
+  const outcome = plan(facts, { target: 'demo-2' });
+  assert.equal(outcome.next === 'fail' && outcome.reason, 'NoPrimary');
+});

@@ -57,9 +57,11 @@ function begin(facts: BaseFacts): Outcome {
   const serves = leader?.report?.role === 'primary';
   if (target !== undefined && target === leader?.name && serves)
     return { next: 'succeed', message: `${target} is the primary already`, result: { newPrimary: target } };
-  const refused = refusal(facts, target, force || acceptLoss);
+  const alive = leader !== undefined && serves;
+  // Without a primary nobody is well: what matters then is only whether the target is one at all.
+  const refused = refusal(facts, target, force || !alive);
   if (refused) return refused;
-  if (leader && serves) return ask(facts, leader.name, target, false);
+  if (alive) return ask(facts, leader.name, target, false);
   if (!acceptLoss)
     return fail(
       'NoPrimary',
@@ -189,8 +191,15 @@ function taken(facts: BaseFacts, memory: Begun, leader: InstanceFacts): Outcome 
   const result = { newPrimary: leader.name, ...outage(facts, memory, leader) };
   const old = cluster.instances.find(({ name }) => name === memory.from);
   const done = `${leader.name} is the primary now, after ${memory.from}`;
-  if (!old || isHealthy(cluster, old))
-    return { next: 'succeed', message: `${done}${outageText(result)}`, result, actions: clear(facts) };
+  // Where loss was accepted, the old one is out of reach.
+  if (memory.forced || !old || isHealthy(cluster, old))
+    return {
+      next: 'succeed',
+      message: `${done}${outageText(result)}`,
+      result,
+      skipped: memory.forced ? [FOLLOWS] : [],
+      actions: clear(facts),
+    };
   const why = instanceTrouble(cluster, old) ?? 'it is starting';
   if (now - servesAt > FOLLOW_MS)
     return {

@@ -1,0 +1,58 @@
+/** What is said when nobody leads: whether an election is safe, and what makes an end of it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { healthyFacts, instance, testLease, testReport } from '../../testing/facts.ts';
+import type { Facts } from '../facts.ts';
+import { headless } from './leadership.ts';
+
+const rules = [{ method: 'any' as const, number: 1, names: ['demo-2', 'demo-3'], required: true }];
+
+/** The primary has not renewed for long; these replicas answer. */
+function silent(required: boolean, ...answering: string[]): Facts {
+  const facts = healthyFacts();
+  const renewTime = new Date(facts.now - 60_000).toISOString();
+  facts.lease = testLease('demo-1', ['demo-1', 'demo-2', 'demo-3'], {
+    renewTime,
+    ...(required ? { rules } : {}),
+  });
+  for (const each of facts.instances) {
+    delete each.report;
+    each.silent = 'no answer in time';
+  }
+  for (const name of answering)
+    instance(facts, name).report = testReport(name, 'replica', {
+      streaming: false,
+      receivedLsn: name === 'demo-2' ? '0/5000000' : '0/6000000',
+    });
+  return facts;
+}
+
+const said = (facts: Facts) =>
+  headless({ facts, plan: { actions: [], intent: { what: 'steady' } }, failures: [] });
+
+test('with a quorum the instances elect', () => {
+  assert.match(said(silent(true, 'demo-2', 'demo-3'))?.reason ?? '', /the instances elect another/);
+  assert.match(said(silent(false, 'demo-3'))?.reason ?? '', /the instances elect another/);
+});
+
+test('without one it is said who is missed, and the command that makes an end of it', () => {
+  const verdict = said(silent(true, 'demo-3'));
+  assert.equal(verdict?.phase, 'Failover');
+  assert.match(
+    verdict?.reason ?? '',
+    /no election is safe: 2 of demo-2, demo-3 have to answer, and demo-2 does not\. .*pgherd promote demo demo-3 --accept-loss -n default/,
+  );
+});
+
+test('the furthest of those that answer is proposed', () => {
+  const facts = silent(true, 'demo-2', 'demo-3');
+  facts.lease!.rules = [{ ...rules[0]!, names: ['demo-2', 'demo-3', 'demo-4'] }];
+  assert.match(said(facts)?.reason ?? '', /demo-4 does not\. .*promote demo demo-3/);
+});
+
+test('where all are fenced nobody is to be elected', () => {
+  const facts = silent(true, 'demo-2');
+  facts.lease = testLease(null, ['demo-1', 'demo-2', 'demo-3'], { rules });
+  facts.cluster.metadata.annotations = { 'pgherd.io/fenced': '["*"]' };
+  assert.match(said(facts)?.reason ?? '', /every instance is fenced.*pgherd fencing off demo all/);
+});
