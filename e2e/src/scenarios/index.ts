@@ -2,6 +2,7 @@ import type { Scenario } from '../scenario.ts';
 import { apiAway } from './api-away.ts';
 import { apiConformance } from './api-conformance.ts';
 import { apiKilled } from './api-killed.ts';
+import { backup } from './backup.ts';
 import { badAtRunTime } from './bad-at-run-time.ts';
 import { badInput } from './bad-input.ts';
 import { certificates } from './certificates.ts';
@@ -54,6 +55,7 @@ export const scenarios: Scenario[] = [
   scaled,
   cloneLive,
   settingsChanged,
+  backup,
   evicted,
   quota,
   certificates,

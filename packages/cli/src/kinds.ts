@@ -1,4 +1,7 @@
 import {
+  BACKUP_KIND,
+  BACKUP_PLURAL,
+  type Backup,
   CLUSTER_KIND,
   CLUSTER_PLURAL,
   type Cluster,
@@ -6,6 +9,9 @@ import {
   OPERATION_KIND,
   OPERATION_PLURAL,
   type Operation,
+  SCHEDULED_BACKUP_KIND,
+  SCHEDULED_BACKUP_PLURAL,
+  type ScheduledBackup,
   VERSION,
 } from '@pgherd/api';
 import type { KubeObject } from '@pgherd/kube';
@@ -18,3 +24,16 @@ export type OperationObject = Operation & KubeObject;
 
 export const ClusterKind = defineKind<ClusterObject>(GROUP, VERSION, CLUSTER_KIND, CLUSTER_PLURAL);
 export const OperationKind = defineKind<OperationObject>(GROUP, VERSION, OPERATION_KIND, OPERATION_PLURAL);
+
+/** A backup as the API returns it. */
+export type BackupObject = Backup & KubeObject;
+/** A schedule of backups as the API returns it. */
+export type ScheduledBackupObject = ScheduledBackup & KubeObject;
+
+export const BackupKind = defineKind<BackupObject>(GROUP, VERSION, BACKUP_KIND, BACKUP_PLURAL);
+export const ScheduledBackupKind = defineKind<ScheduledBackupObject>(
+  GROUP,
+  VERSION,
+  SCHEDULED_BACKUP_KIND,
+  SCHEDULED_BACKUP_PLURAL,
+);

@@ -11,6 +11,7 @@ import { type ManifestFlags, manifestOf } from '../manifest.ts';
 import { example, timeoutOption, whole, withConnection } from '../options.ts';
 import { print, printJson, startProgress } from '../output.ts';
 import { waitUntilReady } from '../ready.ts';
+import { addCreateSchedule } from './create-schedule.ts';
 
 interface CreateOptions extends ConnectionOptions, ManifestFlags {
   customConfig?: string;
@@ -23,6 +24,7 @@ interface CreateOptions extends ConnectionOptions, ManifestFlags {
 /** `pgherd create cluster`. */
 export function addCreate(program: Command): void {
   const parent = program.command('create').description('Create something');
+  addCreateSchedule(parent);
   const command = parent
     .command('cluster')
     .description('Create a cluster and wait until it is ready')

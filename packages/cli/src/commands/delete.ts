@@ -1,4 +1,4 @@
-import { LABEL_CLUSTER } from '@pgherd/api';
+import { LABEL_CLUSTER, LABEL_REPOSITORY } from '@pgherd/api';
 import { isKubeError, kinds } from '@pgherd/kube';
 import type { Command } from 'commander';
 import { getCluster } from '../clusters.ts';
@@ -8,9 +8,11 @@ import { ClusterKind } from '../kinds.ts';
 import { example, timeoutOption, withConnection } from '../options.ts';
 import { print, startProgress } from '../output.ts';
 import { waitFor } from '../wait.ts';
+import { addDeleteBackup } from './delete-backup.ts';
 
 interface DeleteOptions extends ConnectionOptions {
   yes?: boolean;
+  deleteBackups?: boolean;
   wait: boolean;
   timeout: number;
 }
@@ -18,11 +20,13 @@ interface DeleteOptions extends ConnectionOptions {
 /** `pgherd delete cluster`. */
 export function addDelete(program: Command): void {
   const parent = program.command('delete').description('Delete something');
+  addDeleteBackup(parent);
   const command = parent
     .command('cluster')
     .description('Delete a cluster with its pods, services, secrets and volumes')
     .argument('<name>', 'cluster')
     .option('-y, --yes', 'do not ask')
+    .option('--delete-backups', 'delete the volumes of its repositories too; they are kept otherwise')
     .option('--no-wait', 'return at once')
     .addOption(timeoutOption('how long to wait for the end', '2m'));
   withConnection(command).action(deleteCluster);
@@ -34,9 +38,14 @@ async function deleteCluster(name: string, options: DeleteOptions): Promise<void
   const { client, namespace } = connection;
   const cluster = await getCluster(client, namespace, name);
   const volumes = await volumesOf(connection, name);
+  const backups = await volumesOf(connection, name, BACKUPS);
   if (!options.yes) {
     print(`This deletes cluster ${name} in namespace ${namespace} and the data on its volumes:`);
     print(`  ${volumes.join(', ') || '(no volumes yet)'}`);
+    if (backups.length > 0)
+      print(
+        `Volumes with its backups, ${options.deleteBackups ? 'deleted too' : 'kept'}: ${backups.join(', ')}`,
+      );
   }
   await confirm('Are you sure?', options);
   try {
@@ -44,14 +53,20 @@ async function deleteCluster(name: string, options: DeleteOptions): Promise<void
   } catch (error) {
     if (!isKubeError(error, 'NotFound')) throw error;
   }
+  if (options.deleteBackups)
+    for (const claim of backups) await client.delete(kinds.PersistentVolumeClaim, { namespace, name: claim });
   if (!options.wait) return print(`Cluster ${name} is being deleted.`);
   await waitForEnd(connection, name, options.timeout);
 }
 
-async function volumesOf({ client, namespace }: Connection, name: string): Promise<string[]> {
+/** Label selectors: volumes of repositories, and all others. */
+const BACKUPS = LABEL_REPOSITORY;
+const DATA = `!${LABEL_REPOSITORY}`;
+
+async function volumesOf({ client, namespace }: Connection, name: string, which = DATA): Promise<string[]> {
   const { items } = await client.list(kinds.PersistentVolumeClaim, {
     namespace,
-    labelSelector: `${LABEL_CLUSTER}=${name}`,
+    labelSelector: `${LABEL_CLUSTER}=${name},${which}`,
   });
   return items.map((each) => each.metadata.name);
 }

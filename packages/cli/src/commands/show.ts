@@ -9,6 +9,7 @@ import { ClusterKind, type ClusterObject, OperationKind } from '../kinds.ts';
 import { example, withConnection, withOutput } from '../options.ts';
 import { print, printJson, table } from '../output.ts';
 import { workflowRows } from '../workflow.ts';
+import { addShowBackup } from './show-backup.ts';
 
 interface ShowOptions extends ConnectionOptions {
   output?: string;
@@ -39,6 +40,8 @@ export function addShow(program: Command): void {
     .argument('<name>', 'cluster');
   withOutput(withConnection(config)).action(showConfig);
   example(config, 'pgherd show config demo > demo.yaml');
+
+  addShowBackup(show);
 
   const workflow = show
     .command('workflow')

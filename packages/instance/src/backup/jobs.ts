@@ -13,6 +13,7 @@ import {
 
 const PROGRESS_MS = 1_000;
 const KEPT = 20;
+const LONGEST_LINE = 200;
 /** pgBackRest waits so long for the WAL that a backup needs, in seconds. */
 const ARCHIVE_TIMEOUT = 60;
 
@@ -91,7 +92,9 @@ export class BackupJobs {
           ),
         },
         onLine: (line) => {
-          job.line = line.replace(/^.*?\b(INFO|WARN|ERROR): /, '');
+          // The first line is the whole command.
+          if (!line.includes(' command begin '))
+            job.line = line.replace(/^.*?\b(INFO|WARN|ERROR): /, '').slice(0, LONGEST_LINE);
           this.#log.info({ backup: id }, line);
         },
       });

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { waitFor } from '@pgherd/cli';
+import type { Scenario } from '../scenario.ts';
+
+/** What `pgherd show backup -o json` prints, as far as this looks at it. */
+interface Info {
+  backup: { label: string; type: string; reference: string[] | null }[];
+}
+
+export const backup: Scenario = {
+  name: 'backup',
+  title: 'backups by command and by schedule, shown, and removed; WAL is archived',
+  async run(stage) {
+    await stage.createCluster({
+      instances: 2,
+      backup: { repositories: [{ name: 'local', volume: { size: '1Gi' } }] },
+    });
+    const began = stage.now();
+    const full = await stage.cli(['backup', stage.cluster, '--type', 'full'], { timeoutMs: 60_000 });
+    assert.equal(full.code, 0, full.stderr);
+    stage.note(
+      `first full backup ${((stage.now() - began) / 1000).toFixed(1)} s after the cluster was ready`,
+    );
+    assert.match(full.stderr, /full backup \d{8}-\d{6}F: .* copied from c-2/);
+
+    const schedule = await stage.cli([
+      'create',
+      'schedule',
+      stage.cluster,
+      '--schedule',
+      '*/2 * * * * *',
+      '--name',
+      'often',
+    ]);
+    assert.equal(schedule.code, 0, schedule.stderr);
+    await waitFor(async () => (await info()).backup.some(({ type }) => type === 'incr'), {
+      timeoutMs: 40_000,
+      describe: () => 'the schedule has made no backup',
+    });
+    assert.match((await stage.cli(['show', 'schedule', stage.cluster])).stdout, /often +c +\*\/2/);
+    assert.equal((await stage.cli(['delete', 'schedule', 'often', '--yes'])).code, 0);
+
+    const shown = await stage.cli(['show', 'backup', stage.cluster]);
+    assert.match(shown.stdout, /full backup: \d{8}-\d{6}F/);
+    const cluster = await stage.getCluster();
+    assert.equal(
+      cluster.status?.conditions?.find(({ type }) => type === 'ContinuousArchiving')?.status,
+      'True',
+    );
+    assert.ok(cluster.status?.firstRecoverabilityPoint);
+
+    const { backup: sets } = await info();
+    const refused = await stage.cli(['delete', 'backup', stage.cluster, sets[0]!.label, '--yes']);
+    assert.equal(refused.code, 4, refused.stderr);
+    assert.match(refused.stderr, new RegExp(sets[1]!.label));
+
+    async function info(): Promise<Info> {
+      const { stdout, code, stderr } = await stage.cli(['show', 'backup', stage.cluster, '-o', 'json']);
+      assert.equal(code, 0, stderr);
+      return (JSON.parse(stdout) as Info[])[0]!;
+    }
+  },
+};

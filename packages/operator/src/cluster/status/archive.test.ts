@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ArchiveReport } from '@pgherd/api';
+import { healthyFacts, instance, NOW } from '../../testing/facts.ts';
+import { planRepository } from '../plan-repository.ts';
+import { archiveState, backlogLimit, backupStatus } from './archive.ts';
+import { phaseOf } from './phase.ts';
+
+const SPEC = {
+  backup: { repositories: [{ name: 'local', volume: { size: '1Gi' } }] },
+};
+const WELL: ArchiveReport = {
+  active: true,
+  waiting: 0,
+  lastArchived: '000000010000000000000009',
+  lastArchivedAt: '2026-06-01T11:59:00Z',
+  recoverableUntil: '2026-06-01T11:58:59Z',
+  repositories: ['local'],
+};
+const ago = (ms: number) => new Date(NOW - ms).toISOString();
+
+function factsWith(archive: ArchiveReport | undefined, status: object = {}, spec: object = SPEC) {
+  const facts = healthyFacts(spec, 3, status);
+  const leader = instance(facts, 'demo-1');
+  if (archive) leader.report = { ...leader.report!, archive };
+  return facts;
+}
+
+const phase = (facts: ReturnType<typeof factsWith>) =>
+  phaseOf({ facts, plan: { actions: [], intent: { what: 'steady' } }, failures: [] });
+
+test('nothing is said where no backup is asked for', () => {
+  const facts = factsWith(undefined, {}, {});
+  assert.equal(archiveState(facts), undefined);
+  assert.deepEqual(backupStatus(facts), {});
+});
+
+const FAILING: ArchiveReport = {
+  ...WELL,
+  lastFailed: '00000001000000000000000A',
+  error: '[104]: archive-push command encountered error(s): unable to write',
+  waiting: 5,
+  waitingBytes: 5 * 16 * 1024 * 1024,
+};
+
+test('a failing archive makes the cluster degraded, with the error and the backlog', () => {
+  const { phase: is, reason } = phase(factsWith(FAILING));
+  assert.equal(is, 'Degraded');
+  assert.match(reason, /00000001000000000000000A cannot be archived: \[104\].*5 WAL files wait \(80 MiB\)/);
+});
+
+test('a repository that comes up is given a moment, then the cluster is degraded', () => {
+  const { repositories: _, ...bare } = WELL;
+  const archive = { ...bare, problems: { local: 'the repository pod is not reached' } };
+  const condition = (since: string) => ({
+    conditions: [{ type: 'ContinuousArchiving', status: 'False', lastTransitionTime: since }],
+  });
+  assert.equal(phase(factsWith(archive)).phase, 'Ready');
+  assert.equal(phase(factsWith(archive, condition(ago(10_000)))).phase, 'Ready');
+  const late = phase(factsWith(archive, condition(ago(60_000))));
+  assert.equal(late.phase, 'Degraded');
+  assert.match(late.reason, /local: the repository pod is not reached/);
+});
+
+test('a backlog is spoken of long before the volume is full', () => {
+  const limit = backlogLimit(factsWith(WELL));
+  assert.ok(limit * 16 * 1024 * 1024 < 0.2 * 1024 ** 3);
+  const state = archiveState(factsWith({ ...WELL, waiting: limit, waitingBytes: limit * 16 * 1024 * 1024 }));
+  assert.match(state?.message ?? '', /archiving is behind; 8 WAL files wait/);
+});
+
+test('times, numbers and the last WAL file are in the status, and stay while no primary tells', () => {
+  const status = backupStatus(factsWith(WELL));
+  assert.equal(status.lastRecoverabilityPoint, WELL.recoverableUntil);
+  assert.deepEqual(status.backup?.repositories, [{ name: 'local', number: 1, ready: true }]);
+  assert.equal(status.backup?.stanza, 'demo-7400000000000000001');
+  const later = backupStatus(factsWith(undefined, status));
+  assert.equal(later.lastRecoverabilityPoint, WELL.recoverableUntil);
+  assert.equal(later.backup?.lastArchivedWAL, WELL.lastArchived);
+});
+
+test('what serves a volume is made, and goes with the last of them; the volume stays', () => {
+  const facts = factsWith(WELL);
+  const made = planRepository(facts).map((action) => ('kind' in action ? action.kind.kind : action.do));
+  assert.deepEqual(made, ['Service', 'PersistentVolumeClaim', 'Service', 'Deployment']);
+  const claim = planRepository(facts).find(
+    (action) => action.do === 'create' && action.object.kind === 'PersistentVolumeClaim',
+  );
+  assert.ok(claim?.do === 'create');
+  assert.equal(claim.object.metadata.ownerReferences, undefined);
+  const objects = planRepository(facts).flatMap((action) => (action.do === 'ensure' ? [action.object] : []));
+  const [pods, service, deployment] = objects as never[];
+  const without = factsWith(undefined, {}, {});
+  without.backup = { claims: [], pods, service, deployment } as never;
+  assert.deepEqual(
+    planRepository(without).map((action) => `${action.do} ${'name' in action ? action.name : ''}`),
+    ['delete demo-backup', 'delete demo-backup', 'delete demo-pods'],
+  );
+});
+
+test('the repository pod is no instance, and may do nothing in Kubernetes', () => {
+  const facts = factsWith(WELL);
+  const action = planRepository(facts).find(
+    ({ do: what, ...rest }) =>
+      what === 'ensure' && 'kind' in rest && (rest.kind as { kind: string }).kind === 'Deployment',
+  );
+  assert.ok(action?.do === 'ensure');
+  const { template } = (
+    action.object as unknown as { spec: { template: { metadata: { labels: object }; spec: object } } }
+  ).spec;
+  assert.ok(!('pgherd.io/cluster' in template.metadata.labels));
+  assert.equal(
+    (template.spec as { automountServiceAccountToken: boolean }).automountServiceAccountToken,
+    false,
+  );
+});
