@@ -55,6 +55,9 @@ const WRITERS: ClientSettings['writers'] = [
   { name: 'pipelining', paceMs: 50, pipeline: 20 },
 ];
 const READERS = 2;
+/** How many replicas stream and count as members. */
+const FOLLOWERS =
+  "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name !~ '[.]'";
 /** From the end of the last fault until all is well. Generous: a copy may be part of it, on a busy machine. */
 const RECOVER_MS = 180_000;
 /** A primary that was cut off may serve reads this long (stopAfter, and what a busy machine adds). */
@@ -219,8 +222,18 @@ class ChaosRun {
   }
 
   private async well(): Promise<void> {
-    await this.stage.ready(RECOVER_MS).catch((error: Error) => {
-      throw new Error(`the cluster does not come back: ${error.message}`);
+    let seen = '';
+    await waitFor(
+      async () => {
+        await this.stage.ready(RECOVER_MS);
+        // The status may be some seconds old; the next fault must not find less than all copies.
+        seen = `${await this.stage.sql(FOLLOWERS)} replicas stream`;
+        return seen.startsWith(`${INSTANCES - 1} `);
+      },
+      { timeoutMs: RECOVER_MS, describe: () => seen },
+    ).catch((error: Error) => {
+      const { message } = (error.cause as Error | undefined) ?? error;
+      throw new Error(`the cluster does not come back: ${message}`);
     });
   }
 
