@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { PostgresError } from './errors.ts';
 import { runTool } from './tool.ts';
 
@@ -31,13 +32,22 @@ const CONTROL_NAMES: Record<string, string> = {
 };
 export const STANDBY_MINIMUMS = Object.keys(CONTROL_NAMES);
 
+const WRONG_CHECKSUM = /CRC checksum does not match/i;
+
 /** True when the state says that the server was stopped in order. */
 export function isCleanShutdown(state: string): boolean {
   return state === 'shut down' || state === 'shut down in recovery';
 }
 
+/** A server may be writing the file while it is read: only what stays wrong is damaged. */
+const TRIES = 5;
+const BETWEEN_TRIES_MS = 50;
+
 /** Parses what pg_controldata prints in the C locale; throws PostgresError `NoControlData`. */
 export function parseControlData(text: string): ControlData {
+  // It prints what it found all the same, and ends well: a system identifier of 0, for example.
+  if (WRONG_CHECKSUM.test(text))
+    throw new PostgresError('NoControlData', 'reading pg_control: its checksum is wrong');
   const fields = new Map<string, string>();
   for (const line of text.split('\n')) {
     const at = line.indexOf(':');
@@ -71,11 +81,16 @@ export function parseControlData(text: string): ControlData {
 /** Reads pg_control of a data directory; throws PostgresError `NoControlData` when it cannot be read. */
 export async function readControlData(bin: string | undefined, pgdata: string): Promise<ControlData> {
   try {
-    const text = await runTool('pg_controldata', ['-D', pgdata], {
-      bin,
-      doing: `reading the control data of ${pgdata}`,
-      timeoutMs: 10_000,
-    });
+    let text = '';
+    for (let left = TRIES; left > 0; left--) {
+      text = await runTool('pg_controldata', ['-D', pgdata], {
+        bin,
+        doing: `reading the control data of ${pgdata}`,
+        timeoutMs: 10_000,
+      });
+      if (!WRONG_CHECKSUM.test(text)) break;
+      if (left > 1) await sleep(BETWEEN_TRIES_MS);
+    }
     return parseControlData(text);
   } catch (error) {
     if (error instanceof PostgresError && error.code === 'BinariesMissing') throw error;

@@ -347,7 +347,7 @@ test('a data directory emptied while the server runs is noticed, and copied anew
   await three.copy({ source: at('demo-1') }, signal);
   await three.startStandby(member('demo-3', 'demo-1'));
   await streams('demo-3');
-  const { rmSync } = await import('node:fs');
+  const { rmSync, writeFileSync } = await import('node:fs');
   rmSync(join(layoutOf('demo-3').pgdata, 'global'), { recursive: true });
   assert.equal((await three.observe()).data, 'damaged');
   await three.die();
@@ -359,6 +359,12 @@ test('a data directory emptied while the server runs is noticed, and copied anew
   const { data, damage } = await three.observe();
   assert.equal(data, 'damaged');
   assert.match(damage ?? '', /lacks pg_xact/);
+  await three.wipeForCopy();
+  await three.copy({ source: at('demo-1') }, signal);
+  // All zeros: its system identifier would read as 0, another cluster's.
+  writeFileSync(join(layoutOf('demo-3').pgdata, 'global', 'pg_control'), Buffer.alloc(8192));
+  await three.die();
+  assert.equal((await three.observe()).data, 'damaged');
   await three.wipeForCopy();
   await three.copy({ source: at('demo-1') }, signal);
   await three.startStandby(member('demo-3', 'demo-1'));
