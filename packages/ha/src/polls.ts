@@ -111,7 +111,9 @@ function askPeers(c: Context): void {
  */
 function askGrants(c: Context): void {
   const { s, now, rules } = c;
-  if (!s.held || !s.settings || !s.lease || !rules.isHeldBy(s.lease.record, s.self.identity)) return;
+  // Who is giving up leadership has no use for it.
+  if (!s.held || !s.settings || !s.lease || s.release) return;
+  if (!rules.isHeldBy(s.lease.record, s.self.identity)) return;
   const { renewMs } = s.settings;
   if (!due(c, s.held.t0, renewMs + GRANT_AFTER_MS)) return;
   const members = [...s.lease.record.members, ...(s.perhapsMembers ?? [])];

@@ -10,6 +10,9 @@ import { fullVolume, hasRoom, waitForSpace } from './space.ts';
 import type { State } from './state.ts';
 import type { LeaseRecord, PeerReport } from './types.ts';
 
+/** A renewal that is overdue for so long says that the API is away. */
+const API_AWAY_MS = 1_000;
+
 export interface Successor {
   to: string;
   position: string;
@@ -54,7 +57,8 @@ export function succeedAfterDeath(c: Context): void {
   const noData = s.view!.data !== 'present';
   const required = record.rules.some((rule) => rule.required);
   const staying = s.stayLeader !== undefined && elapsed(s.stayLeader, now) < settings.primaryStartMs;
-  if (others && (required || noData) && !staying && !s.giveUp && !settings.maintenance) {
+  const looks = (required || noData) && !staying && !s.giveUp && !settings.maintenance && !apiIsAway(c);
+  if (others && looks) {
     const answered = s.lastAsked !== undefined && s.lastAsked.mono >= dead.mono;
     if (!answered && within(c, dead, AFTER_DEATH_MS)) {
       s.askDue = true;
@@ -86,6 +90,11 @@ export function succeedAfterDeath(c: Context): void {
     return;
   }
   restart(c, record);
+}
+
+/** Nothing can be released while the Lease cannot be written: to start in place is all that is left. */
+function apiIsAway({ s, now }: Context): boolean {
+  return s.held !== undefined && elapsed(s.held.t0, now) > settingsOf(s).renewMs + API_AWAY_MS;
 }
 
 function startFailedTooLong({ s, now }: Context): boolean {

@@ -1,18 +1,9 @@
 /** A database in the simulated world: a chain of records is its WAL, and messages take time. */
-import type { ReplicationRow, View } from '../types.ts';
+import type { View } from '../types.ts';
+import { enoughFor, parseSync, type Sync } from './commits.ts';
 import type { SimInstance } from './instance.ts';
-import {
-  append,
-  at,
-  commonLength,
-  graft,
-  isPartOf,
-  lengthOf,
-  lsnOf,
-  RECORD_BYTES,
-  switchPoint,
-  type Wal,
-} from './wal.ts';
+import { viewOf } from './view.ts';
+import { append, commonLength, graft, lengthOf, lsnOf, switchPoint, type Wal } from './wal.ts';
 import type { World } from './world.ts';
 
 /** wal_retrieve_retry_interval. */
@@ -21,7 +12,7 @@ const RETRY_MS = 100;
 const LINK_TIMEOUT_MS = 5_000;
 
 /** A replication connection, as its two ends see it. */
-interface Link {
+export interface Link {
   readonly source: SimDatabase;
   readonly standby: SimDatabase;
   readonly name: string;
@@ -54,7 +45,7 @@ export class SimDatabase {
   syncNames = '';
   readonly world: World;
   readonly owner: SimInstance;
-  #sync: { method: string; number: number; names: string[] } | undefined;
+  #sync: Sync | undefined;
   #link: Link | undefined;
   #senders: Link[] = [];
   /** The WAL receiver has run since the start: PostgreSQL knows how far it received. */
@@ -145,14 +136,7 @@ export class SimDatabase {
 
   setSync(text: string): void {
     this.syncNames = text;
-    const match = /^(ANY|FIRST) (\d+) \((.*)\)$/.exec(text);
-    this.#sync = match
-      ? {
-          method: match[1]!,
-          number: Number(match[2]),
-          names: match[3]!.split(', ').map((name) => name.replaceAll('"', '')),
-        }
-      : undefined;
+    this.#sync = parseSync(text);
     this.acknowledge();
   }
 
@@ -282,7 +266,7 @@ export class SimDatabase {
     if (!link) return;
     this.#link = undefined;
     link.receiver = false;
-    if (this.#reaches(link)) this.world.after(this.world.latency(), () => link.source.#drop(link));
+    if (this.#reaches(link)) this.world.after(this.world.network.latency(), () => link.source.#drop(link));
   }
 
   /** The source's end has closed. */
@@ -304,7 +288,7 @@ export class SimDatabase {
     if (link.delivering || !link.sender) return;
     link.delivering = true;
     const { world } = this;
-    world.after(world.latency(), () => {
+    world.after(world.network.latency(), () => {
       link.delivering = false;
       if (!this.#reaches(link)) {
         this.#deliverLater(link);
@@ -314,7 +298,7 @@ export class SimDatabase {
       if (!link.receiver || this.process !== 'running' || !link.sender) return;
       if (link.fits) link.standby.#receive(link);
       const flushed = lengthOf(link.standby.wal);
-      world.after(world.latency(), () => this.#confirm(link, flushed));
+      world.after(world.network.latency(), () => this.#confirm(link, flushed));
       if (link.fits && lengthOf(this.wal) > flushed) this.#deliver(link);
     });
   }
@@ -360,90 +344,16 @@ export class SimDatabase {
 
   acknowledge(): void {
     if (this.#waiting.length === 0 || !this.acts()) return;
-    const enough = this.#enough();
+    const enough = enoughFor(this.#sync, this.#senders);
     const done = this.#waiting.filter((record) => record.length <= enough);
     if (done.length === 0) return;
     this.#waiting = this.#waiting.filter((record) => record.length > enough);
     for (const record of done) this.world.acknowledged(this.owner, record);
   }
 
-  /** The length up to which a commit need wait for nobody any more. */
-  #enough(): number {
-    if (!this.#sync) return Number.POSITIVE_INFINITY;
-    const { method, number, names } = this.#sync;
-    const confirmed = names.flatMap((name) => {
-      const links = this.#senders.filter((link) => link.name === name);
-      return links.length === 0 ? [] : [Math.max(...links.map((link) => link.confirmed))];
-    });
-    if (confirmed.length < number) return 0;
-    // FIRST counts the first that are connected, ANY the furthest.
-    if (method === 'FIRST') return Math.min(...confirmed.slice(0, number));
-    return confirmed.sort((a, b) => b - a)[number - 1]!;
-  }
-
   // --- what can be seen -------------------------------------------------------------------------------------------
 
   view(): View {
-    const running = this.process === 'running';
-    const standby = running && this.inRecovery;
-    const lsn = lsnOf(this.wal);
-    const seen: View = {
-      data: this.data,
-      process: this.process,
-      sqlReachable: running && !this.owner.databaseFrozen,
-      streaming: standby && this.connected,
-      receiverRunning: standby && this.#link !== undefined,
-      replication: running && !this.inRecovery ? this.#senders.map(rowOf) : [],
-      syncNames: this.syncNames,
-    };
-    if (this.incarnation) seen.incarnation = this.incarnation;
-    if (this.systemID) {
-      seen.systemID = this.systemID;
-      seen.timeline = this.timeline;
-    }
-    if (!running && this.data !== 'empty') this.#controlFile(seen);
-    if (running) seen.inRecovery = this.inRecovery;
-    if (running && !this.inRecovery) {
-      seen.currentLsn = lsn;
-      if (this.branch) seen.branch = this.branch;
-    }
-    if (standby) {
-      seen.replayedLsn = lsn;
-      seen.replayedAll = true;
-      if (this.#received) seen.receivedLsn = lsn;
-    }
-    return seen;
+    return viewOf(this, this.#senders, this.#link !== undefined, this.#received);
   }
-
-  #controlFile(seen: View): void {
-    seen.controlState = this.#controlState();
-    seen.cleanShutdown = this.clean;
-    // The checkpoint's record begins before its end.
-    const length = lengthOf(this.wal) * RECORD_BYTES - (this.wasPrimary ? RECORD_BYTES / 2 : 0);
-    seen.checkpointLsn = lsnAt(length);
-  }
-
-  #controlState(): string {
-    if (this.wasPrimary) return this.clean ? 'shut down' : 'in production';
-    return this.clean ? 'shut down in recovery' : 'in archive recovery';
-  }
-
-  /** Whether it has this record, at its place. */
-  has(record: Wal): boolean {
-    const mine = at(this.wal, record.length);
-    return mine === record || (mine !== null && mine.id === record.id && isPartOf(record, this.wal));
-  }
-}
-
-function lsnAt(bytes: number): string {
-  return `0/${bytes.toString(16).toUpperCase()}`;
-}
-
-function rowOf(link: Link): ReplicationRow {
-  return {
-    name: link.name,
-    state: 'streaming',
-    syncState: 'quorum',
-    flushLsn: lsnAt(link.confirmed * RECORD_BYTES),
-  };
 }

@@ -3,6 +3,7 @@ import type { Now } from '../clock.ts';
 import { elapsedForHolder } from '../clock.ts';
 import type { Action, Event, Job } from '../events.ts';
 import type { GrantAnswer, PeerReport, PromiseAnswer } from '../types.ts';
+import { Calls } from './calls.ts';
 import type { SimDatabase } from './database.ts';
 import type { SimInstance } from './instance.ts';
 
@@ -28,6 +29,7 @@ type Of<T extends Action['type']> = Extract<Action, { type: T }>;
 
 export class Executor {
   readonly #o: SimInstance;
+  readonly #calls: Calls;
   #jobs = 0;
   #asked = 0;
   /** Peers that wait for an answer to a promise they asked for. */
@@ -36,13 +38,14 @@ export class Executor {
 
   constructor(instance: SimInstance) {
     this.#o = instance;
+    this.#calls = new Calls(instance);
   }
 
   act(action: Action, sentAt: Now): void {
     const { world } = this.#o;
     switch (action.type) {
       case 'readLease':
-        this.#call(
+        this.#calls.api(
           action.timeoutMs,
           () => world.api.read(),
           (outcome) =>
@@ -57,7 +60,7 @@ export class Executor {
         this.#writeLease(action, sentAt);
         return;
       case 'askPeers':
-        this.#ask<PeerReport>(
+        this.#calls.peers<PeerReport>(
           action,
           (peer, answer) => answer(peer.report()),
           (answers) => this.#feed({ type: 'peers', askedAt: sentAt, answers }),
@@ -124,7 +127,7 @@ export class Executor {
 
   #writeLease(action: Of<'writeLease'>, sentAt: Now): void {
     const { world, name } = this.#o;
-    this.#call(
+    this.#calls.api(
       action.timeoutMs,
       () => world.api.write(name, action.version, action.record),
       (outcome) =>
@@ -137,84 +140,10 @@ export class Executor {
     );
   }
 
-  /** A call to the API. What was sent arrives, also after whoever sent it has given up, or has died. */
-  #call<T>(timeoutMs: number, serve: () => T, answer: (result: T | undefined) => void): void {
-    const { world, name } = this.#o;
-    const { api } = world;
-    let open = true;
-    const end = (result: T | undefined) => {
-      if (!open) return;
-      open = false;
-      answer(result);
-    };
-    if (!api.reachable(name)) {
-      this.#o.later(timeoutMs, () => end(undefined));
-      return;
-    }
-    const there = api.delay();
-    const back = api.delay();
-    world.after(there, () => {
-      if (!api.reachable(name)) return;
-      const result = serve();
-      if (api.answers(name)) this.#o.later(back, () => end(result));
-    });
-    if (there + back < timeoutMs && api.lostAnswers === 0) {
-      // Only what may fail needs a clock.
-      this.#o.later(there + back + 1, () => {
-        if (open) this.#o.later(timeoutMs, () => end(undefined));
-      });
-    } else this.#o.later(timeoutMs, () => end(undefined));
-  }
-
-  /** Asks peers in parallel: all answers together, as soon as all are there or the time is up. */
-  #ask<T>(
-    { names, timeoutMs }: { names: string[]; timeoutMs: number },
-    serve: (peer: SimInstance, answer: (result: T) => void) => void,
-    done: (answers: Record<string, T | null>) => void,
-  ): void {
-    const { world, name: self } = this.#o;
-    const answers: Record<string, T | null> = {};
-    let missing = names.length;
-    let open = true;
-    const end = () => {
-      if (!open) return;
-      open = false;
-      done(answers);
-    };
-    let silent = names.length === 0;
-    for (const name of names) {
-      answers[name] = null;
-      const peer = world.instances.get(name);
-      if (!peer?.alive || peer.exited !== undefined) {
-        if (peer && !peer.alive && !world.reachable(self, name)) silent = true;
-        // Nobody listens there: the refusal comes at once.
-        else this.#o.later(2, () => --missing === 0 && end());
-        continue;
-      }
-      if (!world.arrives(self, name) || peer.standsStill || !world.reachable(name, self)) silent = true;
-      world.after(world.latency(), () => {
-        if (!peer.answers || !world.reachable(self, name)) return;
-        serve(peer, (result) => {
-          if (!world.arrives(name, self)) return;
-          this.#o.later(world.latency(), () => {
-            answers[name] = result;
-            if (--missing === 0) end();
-          });
-        });
-      });
-    }
-    if (names.length === 0) this.#o.later(1, end);
-    else if (silent || world.loss > 0) this.#o.later(timeoutMs, end);
-    else
-      this.#o.later(30, () => {
-        if (open) this.#o.later(timeoutMs - 30, end);
-      });
-  }
-
   #askGrants(action: Of<'askGrants'>, askedAt: Now): void {
     const { identity } = this.#o.state.self;
     const { epoch } = action;
-    this.#ask<GrantAnswer>(
+    this.#calls.peers<GrantAnswer>(
       action,
       (peer, answer) => peer.grantFor(identity, epoch, answer),
       (answers) => this.#feed({ type: 'grants', askedAt, epoch, answers }),
@@ -224,7 +153,7 @@ export class Executor {
   #askPromises(action: Of<'askPromises'>): void {
     const { epoch, version } = action;
     const { name } = this.#o;
-    this.#ask<PromiseAnswer>(
+    this.#calls.peers<PromiseAnswer>(
       action,
       (peer, answer) => peer.promiseFor(name, { epoch, version }, answer),
       (answers) => this.#feed({ type: 'promises', epoch, version, answers }),
@@ -253,7 +182,7 @@ export class Executor {
 
   #route(epoch: number): void {
     const { world, name } = this.#o;
-    this.#call(
+    this.#calls.api(
       1_000,
       () => {
         if (world.rw.epoch > epoch) return 'refused' as const;

@@ -132,19 +132,19 @@ export const FAULTS = {
   },
 
   messagesLost(world, _victim, { ms, choice: [part] }) {
-    world.loss = 0.1 + part * 0.8;
+    world.network.loss = 0.1 + part * 0.8;
     world.after(ms, () => {
-      world.loss = 0;
+      world.network.loss = 0;
     });
-    return `messages between instances lost (${(world.loss * 100).toFixed(0)}%) for ${seconds(ms)}`;
+    return `messages between instances lost (${(world.network.loss * 100).toFixed(0)}%) for ${seconds(ms)}`;
   },
 
   networkSlow(world, _victim, { ms, choice: [how] }) {
-    world.slowest = 20 + how * 300;
+    world.network.slowest = 20 + how * 300;
     world.after(ms, () => {
-      world.slowest = 3;
+      world.network.slowest = 3;
     });
-    return `messages take up to ${world.slowest.toFixed(0)} ms, for ${seconds(ms)}`;
+    return `messages take up to ${world.network.slowest.toFixed(0)} ms, for ${seconds(ms)}`;
   },
 
   clockJumps(world, victim, { choice: [how, sign] }) {

@@ -141,8 +141,8 @@ function peace(world: World): void {
   world.api.operatorUp = true;
   world.api.slowest = 3;
   world.api.lostAnswers = 0;
-  world.loss = 0;
-  world.slowest = 3;
+  world.network.loss = 0;
+  world.network.slowest = 3;
   world.settingsChanged({ fenced: [], maintenance: false, priorities: {} });
   for (const each of world.instances.values()) {
     if (each.standsStill || each.databaseFrozen) each.thaw();

@@ -7,6 +7,7 @@ import type { GrantAnswer, LeaseState, PeerReport, PodFact, PromiseAnswer } from
 import { SimClocks } from './clocks.ts';
 import { SimDatabase } from './database.ts';
 import { Executor } from './executor.ts';
+import { Watches } from './watches.ts';
 import type { World } from './world.ts';
 
 export class SimInstance {
@@ -43,8 +44,7 @@ export class SimInstance {
   #guardAt: number | undefined;
   /** What would have happened while it stood still. */
   #missed: (() => void)[] = [];
-  #settingsPending = false;
-  #podsPending = false;
+  readonly #watches: Watches;
 
   constructor(world: World, name: string) {
     this.world = world;
@@ -53,6 +53,7 @@ export class SimInstance {
     this.database = new SimDatabase(world, this);
     this.clocks = new SimClocks(world);
     this.#executor = new Executor(this);
+    this.#watches = new Watches(this);
   }
 
   get address(): string {
@@ -88,26 +89,10 @@ export class SimInstance {
     this.#missed = [];
     this.exited = undefined;
     this.#guardAt = undefined;
-    this.#settingsPending = false;
-    this.#podsPending = false;
     const { name, podUID, address } = this;
     const identity = `${podUID}/${life}`;
     this.state = initialState({ name, podUID, identity, address }, this.promiseNote);
-    this.#begin();
-  }
-
-  /** The Cluster, the pods and the own container ID become known when the API can be reached. */
-  #begin(): void {
-    this.later(this.world.between(50, 150), () => {
-      if (!this.world.api.reachable(this.name)) {
-        this.feed({ type: 'tick' });
-        this.#begin();
-        return;
-      }
-      this.feed({ type: 'settings', settings: { ...this.world.settings } });
-      this.feed({ type: 'pods', pods: this.world.pods() });
-      this.feed({ type: 'self', containerID: this.containerID });
-    });
+    this.#watches.begin();
   }
 
   /** What a manager does not do soon after its start, it does from now on. */
@@ -254,39 +239,15 @@ export class SimInstance {
   }
 
   settingsChanged(): void {
-    if (this.#settingsPending || !this.alive) return;
-    this.#settingsPending = true;
-    const tell = () => {
-      if (!this.world.api.reachable(this.name)) {
-        this.later(500, tell);
-        return;
-      }
-      this.#settingsPending = false;
-      this.feed({ type: 'settings', settings: { ...this.world.settings } });
-    };
-    this.later(this.world.between(5, 50), tell);
+    this.#watches.settingsChanged();
   }
 
   leaseChanged(version: string | undefined): void {
-    if (this.world.api.reachable(this.name))
-      this.later(this.world.api.delay(), () =>
-        this.feed(version === undefined ? { type: 'leaseHint' } : { type: 'leaseHint', version }),
-      );
+    this.#watches.leaseChanged(version);
   }
 
   podsChanged(): void {
-    if (this.#podsPending || !this.alive) return;
-    this.#podsPending = true;
-    const tell = () => {
-      // A watch that broke lists anew once it can.
-      if (!this.world.api.reachable(this.name)) {
-        this.later(500, tell);
-        return;
-      }
-      this.#podsPending = false;
-      this.feed({ type: 'pods', pods: this.world.pods() });
-    };
-    this.later(this.world.between(1, 10), tell);
+    this.#watches.podsChanged();
   }
 
   podFact(): PodFact {

@@ -162,7 +162,8 @@ export class Watchdog {
 
   /** Nothing was tampered with for a while, and nothing is. */
   #calm(ms = CALM_MS): boolean {
-    const { time, loss, slowest, api } = this.#world;
+    const { time, network, api } = this.#world;
+    const { loss, slowest } = network;
     return time - this.#disturbedAt >= ms && loss === 0 && slowest <= 3 && api.up && api.slowest <= 3;
   }
 

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RULES } from '../rules.ts';
 import { draw, play } from './history.ts';
-import { CAUTIONS, HUNTS, STORIES } from './removals.ts';
+import { HUNTS } from './hunts.ts';
+import { CAUTIONS } from './removals.ts';
+import { STORIES } from './stories.ts';
 import { World, type WorldOptions } from './world.ts';
 
 /** So many random histories must be enough to find the harm. */

@@ -140,6 +140,32 @@ for (const [kind, options] of Object.entries({ required: REQUIRED, async: {} }))
       ends(world);
     });
 
+    test(name('the API is away for a minute: no failover, no restart'), () => {
+      const world = cluster({ ...options, seed });
+      const before = world.watchdog.acked.length;
+      world.api.up = false;
+      world.run(60_000);
+      world.api.up = true;
+      ends(world);
+      assert.equal(world.leader()?.name, 'demo-1');
+      assert.equal(world.get('demo-1').database.timeline, 1);
+      assert.equal(world.watchdog.takes, 1);
+      assert.ok(world.watchdog.acked.length - before > 5_000);
+    });
+
+    test(name('the postmaster is killed while the API is away: it starts in place'), () => {
+      const world = cluster({ ...options, seed });
+      world.api.up = false;
+      world.run(10_000);
+      const at = world.time;
+      world.get('demo-1').killPostmaster();
+      world.run(10_000);
+      assert.ok(outage(world, at + 5) < 1_000, `outage ${outage(world, at + 5)}`);
+      world.api.up = true;
+      ends(world);
+      assert.equal(world.get('demo-1').database.timeline, 1);
+    });
+
     test(name('everything is killed at once'), () => {
       const world = cluster({ ...options, seed });
       for (const instance of world.instances.values()) instance.killPod(world.between(200, 2_000));
@@ -167,6 +193,56 @@ test('one instance restarts in place, however it died', () => {
   world.get('demo-1').killPod();
   ends(world);
   assert.equal(world.get('demo-1').database.timeline, 1);
+});
+
+test('one instance goes on without the API', () => {
+  const world = cluster({ instances: 1 });
+  world.api.up = false;
+  const at = world.time;
+  world.run(60_000);
+  assert.ok(world.get('demo-1').database.acts());
+  assert.ok(world.watchdog.acked.at(-1)!.at > at + 59_000);
+  world.api.up = true;
+  ends(world);
+});
+
+test('without the API and a member, it stops in time', () => {
+  const world = cluster(REQUIRED);
+  world.get('demo-3').loseNode();
+  world.api.up = false;
+  world.run(9_000);
+  assert.ok(!world.get('demo-1').database.isPrimary());
+  world.api.up = true;
+  world.get('demo-3').returnNode();
+  ends(world);
+});
+
+test('a thawed node acknowledges nothing under a required rule', () => {
+  const world = cluster(REQUIRED);
+  const old = world.get('demo-1');
+  old.freeze('nodeFrozen');
+  const at = world.time;
+  world.run(20_000);
+  assert.ok(outage(world, at) < 4_500, `outage ${outage(world, at)}`);
+  old.thaw();
+  world.run(300);
+  assert.ok(!world.watchdog.acked.some((each) => each.by === 'demo-1' && each.at > at + 20));
+  ends(world);
+});
+
+test('a forced promotion', () => {
+  const world = cluster(REQUIRED);
+  world.get('demo-1').loseNode();
+  world.get('demo-2').loseNode();
+  world.run(20_000);
+  assert.deepEqual(world.primaries(), []);
+  const { epoch } = world.api.lease!.record;
+  world.settingsChanged({ promote: { id: 'p', to: 'demo-3', epoch } });
+  world.until(() => world.get('demo-3').database.isPrimary(), 15_000, 'demo-3 leads');
+  world.get('demo-1').returnNode();
+  world.get('demo-2').returnNode();
+  ends(world);
+  assert.equal(world.leader()?.name, 'demo-3');
 });
 
 test('a fenced leader does not lead, and the fence keeps it out', () => {

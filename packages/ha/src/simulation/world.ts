@@ -5,6 +5,7 @@ import { SimApi } from './api.ts';
 import { Heap } from './heap.ts';
 import { SimInstance } from './instance.ts';
 import { Watchdog } from './invariants.ts';
+import { Network } from './network.ts';
 import type { Wal } from './wal.ts';
 
 export interface WorldOptions {
@@ -35,11 +36,7 @@ export class World {
   quiet = false;
   /** Whether the machine changes nothing that it was given: slow. */
   pure = false;
-  /** Milliseconds that any message may take; more while the network is slow. */
-  slowest = 3;
-  /** The part of messages between instances that is lost. */
-  loss = 0;
-  readonly #cut = new Set<string>();
+  readonly network: Network;
   readonly #due = new Heap();
   #random: number;
   #nextRecord = 1;
@@ -67,6 +64,7 @@ export class World {
       ...options.settings,
     };
     this.watchdog = new Watchdog(this);
+    this.network = new Network(this);
     this.api = new SimApi(this);
     for (const name of names) this.#add(name);
     if (options.settled) this.#settle();
@@ -161,10 +159,6 @@ export class World {
     return low + this.random() * (high - low);
   }
 
-  latency(): number {
-    return this.between(1, this.slowest);
-  }
-
   after(ms: number, run: () => void): void {
     this.#due.push(this.time + ms, run);
   }
@@ -200,42 +194,24 @@ export class World {
 
   // --- network ----------------------------------------------------------------------------------------------------
 
-  /** Cuts one way: what `from` sends does not reach `to`, an instance or `api`. */
   cut(from: string, to: string): void {
-    this.#cut.add(`${from}>${to}`);
-    this.watchdog.disturbed();
+    this.network.cut(from, to);
   }
 
   heal(name?: string): void {
-    this.watchdog.disturbed();
-    for (const each of [...this.#cut])
-      if (name === undefined || each.startsWith(`${name}>`) || each.endsWith(`>${name}`))
-        this.#cut.delete(each);
+    this.network.heal(name);
   }
 
-  /** Cuts an instance off from its peers and the API. */
   isolate(name: string): void {
-    for (const other of [...this.instances.keys(), 'api']) {
-      if (other === name) continue;
-      this.cut(name, other);
-      this.cut(other, name);
-    }
+    this.network.isolate(name);
   }
 
   isolateFromApi(name: string): void {
-    this.cut(name, 'api');
-    this.cut('api', name);
+    this.network.isolateFromApi(name);
   }
 
-  /** Whether what `from` sends now reaches `to`. */
   reachable(from: string, to: string): boolean {
-    if (from === to) return true;
-    return this.#cut.size === 0 || !this.#cut.has(`${from}>${to}`);
-  }
-
-  /** A message between instances: it may be lost as well. */
-  arrives(from: string, to: string): boolean {
-    return this.reachable(from, to) && (this.loss === 0 || this.random() >= this.loss);
+    return this.network.reachable(from, to);
   }
 
   // --- the cluster ------------------------------------------------------------------------------------------------
