@@ -230,6 +230,20 @@ const ROOTS: Record<string, string> = {
   endpointslices: '/apis/discovery.k8s.io/v1',
 };
 
+const EVENTUALLY_MS = 20_000;
+
+/** Tries until it does not fail: for what a server learns a moment later, such as a rule or a definition. */
+export async function eventually(check: () => Promise<void>): Promise<void> {
+  for (const end = performance.now() + EVENTUALLY_MS; ; ) {
+    try {
+      return await check();
+    } catch (error) {
+      if (performance.now() >= end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
 /** What an answer must hold: a part of it; texts may be given as patterns. */
 export type Part = { [field: string]: unknown };
 

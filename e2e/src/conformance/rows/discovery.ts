@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type Json, refuses, rows, sees } from '../table.ts';
+import { eventually, type Json, refuses, rows, sees } from '../table.ts';
 
 const AGGREGATED = {
   headers: {
@@ -25,33 +25,36 @@ export const discovery = rows('discovery', {
   'GET /readyz and /livez say ok': async (api) => {
     for (const path of ['/readyz', '/livez']) assert.equal((await api.get(path)).text.trim(), 'ok');
   },
-  'the groups, in the old form': async (api) => {
-    sees(await api.get('/api'), 200, { kind: 'APIVersions', versions: ['v1'] });
-    const { body } = sees(await api.get('/apis'), 200, { kind: 'APIGroupList' });
-    const groups = (body.groups as { name: string }[]).map(({ name }) => name);
-    for (const name of ['apps', 'batch', 'policy', 'coordination.k8s.io', api.group])
-      assert.ok(groups.includes(name), `${name} is missing`);
-  },
-  'the groups with all that is in them, in the new form': async (api) => {
-    const answer = sees(await api.get('/apis', AGGREGATED), 200, { kind: 'APIGroupDiscoveryList' });
-    assert.match(String(answer.headers['content-type']), /as=APIGroupDiscoveryList/);
-    const group = (answer.body.items as unknown as Group[]).find(
-      ({ metadata }) => metadata.name === api.group,
-    );
-    const [widgets] = group?.versions[0]?.resources ?? [];
-    assert.equal(widgets?.resource, 'widgets');
-    assert.deepEqual(widgets?.subresources?.map(({ subresource }) => subresource).sort(), [
-      'scale',
-      'status',
-    ]);
-  },
-  'the resources of a version': async (api) => {
-    const { body } = sees(await api.get(`/apis/${api.group}/v1`), 200, { kind: 'APIResourceList' });
-    const widgets = (body.resources as Json[]).find(({ name }) => name === 'widgets');
-    assert.deepEqual(widgets?.shortNames, ['wdg']);
-    assert.deepEqual(widgets?.categories, ['conformance']);
-    assert.equal(widgets?.kind, 'Widget');
-  },
+  'the groups, in the old form': (api) =>
+    eventually(async () => {
+      sees(await api.get('/api'), 200, { kind: 'APIVersions', versions: ['v1'] });
+      const { body } = sees(await api.get('/apis'), 200, { kind: 'APIGroupList' });
+      const groups = (body.groups as { name: string }[]).map(({ name }) => name);
+      for (const name of ['apps', 'batch', 'policy', 'coordination.k8s.io', api.group])
+        assert.ok(groups.includes(name), `${name} is missing`);
+    }),
+  'the groups with all that is in them, in the new form': (api) =>
+    eventually(async () => {
+      const answer = sees(await api.get('/apis', AGGREGATED), 200, { kind: 'APIGroupDiscoveryList' });
+      assert.match(String(answer.headers['content-type']), /as=APIGroupDiscoveryList/);
+      const group = (answer.body.items as unknown as Group[]).find(
+        ({ metadata }) => metadata.name === api.group,
+      );
+      const [widgets] = group?.versions[0]?.resources ?? [];
+      assert.equal(widgets?.resource, 'widgets');
+      assert.deepEqual(widgets?.subresources?.map(({ subresource }) => subresource).sort(), [
+        'scale',
+        'status',
+      ]);
+    }),
+  'the resources of a version': (api) =>
+    eventually(async () => {
+      const { body } = sees(await api.get(`/apis/${api.group}/v1`), 200, { kind: 'APIResourceList' });
+      const widgets = (body.resources as Json[]).find(({ name }) => name === 'widgets');
+      assert.deepEqual(widgets?.shortNames, ['wdg']);
+      assert.deepEqual(widgets?.categories, ['conformance']);
+      assert.equal(widgets?.kind, 'Widget');
+    }),
   'OpenAPI v3 has a PATCH with fieldValidation for each kind': async (api) => {
     const { body } = sees(await api.get('/openapi/v3'), 200);
     const paths = body.paths as Record<string, { serverRelativeURL: string }>;

@@ -83,10 +83,11 @@ export const patches = rows('patch', {
     refuses(await api.patch('merge', path, body('1')), 409, 'Conflict', /has been modified/);
     sees(await api.patch('merge', path, body(metadata.resourceVersion)), 200);
   },
-  'merge: a uid in it that differs is 409': async (api) => {
+  'merge: a uid in it that differs is 422: it is immutable': async (api) => {
     await api.made('configmaps', configMap(api.name));
     const body = { metadata: { uid: '00000000-0000-0000-0000-000000000000' }, data: { a: '2' } };
-    refuses(await api.patch('merge', api.path('configmaps', api.name), body), 409, 'Conflict');
+    const answer = await api.patch('merge', api.path('configmaps', api.name), body);
+    refuses(answer, 422, 'Invalid', /metadata\.uid: .*field is immutable/);
   },
   'merge: a change that changes nothing keeps the resourceVersion': async (api) => {
     const object = await api.made('configmaps', configMap(api.name));

@@ -112,6 +112,8 @@ export class Writer {
         invalidValue('metadata.resourceVersion', 0, 'must be specified for an update'),
       ]);
     }
+    if (object.metadata.uid && object.metadata.uid !== old.metadata.uid)
+      throw conflict(resource, old.metadata.name, otherUid(object.metadata.uid, old));
     return this.replace(context, old, object);
   }
 
@@ -294,13 +296,10 @@ export class Writer {
 
   #preconditions(context: WriteContext, old: KubeObject, metadata: Meta): void {
     const { resource } = context;
-    if (metadata.uid && metadata.uid !== old.metadata.uid) {
-      throw conflict(
-        resource,
-        old.metadata.name,
-        `Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${old.metadata.uid}`,
-      );
-    }
+    if (metadata.uid && metadata.uid !== old.metadata.uid)
+      throw invalid(resource, old.metadata.name, [
+        invalidValue('metadata.uid', metadata.uid, 'field is immutable'),
+      ]);
     if (
       metadata.resourceVersion &&
       metadata.resourceVersion !== '0' &&
@@ -312,11 +311,7 @@ export class Writer {
 
   #deletePreconditions(context: WriteContext, old: KubeObject, wanted: DeleteOptions['preconditions']): void {
     if (wanted?.uid && wanted.uid !== old.metadata.uid) {
-      throw conflict(
-        context.resource,
-        old.metadata.name,
-        `Precondition failed: UID in precondition: ${wanted.uid}, UID in object meta: ${old.metadata.uid}`,
-      );
+      throw conflict(context.resource, old.metadata.name, otherUid(wanted.uid, old));
     }
     if (wanted?.resourceVersion && wanted.resourceVersion !== old.metadata.resourceVersion) {
       throw conflict(
@@ -326,6 +321,10 @@ export class Writer {
       );
     }
   }
+}
+
+function otherUid(wanted: string, { metadata }: KubeObject): string {
+  return `Precondition failed: UID in precondition: ${wanted}, UID in object meta: ${metadata.uid}`;
 }
 
 function reportUnknown(context: WriteContext, object: KubeObject, unknown: string[]): void {
