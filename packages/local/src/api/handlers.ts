@@ -6,6 +6,7 @@ import { renderList, renderObject, sendJson, sendText } from './answer.ts';
 import { apply } from './apply.ts';
 import { decodeBody, mediaType, readBody } from './body.ts';
 import type { WriteContext } from './context.ts';
+import type { DeleteOptions } from './deletion-rules.ts';
 import { listObjects } from './list.ts';
 import { jsonPatch, mergePatch } from './patch.ts';
 import { isWatch, type RequestInfo, type Target } from './request.ts';
@@ -38,7 +39,6 @@ import {
 } from './types.ts';
 import { inward } from './versions.ts';
 import { serveWatch } from './watch.ts';
-import type { DeleteOptions } from './writer.ts';
 
 /** Everything about one request to a resource. */
 export interface Call {

@@ -8,8 +8,15 @@ import type { Admission } from './admission.ts';
 import type { WriteContext } from './context.ts';
 import { customErrors, shapeCustom } from './crd/custom.ts';
 import { applyDefaults } from './defaults.ts';
+import {
+  type DeleteOptions,
+  finalizerErrors,
+  finalizersFor,
+  isLiveNamespace,
+  mayGo,
+} from './deletion-rules.ts';
 import { trackUpdate } from './managed.ts';
-import { generatedName, metadataErrors, newFinalizer } from './names.ts';
+import { generatedName, metadataErrors } from './names.ts';
 import { apiVersionOf } from './registry.ts';
 import { unknownFields } from './schema/strict.ts';
 import {
@@ -26,14 +33,17 @@ import {
 } from './status.ts';
 import type { Store } from './store.ts';
 import { clone, isObject, type KubeObject, type Meta, type Obj, objectAt, same, timestamp } from './types.ts';
+import {
+  dropEmptyMaps,
+  dropStatus,
+  isChangedManager,
+  keepAllButStatus,
+  keepSystemFields,
+  specChanged,
+  unchanged,
+  withoutVersion,
+} from './update-rules.ts';
 import { createErrors, updateErrors } from './validate.ts';
-
-/** DeleteOptions as they count here. */
-export interface DeleteOptions {
-  gracePeriodSeconds?: number;
-  propagationPolicy?: string;
-  preconditions?: { uid?: string; resourceVersion?: string };
-}
 
 /** What a delete did. */
 export interface Deleted {
@@ -343,124 +353,4 @@ function reportUnknown(context: WriteContext, object: KubeObject, unknown: strin
   throw badRequest(
     `${object.kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: ${summary}`,
   );
-}
-
-function dropEmptyMaps(metadata: Meta): void {
-  for (const key of ['labels', 'annotations'] as const) {
-    const map = metadata[key];
-    if (!isObject(map)) continue;
-    if (Object.keys(map).length === 0) delete metadata[key];
-  }
-  for (const key of ['finalizers', 'ownerReferences', 'managedFields'] as const)
-    if (metadata[key]?.length === 0) delete metadata[key];
-}
-
-function dropStatus(object: KubeObject, custom: boolean): void {
-  // Namespaces and nodes of a booting cluster come with a status; nothing else does.
-  if (custom || !KEEPS_STATUS.has(object.kind)) delete object.status;
-}
-
-const KEEPS_STATUS = new Set(['Node', 'CustomResourceDefinition']);
-
-function keepSystemFields(object: KubeObject, old: KubeObject): void {
-  const { metadata } = object;
-  const from = old.metadata;
-  metadata.uid = from.uid;
-  metadata.name = from.name;
-  metadata.creationTimestamp = from.creationTimestamp;
-  metadata.resourceVersion = from.resourceVersion;
-  delete (metadata as unknown as Obj).selfLink;
-  for (const key of [
-    'namespace',
-    'generation',
-    'deletionTimestamp',
-    'deletionGracePeriodSeconds',
-    'generateName',
-  ] as const) {
-    if (from[key] === undefined) delete metadata[key];
-    else (metadata as unknown as Obj)[key] = from[key];
-  }
-  if (metadata.managedFields === undefined) metadata.managedFields = from.managedFields;
-  if (metadata.managedFields === undefined) delete metadata.managedFields;
-}
-
-function keepAllButStatus(object: KubeObject, old: KubeObject): void {
-  const { status } = object;
-  const managedFields = object.metadata.managedFields;
-  for (const key of Object.keys(object)) if (!(key in old)) delete object[key];
-  Object.assign(object, clone(old), { status });
-  object.metadata.managedFields = managedFields;
-}
-
-function withoutVersion(object: KubeObject): Obj {
-  return {
-    ...object,
-    metadata: { ...object.metadata, resourceVersion: undefined, managedFields: undefined },
-  };
-}
-
-function unchanged(object: KubeObject, old: KubeObject): boolean {
-  return same(withoutVersion(object), withoutVersion(old));
-}
-
-function isChangedManager(object: KubeObject, old: KubeObject): boolean {
-  return !same(object.metadata.managedFields, old.metadata.managedFields);
-}
-
-function specChanged(context: WriteContext, object: KubeObject, old: KubeObject): boolean {
-  const { resource } = context;
-  if (context.subresource === 'status') return false;
-  if (resource.custom) {
-    // Without a status subresource every change outside metadata counts.
-    const strip = ({ metadata: _metadata, status, ...rest }: KubeObject): Obj =>
-      resource.status ? rest : { ...rest, status };
-    return !same(strip(object), strip(old));
-  }
-  switch (resource.generation) {
-    case 'none':
-      return false;
-    case 'spec':
-      return !same(object.spec, old.spec);
-    case 'spec+annotations':
-      return !same(object.spec, old.spec) || !same(object.metadata.annotations, old.metadata.annotations);
-    case 'all':
-      return true;
-  }
-}
-
-function finalizerErrors(object: KubeObject, old: KubeObject): FieldError[] {
-  if (!old.metadata.deletionTimestamp) return [];
-  const before = old.metadata.finalizers ?? [];
-  const added = (object.metadata.finalizers ?? []).filter((name) => !before.includes(name));
-  return added.length ? [newFinalizer(added)] : [];
-}
-
-/** Whether an object that is being deleted has nothing left to wait for. */
-function mayGo(object: KubeObject): boolean {
-  const { metadata } = object;
-  if (!metadata.deletionTimestamp || metadata.finalizers?.length) return false;
-  if (object.kind === 'Pod' && (metadata.deletionGracePeriodSeconds ?? 0) > 0) return false;
-  return !isLiveNamespace(object.kind === 'Namespace' ? 'namespaces' : '', object);
-}
-
-/** Namespaces also wait for their own `spec.finalizers`, which the namespace controller removes. */
-function isLiveNamespace(storage: string, object: KubeObject): boolean {
-  const finalizers = objectAt(object, 'spec').finalizers;
-  return storage === 'namespaces' && Array.isArray(finalizers) && finalizers.length > 0;
-}
-
-function finalizersFor(old: KubeObject, options: DeleteOptions): string[] {
-  const others = (old.metadata.finalizers ?? []).filter(
-    (name) => name !== 'orphan' && name !== 'foregroundDeletion',
-  );
-  switch (options.propagationPolicy) {
-    case 'Foreground':
-      return [...others, 'foregroundDeletion'];
-    case 'Orphan':
-      return [...others, 'orphan'];
-    case 'Background':
-      return others;
-    default:
-      return old.metadata.finalizers ?? [];
-  }
 }
