@@ -1,0 +1,89 @@
+/** What people are shown of operations, and the Job of pgbench. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ClusterObject, OperationObject } from './kinds.ts';
+import { progressText } from './operations.ts';
+import { pgbenchJob } from './pgbench-job.ts';
+import { workflowRows } from './workflow.ts';
+
+const operation = (status?: OperationObject['status']): OperationObject =>
+  ({
+    apiVersion: 'pgherd.io/v1',
+    kind: 'Operation',
+    metadata: { name: 'op', namespace: 'default', creationTimestamp: '2026-06-01T12:00:00Z' },
+    spec: { cluster: 'demo', type: 'Switchover', switchover: { target: 'demo-2' } },
+    ...(status ? { status } : {}),
+  }) as OperationObject;
+
+const running = operation({
+  phase: 'Running',
+  reason: 'Running',
+  startedAt: '2026-06-01T12:00:01Z',
+  message: 'demo-1 hands over',
+  steps: [
+    { name: 'check', state: 'Done', startedAt: '2026-06-01T12:00:01Z', finishedAt: '2026-06-01T12:00:02Z' },
+    {
+      name: 'hand over',
+      state: 'Running',
+      startedAt: '2026-06-01T12:00:02Z',
+      message: 'demo-1 hands over',
+      progress: { done: 1, total: 4, unit: 'files' },
+    },
+    { name: 'serve', state: 'Pending' },
+  ],
+});
+
+test('progress names the step, its share and what it does', () => {
+  assert.equal(progressText(running), 'hand over 25 %: demo-1 hands over');
+  assert.equal(progressText(operation()), 'the operator has not taken it up yet');
+  assert.equal(
+    progressText(operation({ phase: 'Pending', message: 'waits for Restart x to end' })),
+    'waits for Restart x to end',
+  );
+});
+
+test('a workflow shows what was asked, each step with its time, and what came of it', () => {
+  assert.deepEqual(workflowRows(running), [
+    ['workflowid', 'op'],
+    ['pg-cluster', 'demo'],
+    ['type', 'Switchover'],
+    ['target', 'demo-2'],
+    ['task submitted', '2026-06-01T12:00:00Z'],
+    ['task started', '2026-06-01T12:00:01Z'],
+    ['check', '2026-06-01T12:00:01Z  Done in 1.00 s'],
+    ['hand over', '2026-06-01T12:00:02Z  Running 1 of 4 files: demo-1 hands over'],
+    ['serve', '-  Pending'],
+    ['phase', 'Running (Running)'],
+    ['message', 'demo-1 hands over'],
+  ]);
+  const ended = operation({
+    phase: 'Succeeded',
+    finishedAt: '2026-06-01T12:00:03Z',
+    result: { newPrimary: 'demo-2' },
+  });
+  assert.deepEqual(workflowRows(ended).slice(-3), [
+    ['task completed', '2026-06-01T12:00:03Z'],
+    ['phase', 'Succeeded'],
+    ['newPrimary', 'demo-2'],
+  ]);
+});
+
+test("pgbench is no instance of the cluster, and logs in with the application's secret over TLS", () => {
+  const cluster = {
+    metadata: { name: 'demo', namespace: 'default' },
+    spec: { storage: { size: '1Gi' } },
+  } as ClusterObject;
+  const job = pgbenchJob(cluster, 'bench', ['-c', '16']);
+  const { metadata, spec } = job.spec.template;
+  assert.equal(metadata?.labels?.['pgherd.io/cluster'], undefined);
+  const [container] = spec.containers;
+  assert.deepEqual(container?.command, ['pgbench', '-c', '16']);
+  const value = (name: string) => container?.env?.find((each) => each.name === name);
+  assert.equal(value('PGHOST')?.value, 'demo-rw');
+  assert.equal(value('PGSSLMODE')?.value, 'verify-full');
+  assert.deepEqual(value('PGPASSWORD')?.valueFrom?.secretKeyRef, { name: 'demo-app', key: 'password' });
+  assert.match(
+    pgbenchJob(cluster, 'bench', []).spec.template.spec.containers[0]?.command?.join(' ') ?? '',
+    /pgbench -i.*-T 30/,
+  );
+});
