@@ -25,6 +25,7 @@ import { podDeleted, replicaDeleted } from './pod-deleted.ts';
 import { podKilled } from './pod-killed.ts';
 import { postmasterKilled, postmasterKilledPipelining } from './postmaster-killed.ts';
 import { quota } from './quota.ts';
+import { recoveryStory } from './recovery-story.ts';
 import { scaled } from './scaled.ts';
 import { secretsKept } from './secrets-kept.ts';
 import { settingsChanged } from './settings-changed.ts';
@@ -54,6 +55,7 @@ export const scenarios: Scenario[] = [
   nodeLostAsync,
   scaled,
   cloneLive,
+  recoveryStory,
   settingsChanged,
   backup,
   evicted,

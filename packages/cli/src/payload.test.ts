@@ -20,6 +20,7 @@ test('the payload is complete, runs by itself, and is named after its content', 
       'pgbackrest-fetch',
       'pgherd.mjs',
       'repository.mjs',
+      'verify.mjs',
     ],
   );
   assert.equal(statSync(join(dir, 'guard')).mode & 0o111, 0o111);

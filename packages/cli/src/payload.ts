@@ -13,6 +13,7 @@ const FILES = {
   'pgbackrest-fetch': 0o755,
   'pgherd.mjs': 0o644,
   'repository.mjs': 0o644,
+  'verify.mjs': 0o644,
 } as const;
 
 /** A file of the payload, not yet written anywhere. */

@@ -70,3 +70,26 @@ export interface ChooseRequest {
   /** The archive will be complete up to here before the recovery begins, milliseconds since 1970. */
   completeUntilMs?: number;
 }
+
+/** The variable of the pod that verifies a backup: a VerifyRequest as JSON. */
+export const VERIFY_REQUEST = 'PGHERD_VERIFY';
+
+/** What that pod is to do. */
+export interface VerifyRequest {
+  id: string;
+  source: RepositorySource;
+  /** The Cluster whose backup it is: what its PostgreSQL is configured by. */
+  cluster: { metadata: { name: string; namespace: string }; spec: unknown };
+  /** Of the tables whose rows are counted: DATABASE.SCHEMA.TABLE, or less. */
+  tables: string[];
+}
+
+/** GET /backrest/verify at that pod. */
+export interface VerifyAnswer {
+  phase: 'running' | 'done' | 'failed';
+  doing: string;
+  progress?: { done: number; total: number; unit: string };
+  error?: string;
+  /** What was found, in words, by what was looked at. */
+  found: Record<string, string>;
+}

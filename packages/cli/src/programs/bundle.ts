@@ -14,6 +14,7 @@ export const POD_PROGRAMS = {
   'operator.mjs': 'packages/operator/src/main.ts',
   'pgherd.mjs': 'packages/cli/src/main.ts',
   'repository.mjs': 'packages/instance/src/repository/main.ts',
+  'verify.mjs': 'packages/instance/src/verify/main.ts',
 } as const;
 
 const ON_THIS_MACHINE = {

@@ -16,6 +16,7 @@ export function renderStatus(view: ClusterView): string[] {
     ['PostgreSQL', view.postgresVersion ?? view.image],
     ['Timeline', text(view.timeline)],
     ['Lease epoch', text(view.epoch)],
+    ['Restored', view.restored],
     ['Synchronous', view.syncNames ?? 'no'],
     ['System ID', view.systemID],
   ];

@@ -1,5 +1,10 @@
 /** From what was observed to what a person needs to see. Pure. */
-import { type InstanceReport, type ReplicationRow, walBytesBetween } from '@pgherd/api';
+import {
+  type ClusterRecovered,
+  type InstanceReport,
+  type ReplicationRow,
+  walBytesBetween,
+} from '@pgherd/api';
 import type { Pod } from '@pgherd/kube';
 import { compareNames, isReady, primaryName } from '../clusters.ts';
 import type { Observed } from './observe.ts';
@@ -35,11 +40,18 @@ export interface ClusterView {
   image?: string;
   wanted: number;
   ready: number;
+  /** What it was restored to, and where that ended, in words. */
+  restored?: string;
   /** synchronous_standby_names in force on the primary. */
   syncNames?: string;
   instances: InstanceView[];
   /** Each thing that is waited for or wrong, with whose it is. */
   waits: string[];
+}
+
+function restoredText({ target, time, lsn, timeline }: ClusterRecovered): string {
+  const reached = time ? `last transaction of ${time}` : 'no transaction after the backup';
+  return `restored to ${target ?? 'the latest point'}: ${reached}${lsn ? `, LSN ${lsn}` : ''}, timeline ${timeline}`;
 }
 
 /** Makes the view of a cluster. */
@@ -66,6 +78,7 @@ export function viewOf(observed: Observed, now: number = Date.now()): ClusterVie
     systemID: status?.systemID ?? lease?.systemID,
     postgresVersion: report?.postgresVersion,
     image: status?.image,
+    ...(status?.recovered ? { restored: restoredText(status.recovered) } : {}),
     wanted: cluster.spec.instances ?? 3,
     ready: instances.filter((each) => each.ready).length,
     syncNames: report?.syncNames || undefined,

@@ -44,6 +44,7 @@ export interface DatabaseOptions {
 
 const READ_MS = 5000;
 const CHECKPOINT_MS = 3600_000;
+const COUNT_MS = 3600_000;
 
 /** Opens the database of this pod; throws PostgresError `BinariesMissing`. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
@@ -170,6 +171,16 @@ class Executor implements Database {
 
   seal(withinMs: number): Promise<{ at: string }> {
     return withSession(this.#pg, (session) => seal(session, withinMs));
+  }
+
+  async count(database: string, table: string): Promise<number> {
+    const session = await this.#pg.session({ database, queryTimeoutMs: COUNT_MS });
+    try {
+      const [row] = await session.query<{ rows: string }>(`select count(*) as rows from ${table}`);
+      return Number(row!.rows);
+    } finally {
+      session.close();
+    }
   }
 
   progress(): InstanceReport['progress'] {

@@ -150,6 +150,8 @@ export interface Database {
   recover(o: RecoverSpec | CloneSpec): Promise<{ systemID: string }>;
   /** On the primary: all WAL so far is in the archive when this resolves, with a commit of that time at its end. */
   seal(withinMs: number): Promise<{ at: string }>;
+  /** Rows of a table (its name quoted) of a database. */
+  count(database: string, table: string): Promise<number>;
   /** How far a recovery that is under way has come. */
   progress(): InstanceReport['progress'];
   /** After the Lease has recorded our systemID: the data become `present`. Durable when resolved. */

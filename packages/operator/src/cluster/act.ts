@@ -11,6 +11,7 @@ import {
   type Lease,
   type Log,
 } from '@pgherd/kube';
+import { BackupKind } from '../backup/kind.ts';
 import { OperatorError } from '../errors.ts';
 import { createAuthority, createLeaf, type KeyPair, renewAuthority, type Span } from '../pki.ts';
 import type { Action, Plan } from './actions.ts';
@@ -135,7 +136,9 @@ class Actor {
       case 'ensure':
         return this.ensure(action.kind, action.object, action.current);
       case 'create':
-        return this.create(action.kind, action.object);
+        await this.create(action.kind, action.object);
+        if (action.kind.kind === BackupKind.kind) this.context.memory.asked.add(action.object.metadata.name);
+        return;
       case 'createInstance': {
         this.context.memory.highestSerial = Math.max(this.context.memory.highestSerial, action.serial);
         this.say('creating an instance', { instance: action.name });

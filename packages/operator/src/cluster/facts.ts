@@ -44,6 +44,8 @@ export interface Facts {
   clusterDomain?: string;
   /** Why the spec as it stands is refused; empty when it is fine. */
   problems: SpecProblem[];
+  /** Names of first backups that this operator has made. */
+  asked?: ReadonlySet<string>;
   /** By serial. */
   instances: InstanceFacts[];
   /** Instances from before a restore in place, whose volumes only wait. */

@@ -6,6 +6,8 @@ export interface ClusterMemory {
   highestSerial: number;
   /** UIDs of objects whose deletion was accepted. */
   deleted: Set<string>;
+  /** Names of first backups that were made. */
+  asked: Set<string>;
   /** What was found wrong with the spec of this generation: looking costs more than all else of a steady look. */
   problems?: { generation: number | undefined; found: SpecProblem[] };
 }
@@ -20,7 +22,7 @@ export function createMemory(): {
       let memory = clusters.get(key);
       // Deleted and made again under the same name: another cluster.
       if (memory?.uid !== uid) {
-        memory = { uid, highestSerial: 0, deleted: new Set() };
+        memory = { uid, highestSerial: 0, deleted: new Set(), asked: new Set() };
         clusters.set(key, memory);
       }
       return memory;

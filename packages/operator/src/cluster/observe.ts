@@ -10,6 +10,7 @@ import {
   readLease,
 } from '@pgherd/api';
 import { type Client, type KubeObject, kinds, type Secret } from '@pgherd/kube';
+import { BackupKind } from '../backup/kind.ts';
 import { knownInfo, observeBackup } from './backup-facts.ts';
 import type { BackupInfos } from './backup-infos.ts';
 import type { ClusterCaches } from './caches.ts';
@@ -27,7 +28,6 @@ import type { ClusterMemory } from './memory.ts';
 import type { Nodes } from './nodes.ts';
 import { isOld } from './plan-restoration.ts';
 import { authorityOf } from './plan-secrets.ts';
-import { BackupKind } from './recovery-kind.ts';
 import { bootstrapSource } from './recovery-source.ts';
 import type { Answer, Reports } from './reports.ts';
 import { specProblems } from './spec-problems.ts';
@@ -89,6 +89,7 @@ export async function observe(
     old: instances.filter(({ name: one }) => isOld(cluster, one)),
     secrets,
     highestSerial: memory.highestSerial,
+    asked: memory.asked,
     ...defined({
       cordoned: context.nodes?.cordoned(),
       clusterDomain: context.clusterDomain,

@@ -6,6 +6,7 @@ import { kinds } from '@pgherd/kube';
 import { differs } from '@pgherd/kube/merge';
 import type { Action, Plan } from './actions.ts';
 import { type Facts, isHeld, isTerminating, leaderName, systemID } from './facts.ts';
+import { planFirstBackup } from './plan-first-backup.ts';
 import { planInstances } from './plan-instances.ts';
 import { planMarks } from './plan-marks.ts';
 import { planRepository } from './plan-repository.ts';
@@ -41,6 +42,7 @@ export function plan(facts: Facts): Plan {
       ...planLogins(facts),
       ...planServices(facts),
       ...planRepository(facts),
+      ...planFirstBackup(facts),
       ...planBudget(facts),
       ...planMarks(facts),
       ...(restoration?.actions ?? []),

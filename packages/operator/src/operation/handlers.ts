@@ -7,6 +7,7 @@ import { reload } from './reload/handler.ts';
 import { restart } from './restart/handler.ts';
 import { restore } from './restore/handler.ts';
 import { switchover } from './switchover/handler.ts';
+import { verify } from './verify/handler.ts';
 
 export const handlers: Partial<Record<OperationType, Handler>> = {
   Switchover: switchover,
@@ -15,4 +16,5 @@ export const handlers: Partial<Record<OperationType, Handler>> = {
   Destroy: destroy,
   Restore: restore,
   Clone: clone,
+  VerifyBackup: verify,
 };

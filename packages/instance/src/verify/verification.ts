@@ -1,0 +1,108 @@
+/** The steps by which a backup is proven, and what they found. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { VerifyAnswer } from '@pgherd/api';
+import { findBinaries, PostgresError, quoteIdent, runTool } from '@pgherd/postgres';
+import type { RecoverSpec } from '../database/recover.ts';
+import type { Database } from '../database/types.ts';
+
+const AGAIN_MS = 2_000;
+const STOP = { fastMs: 60_000, immediateMs: 5_000 };
+
+export class Verification {
+  readonly #database: Database;
+  readonly #place: { pgdata: string; sockets: string };
+  #phase: VerifyAnswer['phase'] = 'running';
+  #doing = 'begins';
+  #error: string | undefined;
+  readonly #found: Record<string, string> = {};
+
+  constructor(database: Database, place: { pgdata: string; sockets: string }) {
+    this.#database = database;
+    this.#place = place;
+  }
+
+  answer(): VerifyAnswer {
+    const progress = this.#database.progress();
+    return {
+      phase: this.#phase,
+      doing: progress?.doing ?? this.#doing,
+      ...(progress && progress.total > 0 ? { progress } : {}),
+      ...(this.#error ? { error: this.#error } : {}),
+      found: { ...this.#found },
+    };
+  }
+
+  /** Runs all steps; what fails is told by answer(). */
+  async run(spec: () => Promise<RecoverSpec>, tables: string[], database: string): Promise<void> {
+    try {
+      await this.#restore(spec);
+      await this.#database.claim();
+      await this.#database.startPrimary({ syncNames: '' });
+      await this.#amcheck();
+      for (const table of tables) await this.#count(table, database);
+      await this.#database.stop(STOP);
+      await this.#checksums();
+      this.#phase = 'done';
+      this.#doing = 'done';
+    } catch (error) {
+      this.#error = (error as Error).message;
+      this.#phase = 'failed';
+    }
+  }
+
+  /** Until it succeeds, or cannot: the database counts the tries. */
+  async #restore(spec: () => Promise<RecoverSpec>): Promise<void> {
+    for (;;) {
+      try {
+        await this.#database.recover(await spec());
+        break;
+      } catch (error) {
+        const { code, message } = error as { code?: string; message: string };
+        if (code === 'RecoveryFailed') throw error;
+        this.#doing = `tries again: ${message}`;
+        await sleep(AGAIN_MS);
+      }
+    }
+    const { recovered } = await this.#database.observe();
+    this.#found.backup = recovered?.backup ?? '';
+    this.#found.restored = `to LSN ${recovered?.lsn}${recovered?.time ? `, last transaction of ${recovered.time}` : ''}`;
+  }
+
+  /** Every row and every index of every database. */
+  async #amcheck(): Promise<void> {
+    this.#doing = 'looks at tables and indexes (pg_amcheck)';
+    const { pgdata, sockets } = this.#place;
+    const args = ['--all', '--install-missing', '--heapallindexed', '-h', sockets, '-U', 'postgres'];
+    try {
+      await runTool('pg_amcheck', args, { bin: await findBinaries(undefined), doing: `checking ${pgdata}` });
+      this.#found.amcheck = 'no damage in any table or index';
+    } catch (error) {
+      if (!(error instanceof PostgresError) || error.code !== 'BinariesMissing') throw error;
+      this.#found.amcheck = 'not done: the image has no pg_amcheck';
+    }
+  }
+
+  async #count(table: string, fallback: string): Promise<void> {
+    this.#doing = `counts the rows of ${table}`;
+    const parts = table.split('.');
+    const [name = '', schema = 'public', database = fallback] = parts.reverse();
+    const rows = await this.#database.count(database, `${quoteIdent(schema)}.${quoteIdent(name)}`);
+    this.#found[`rows of ${table}`] = String(rows);
+  }
+
+  async #checksums(): Promise<void> {
+    this.#doing = 'looks at the checksum of every page (pg_checksums)';
+    const args = ['--check', '-D', this.#place.pgdata];
+    try {
+      const said = await runTool('pg_checksums', args, {
+        bin: await findBinaries(undefined),
+        doing: 'checking pages',
+      });
+      const blocks = /Blocks scanned:\s+(\d+)/.exec(said)?.[1];
+      this.#found.checksums = `${blocks ?? 'all'} pages, every checksum is right`;
+    } catch (error) {
+      if (!/not enabled|cannot run/.test((error as Error).message)) throw error;
+      this.#found.checksums = 'not done: the cluster has no data checksums';
+    }
+  }
+}

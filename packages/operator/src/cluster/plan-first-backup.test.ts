@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { BackupInfo } from '@pgherd/api';
+import { healthyFacts, instance, testReport } from '../testing/facts.ts';
+import type { Facts } from './facts.ts';
+import { planFirstBackup } from './plan-first-backup.ts';
+
+const SPEC = {
+  backup: {
+    repositories: [
+      { name: 'local', volume: { size: '1Gi' } },
+      { name: 'far', volume: { size: '1Gi' } },
+    ],
+  },
+};
+
+function facts(o: {
+  ready?: string[];
+  backups?: number[];
+  info?: false;
+  restoring?: boolean;
+  spec?: object;
+}): Facts {
+  const status = o.restoring ? { restoration: { id: 'x', stage: 'stopping', instance: 'demo-4' } } : {};
+  const all = healthyFacts(o.spec ?? SPEC, 3, status);
+  const { ready = ['local', 'far'], backups = [] } = o;
+  const archive = { active: true, waiting: 0, repositories: ready };
+  instance(all, 'demo-1').report = testReport('demo-1', 'primary', { archive });
+  const info = { backups: backups.map((repository) => ({ repository })) } as unknown as BackupInfo;
+  all.backup = { claims: [], ...(o.info === false ? {} : { info }) };
+  return all;
+}
+
+const CASES: [string, Facts, string[]][] = [
+  ['each repository gets one', facts({}), ['local', 'far']],
+  ['one that has some gets none', facts({ backups: [1] }), ['far']],
+  ['one that is not ready has to wait', facts({ ready: ['far'] }), ['far']],
+  ['what is not known is not guessed', facts({ info: false }), []],
+  ['not in the middle of a restore', facts({ restoring: true }), []],
+  ['not where nothing is backed up', facts({ spec: {} }), []],
+];
+for (const [what, given, expected] of CASES)
+  test(`first backups: ${what}`, () => {
+    const made = planFirstBackup(given).map((action) =>
+      action.do === 'create' ? action.object.metadata.name : '',
+    );
+    assert.deepEqual(
+      made,
+      expected.map((name) => `demo-first-${name}-202606011200`),
+    );
+  });
+
+test('first backups: what was made is not made again', () => {
+  const given = facts({});
+  given.asked = new Set(['demo-first-local-202606011200', 'demo-first-far-202606011200']);
+  assert.deepEqual(planFirstBackup(given), []);
+});

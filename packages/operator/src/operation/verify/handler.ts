@@ -1,0 +1,68 @@
+/** A backup is restored into a pod of its own, looked at, and thrown away. */
+import type { VerifyAnswer } from '@pgherd/api';
+import { isKubeError, kinds } from '@pgherd/kube';
+import type { Action } from '../../cluster/actions.ts';
+import { type BaseFacts, defineHandler, type HandlerContext } from '../handler.ts';
+import { away, planVerify, STEPS, type VerifyFacts } from './plan.ts';
+import { verifyName } from './pod.ts';
+
+const ASK_MS = 5_000;
+
+export const verify = defineHandler<VerifyFacts, Action>({
+  steps: STEPS,
+  defaultDeadlineSeconds: 12 * 3600,
+  exclusive: false,
+  async observe(context, base): Promise<VerifyFacts> {
+    const { client, signal } = context;
+    const ref = { namespace: base.operation.metadata.namespace, name: verifyName(base.operation) };
+    const [pod, claim] = await Promise.all([
+      client.find(kinds.Pod, ref, { signal }),
+      client.find(kinds.PersistentVolumeClaim, ref, { signal }),
+    ]);
+    const facts = { ...base, ...(pod ? { pod } : {}), ...(claim ? { claim } : {}) };
+    const answer =
+      pod?.status?.phase === 'Running'
+        ? await answerOf(context, base, pod.metadata.name, facts.pod!)
+        : undefined;
+    return answer ? { ...facts, answer } : facts;
+  },
+  plan: planVerify,
+  async act({ client, signal, log }, { operation }, actions) {
+    const { namespace } = operation.metadata;
+    for (const action of actions) {
+      try {
+        if (action.do === 'ensure') await client.create(action.kind, action.object, { signal });
+        if (action.do === 'delete')
+          await client.delete(
+            action.kind,
+            { namespace, name: action.name },
+            { preconditions: { uid: action.uid }, signal },
+          );
+      } catch (error) {
+        // Made or deleted at an earlier look.
+        if (!isKubeError(error, 'AlreadyExists', 'NotFound', 'Conflict')) throw error;
+        log.debug({ error: String(error) }, 'verifying a backup');
+      }
+    }
+  },
+  abandon: away,
+});
+
+async function answerOf(
+  { ask }: HandlerContext,
+  { cluster }: BaseFacts,
+  name: string,
+  pod: NonNullable<VerifyFacts['pod']>,
+): Promise<VerifyAnswer | undefined> {
+  try {
+    const answer = await ask(
+      cluster,
+      { name, serial: 0, pod },
+      { path: '/backrest/verify', timeoutMs: ASK_MS },
+    );
+    return answer.status === 200 ? (answer.body as VerifyAnswer) : undefined;
+  } catch {
+    // It is starting.
+    return undefined;
+  }
+}
