@@ -1,5 +1,6 @@
 /** What must never happen, looked at whenever something happens that could make it so. */
 
+import { elapsedForHolder } from '../clock.ts';
 import { ruleText } from '../commit-rule.ts';
 import { comparePositions, parseLsn } from '../lsn.ts';
 import { peerPosition } from '../positions.ts';
@@ -148,6 +149,8 @@ export class Watchdog {
   /** A swap has succeeded. */
   leaseWritten(by: string, before: LeaseRecord, after: LeaseRecord): void {
     this.#checkMembers(before, after);
+    // Who asks for less gives up the promise for what was acknowledged before, too (docs/failover.md).
+    if (!after.rules.some((rule) => rule.required)) for (const each of this.#last) each.safe = false;
     if (after.holder === null && before.holder !== null) this.#releasedAt = this.#world.time;
     if (after.holder === null || after.holder === before.holder) return;
     this.takes++;
@@ -206,11 +209,11 @@ export class Watchdog {
     );
     const held = old?.state.held;
     if (!old?.answers || !held || !old.database.acts()) return;
-    const { mono } = old.clocks.now();
+    const now = old.clocks.now();
     const { renewMs, stopMs } = this.#world.settings;
-    if (mono - held.t0.mono < renewMs)
+    if (elapsedForHolder(held.t0, now) < renewMs)
       this.#violation(`${taker.name} deposes ${old.name}, which has just renewed`);
-    if (held.grantedAt && mono - held.grantedAt.mono < stopMs)
+    if (held.grantedAt && elapsedForHolder(held.grantedAt, now) < stopMs)
       this.#violation(`${taker.name} deposes ${old.name}, which every member lets go on`);
   }
 

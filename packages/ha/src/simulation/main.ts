@@ -46,7 +46,7 @@ process.exitCode = failures === 0 ? 0 : 1;
 
 function tell(history: History): void {
   const { plan, told, violations, world } = history;
-  console.log(`seed ${plan.seed}, ${plan.instances} instances, ${JSON.stringify(plan.settings)}`);
+  console.log(`seed ${plan.seed}, ${plan.instances} instances, ${settingsText(plan.settings)}`);
   for (const line of told) console.log(`  ${line}`);
   for (const line of violations) console.log(`  VIOLATION ${line}`);
   console.log(world.notes.map((line) => `    ${line}`).join('\n'));
@@ -58,4 +58,8 @@ function sizesOf(text: string | undefined): number[] | undefined {
   if (text === undefined) return undefined;
   const [low, high = low] = text.split('..').map(Number);
   return Array.from({ length: high! - low! + 1 }, (_, i) => low! + i);
+}
+
+function settingsText(settings: object): string {
+  return JSON.stringify(settings, (_, value) => (typeof value === 'bigint' ? String(value) : value));
 }
