@@ -2,8 +2,8 @@
 import { countFailed } from '@pgherd/e2e/pgbench-pod';
 import type { BenchClients } from './system.ts';
 
-const CLIENTS = 8;
-const SECONDS = 12;
+export const CLIENTS = 8;
+const SECONDS = 30;
 
 /** What loads its tables. */
 export const LOAD_ARGS = ['-i', '-q', '-s', '5'];
@@ -11,6 +11,9 @@ export const LOAD_ARGS = ['-i', '-q', '-s', '5'];
 export const RUN_ARGS = ['-n', '-c', String(CLIENTS), '-j', '2', '-T', String(SECONDS)];
 /** It ends by itself within this, milliseconds. */
 export const RUN_MS = (SECONDS + 60) * 1000;
+
+/** How many of its clients are connected. */
+export const CONNECTED = "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'pgbench'";
 
 /** @param ended resolves with what pgbench said on standard error */
 export function benchClients(ended: Promise<string>): BenchClients {

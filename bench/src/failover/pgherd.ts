@@ -6,7 +6,7 @@ import { breakNode, deleteAndReplace, nodeOf, takeApiAway, takeOperatorAway } fr
 import { type Pgbench, startPgbench } from '@pgherd/e2e/pgbench-pod';
 import { type KubeObject, kinds } from '@pgherd/kube';
 import { node } from '@pgherd/local';
-import { benchClients, LOAD_ARGS, RUN_ARGS, RUN_MS } from './pgbench.ts';
+import { benchClients, CLIENTS, CONNECTED, LOAD_ARGS, RUN_ARGS, RUN_MS } from './pgbench.ts';
 import type { BenchClients, FaultName, Mode, Place, System, Undo } from './system.ts';
 
 const NAMESPACE = 'bench';
@@ -87,7 +87,13 @@ export class PgherdSystem implements System {
 
   async clients(): Promise<BenchClients> {
     if (!this.pgbench) throw new Error('pgbench has no pod');
-    return benchClients(this.pgbench(RUN_ARGS, RUN_MS).then(({ stderr }) => stderr));
+    const clients = benchClients(this.pgbench(RUN_ARGS, RUN_MS).then(({ stderr }) => stderr));
+    await waitFor(async () => Number(await this.there.sql(CONNECTED)) >= CLIENTS, {
+      timeoutMs: 30_000,
+      everyMs: 50,
+      describe: () => 'pgbench is not connected',
+    });
+    return clients;
   }
 
   async drain(table: 'writes' | 'held'): Promise<number[]> {

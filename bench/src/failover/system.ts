@@ -43,7 +43,7 @@ export interface System {
   writer(): Promise<RunningWriter>;
   /** One more, bound to that instance. Writes to the table `held`. */
   holder(instance: string, place: Place): Promise<RunningWriter>;
-  /** pgbench with 8 clients. */
+  /** pgbench with 8 clients; resolves once all are connected. */
   clients(): Promise<BenchClients>;
   /** The ids in a table, and none left in it afterwards. */
   drain(table: 'writes' | 'held'): Promise<number[]>;

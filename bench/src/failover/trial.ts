@@ -19,6 +19,8 @@ export interface Trial {
     lastAckMs: number;
     lost: number;
   };
+  /** Not all instances came back in time: what was seen. */
+  unsettled?: string;
   /** pgbench's clients that got an error, and how many it had. */
   clients?: { failed: number; clients: number };
 }
@@ -55,8 +57,18 @@ export async function tryFault(system: System, row: Row): Promise<Trial> {
     const undone = now();
     await undo?.();
     await written(writer.recording, undone, WRITES_AFTER);
-    await system.settled();
-    return await verdict(system, row, { writer, held, since, undone, clients: await clients?.ended() });
+    const unsettled = await system.settled().then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+    const trial = await verdict(system, row, {
+      writer,
+      held,
+      since,
+      undone,
+      clients: await clients?.ended(),
+    });
+    return unsettled ? { ...trial, unsettled } : trial;
   } finally {
     await Promise.allSettled([writer.stop(), held?.stop()]);
   }

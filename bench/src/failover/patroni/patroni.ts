@@ -10,7 +10,7 @@ import { enter, type Holder, startNode, startRouter, stopHolder } from '@pgherd/
 import { markedEnv, markedProcesses, signalPid } from '@pgherd/local/net/processes';
 import { setLink, setUpNode, setUpRouter } from '@pgherd/local/net/topology';
 import pg from 'pg';
-import { benchClients, LOAD_ARGS, RUN_ARGS, RUN_MS } from '../pgbench.ts';
+import { benchClients, CLIENTS, CONNECTED, LOAD_ARGS, RUN_ARGS, RUN_MS } from '../pgbench.ts';
 import {
   type BenchClients,
   type FaultName,
@@ -30,7 +30,7 @@ const MEMBERS = [1, 2, 3];
 const ETCD_INDEX = 9;
 /** A service manager starts a service again after this, unless told otherwise (systemd's RestartSec). */
 const RESTART_MS = 100;
-const SETTLE_MS = 60_000;
+const SETTLE_MS = 180_000;
 
 export class PatroniSystem implements System {
   readonly name: SystemName;
@@ -125,7 +125,18 @@ export class PatroniSystem implements System {
   }
 
   async clients(): Promise<BenchClients> {
-    return benchClients(this.pgbench(RUN_ARGS));
+    const clients = benchClients(this.pgbench(RUN_ARGS));
+    const connected = () =>
+      this.sql(USERS.superuser, 'postgres', async (client) => {
+        const { rows } = await client.query(CONNECTED);
+        return Number((rows[0] as { n: string }).n) >= CLIENTS;
+      });
+    await waitFor(connected, {
+      timeoutMs: 30_000,
+      everyMs: 50,
+      describe: () => 'pgbench is not connected',
+    });
+    return clients;
   }
 
   /** Runs pgbench on whichever member takes writes; resolves with what it said on standard error. */
