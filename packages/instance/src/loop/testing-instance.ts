@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { InstanceReport } from '@pgherd/api';
+import { openSession } from '@pgherd/postgres';
 import { quiet, until } from '@pgherd/postgres/testing';
 import { openDatabase } from '../database/index.ts';
 import type { Layout } from '../database/layout.ts';
@@ -94,6 +95,22 @@ export class TestInstance {
   async terminate(): Promise<void> {
     this.loop.terminate(POD_GRACE_MS);
     await until(`the manager of ${this.name} to end`, () => this.exit !== undefined, POD_GRACE_MS);
+  }
+
+  /** Runs SQL in the application's database, as superuser. */
+  async superuser(text: string): Promise<void> {
+    const session = await openSession({
+      host: this.layout.sockets,
+      port: this.#cluster.ports.postgres,
+      user: 'postgres',
+      database: 'app',
+      connectTimeoutMs: 10_000,
+    });
+    try {
+      await session.query(text, [], 10_000);
+    } finally {
+      session.close();
+    }
   }
 
   get report(): InstanceReport {
