@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { processesIn } from '@pgherd/postgres';
 import { killIfThere, until } from '@pgherd/postgres/testing';
 import { TestCluster } from './testing-cluster.ts';
+import { Writer } from './testing-writer.ts';
 
 const cluster = new TestCluster();
 const { get, names } = cluster;
@@ -78,14 +79,29 @@ test('the data directory is emptied under the running primary: it comes back by 
   assert.equal((await cluster.record()).systemID, systemID);
 });
 
-test('the API is killed and comes back: nobody restarts, nobody else leads', async () => {
+test('the API is away for longer than a Lease lasts: the others let the leader go on, writes never stop', async (t) => {
   await cluster.settle();
   const postmasters = () => names.map((name) => get(name).postmaster);
   const before = { record: await cluster.record(), postmasters: postmasters() };
-  await cluster.killApi();
-  await cluster.startApi();
-  const renewed = async () => (await cluster.record()).renewTime !== before.record.renewTime;
-  await until('a renewal', renewed, 10_000);
+  const writer = new Writer(cluster);
+  try {
+    await until('the writer to write', () => writer.acked.length > 20, 60_000);
+    const at = performance.now();
+    await cluster.killApi();
+    await until('12 s to pass', () => performance.now() - at > 12_000, 20_000);
+    assert.ok(get(before.record.leader!.name).report.leader);
+    await cluster.startApi();
+    const renewed = async () => (await cluster.record()).renewTime !== before.record.renewTime;
+    await until('a renewal', renewed, 20_000);
+    const acked = writer.acked.length;
+    await until('writes after it', () => writer.acked.length > acked + 20, 30_000);
+    const outage = writer.outageSince(at);
+    t.diagnostic(`longest time without a write ${outage.toFixed(0)} ms`);
+    assert.ok(outage < 5_000, `writes stopped for ${outage.toFixed(0)} ms`);
+  } finally {
+    await writer.stop();
+  }
+  await cluster.nothingLost(writer);
   const record = await cluster.record();
   assert.deepEqual([record.holder, record.epoch], [before.record.holder, before.record.epoch]);
   assert.deepEqual(postmasters(), before.postmasters);
