@@ -87,6 +87,25 @@ export const access = rows('access', {
       refuses(answer, 403, 'Forbidden', /is attempting to grant RBAC permissions not currently held/);
     });
   },
+  'a binding to a role that is not there is 404, but for who may bind any': async (api) => {
+    const user = `conformance-${api.name}`;
+    const headers = await impersonating(api, user);
+    await api.made('roles', {
+      ...role(api.name),
+      rules: [{ apiGroups: [RBAC], resources: ['rolebindings'], verbs: ['create'] }],
+    });
+    const binding = (name: string, to: string) => ({
+      metadata: { name },
+      roleRef: { apiGroup: RBAC, kind: 'Role', name: to },
+      subjects: [{ kind: 'User', apiGroup: RBAC, name: user }],
+    });
+    await api.made('rolebindings', binding(api.name, api.name));
+    await eventually(async () => {
+      const body = binding(`${api.name}-b`, 'nobody');
+      const answer = await api.ask('POST', `${api.path('rolebindings')}?dryRun=All`, body, { headers });
+      refuses(answer, 404, 'NotFound', /^roles.rbac.authorization.k8s.io "nobody" not found$/);
+    });
+  },
   'a pod that asks for more than its namespace allows is 403': async (api) => {
     const name = `${api.namespace}-strict`;
     const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };

@@ -7,7 +7,7 @@ import { generatedName } from './names.ts';
 import { levelOf, podSecurityViolations } from './pod-security.ts';
 import { quotaRefusal, quotaStatus } from './quota.ts';
 import { type Authorizer, type Rule, rulesOf } from './rbac.ts';
-import { ApiError, badRequest, forbidden, invalid, invalidValue } from './status.ts';
+import { ApiError, badRequest, forbidden, invalid, invalidValue, notFound } from './status.ts';
 import type { Store } from './store.ts';
 import { clone, type KubeObject, type Obj, objectAt, objectsAt, same, stringAt } from './types.ts';
 
@@ -123,6 +123,15 @@ export class Admission {
     if (standard) spec.storageClassName = standard.metadata.name;
   }
 
+  /** What a role that is not there would grant cannot be compared with what its giver holds. */
+  #roleMustExist(ref: Obj, plural: string, namespace: string | undefined): void {
+    const name = stringAt(ref, 'name') ?? '';
+    const group = 'rbac.authorization.k8s.io';
+    const place = plural === 'roles' ? namespace : undefined;
+    if (!this.#store.get(`${plural}.${group}`, place, name))
+      throw notFound({ group, plural, kind: String(ref.kind) }, name);
+  }
+
   /** Nobody grants what he does not hold. */
   #noEscalation(context: WriteContext, object: KubeObject, old: KubeObject | undefined): void {
     const { resource, user } = context;
@@ -138,6 +147,7 @@ export class Admission {
     const name = isBinding ? stringAt(ref, 'name') : object.metadata.name;
     if (this.#authorizer.allows({ user, verb, group: resource.group, resource: target, namespace, name }))
       return;
+    if (isBinding) this.#roleMustExist(ref, target, namespace);
     const wanted = isBinding ? this.#authorizer.rulesOfRef(ref, namespace) : rulesOf(object);
     const missing = this.#authorizer.escalation(user, namespace, wanted);
     if (missing.length === 0) return;

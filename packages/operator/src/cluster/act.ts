@@ -57,12 +57,7 @@ export function failureTexts(failures: Failure[]): string[] {
 }
 
 /** What a pod needs to be admitted, and its manager to be let in: made before the pods. */
-const FIRST: string[] = [
-  kinds.ServiceAccount.kind,
-  kinds.Role.kind,
-  kinds.RoleBinding.kind,
-  kinds.Lease.kind,
-];
+const FIRST: string[] = [kinds.ServiceAccount.kind, kinds.Role.kind, kinds.Lease.kind];
 
 /**
  * Carries out all actions, as many at once as can be. One that fails does not hold up the others; what failed
@@ -73,7 +68,9 @@ export async function act(context: ActContext, facts: Facts, plan: Plan): Promis
   const steps = Map.groupBy(plan.actions, stepOf);
   const step = (name: Step) => steps.get(name) ?? [];
   await Promise.all([
-    actor.all(step('first')).then(() => actor.all(step('instances'))),
+    actor
+      .all(step('first'))
+      .then(() => Promise.all([actor.all(step('bindings')), actor.all(step('instances'))])),
     actor.secrets(step('secrets')),
   ]);
   // Nobody waits for these before a pod runs; everybody would wait for an API that is busy with them.
@@ -81,14 +78,15 @@ export async function act(context: ActContext, facts: Facts, plan: Plan): Promis
   return actor.failures;
 }
 
-type Step = 'first' | 'instances' | 'secrets' | 'any';
+type Step = 'first' | 'bindings' | 'instances' | 'secrets' | 'any';
 
 function stepOf(action: Action): Step {
   if (action.do === 'createInstance') return 'instances';
   if (action.do === 'certificates' || action.do === 'login') return 'secrets';
-  return (action.do === 'ensure' || action.do === 'create') && FIRST.includes(action.kind.kind)
-    ? 'first'
-    : 'any';
+  if (action.do !== 'ensure' && action.do !== 'create') return 'any';
+  // Whose role does not exist yet is refused: nobody gives what cannot be compared with what he has.
+  if (action.kind.kind === kinds.RoleBinding.kind) return 'bindings';
+  return FIRST.includes(action.kind.kind) ? 'first' : 'any';
 }
 
 /** The repository pod is asked by instances, and asks them. */
