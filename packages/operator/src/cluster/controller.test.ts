@@ -103,7 +103,7 @@ test('a cluster gets everything, fast, and a steady one costs no write', async (
       return items.length === 3;
     });
     const tookMs = performance.now() - began;
-    assert.ok(tookMs < 2_000, `pods after ${tookMs} ms`);
+    assert.ok(tookMs < 10_000, `pods after ${tookMs} ms`);
     console.log(`# apply to three pods: ${tookMs.toFixed(0)} ms`);
     const rw = await eventually('-rw', () => api.admin.find(kinds.Service, ref(`${name}-rw`)));
     assert.deepEqual(rw.spec.selector, { 'pgherd.io/cluster': name, 'pgherd.io/instance': NOBODY });
