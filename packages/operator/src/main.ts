@@ -56,6 +56,7 @@ async function main(): Promise<void> {
   const schedules = createScheduleController({
     client,
     namespaces: settings.namespaces,
+    clusters: controller,
     log,
     instance: settings.podName,
   });

@@ -278,7 +278,7 @@ export class BackupKeeper {
     await this.#sawArchived(laterSegment(done, row.archived ?? undefined));
     const ready = [...this.#stanzas].filter(([, stanza]) => stanza.ready).map(([name]) => name);
     this.#report = {
-      ...archiveReport(row, waiting, marks.said()),
+      ...archiveReport(row, waiting, marks.said(wanted.stanza)),
       ...(this.#archived ? { lastArchived: this.#archived } : {}),
       ...(this.#until ? { recoverableUntil: this.#until } : {}),
       repositories: ready,

@@ -22,6 +22,9 @@ export function withLeadingMark(guard: GuardLink, run: string): GuardLink {
   };
 }
 
+/** Of the background process's log, so much is read from its end. */
+const LONGEST = 4_000;
+
 export class ArchiveMarks {
   readonly folder: string;
 
@@ -66,9 +69,13 @@ export class ArchiveMarks {
     else if (this.#read('stanza') !== name) put(join(this.folder, 'stanza'), `${name}\n`);
   }
 
-  /** What pgBackRest said when it was last handed a WAL file. */
-  said(): string[] {
-    return (this.#read('push') ?? '').split('\n');
+  /** What pgBackRest said when it was last handed a WAL file; of the stanza's background process, if that knows more. */
+  said(stanza: string): string[] {
+    const said = (this.#read('push') ?? '').split('\n');
+    // It only knows that the background process has not done it in time.
+    if (!said.some((line) => line.includes('[082]'))) return said;
+    const more = (this.#read(`log/${stanza}-archive-push-async.log`) ?? '').slice(-LONGEST).split('\n');
+    return more.some((line) => line.includes('ERROR: [')) ? more : said;
   }
 
   #read(name: string): string | undefined {

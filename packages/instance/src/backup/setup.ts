@@ -58,7 +58,12 @@ export function instanceFiles(s: InstanceSetup): Map<string, string> {
     return renderBackrest({
       global: { ...common, ...(options as BackrestOptions) },
       // PostgreSQL waits for each try, also when it stops.
-      'global:archive-push': { 'archive-timeout': 30 },
+      // Its background process has nowhere else to say what is wrong.
+      'global:archive-push': {
+        'archive-timeout': 30,
+        'log-level-file': 'warn',
+        'log-path': join(s.folder, 'log'),
+      },
       [s.stanza]: local,
     });
   };
@@ -83,7 +88,7 @@ export function instanceFiles(s: InstanceSetup): Map<string, string> {
 export async function writeFiles(folder: string, files: Map<string, string>): Promise<boolean> {
   const { secrets } = backrestFiles(folder);
   await mkdir(secrets, { recursive: true, mode: 0o700 });
-  await mkdir(join(folder, 'lock'), { recursive: true, mode: 0o700 });
+  for (const name of ['lock', 'log']) await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
   let changed = false;
   for (const [path, text] of files) changed = (await writeDurable(path, text, { sync: false })) || changed;
   for (const name of await readdir(secrets))

@@ -21,7 +21,7 @@ import {
   type OwnerReference,
   type Queue,
 } from '@pgherd/kube';
-import { ClusterKind } from '../cluster/kind.ts';
+import type { ClusterController } from '../cluster/controller.ts';
 import { ownerReference } from '../cluster/specs/metadata.ts';
 import { BackupKind, type BackupObject, ScheduledBackupKind, type ScheduledBackupObject } from './kind.ts';
 import { planSchedule, scheduledName } from './schedule.ts';
@@ -30,6 +30,7 @@ export interface ScheduleControllerOptions {
   client: Client;
   /** Undefined: all namespaces. */
   namespaces: string[] | undefined;
+  clusters: Pick<ClusterController, 'find'>;
   log: Log;
   instance?: string;
   now?: () => number;
@@ -129,7 +130,7 @@ class Controller implements ScheduleController {
     const { client, log } = this.options;
     const { namespace } = schedule.metadata;
     const { cluster, type, repository, target } = schedule.spec;
-    const owner = await this.owner(schedule, signal);
+    const owner = this.owner(schedule);
     if (owner === 'missing') return { message: `there is no cluster ${cluster.name}: nothing was backed up` };
     const name = scheduledName(schedule.metadata.name, due);
     const backup = {
@@ -159,13 +160,9 @@ class Controller implements ScheduleController {
   }
 
   /** With what the backups are deleted; `missing` when there is no such cluster. */
-  private async owner(
-    { metadata, spec }: ScheduledBackupObject,
-    signal: AbortSignal,
-  ): Promise<OwnerReference | undefined | 'missing'> {
+  private owner({ metadata, spec }: ScheduledBackupObject): OwnerReference | undefined | 'missing' {
     const { namespace, name, uid } = metadata;
-    const ref = { namespace, name: spec.cluster.name };
-    const cluster = await this.options.client.find(ClusterKind, ref, { signal });
+    const cluster = this.options.clusters.find(namespace, spec.cluster.name);
     if (!cluster) return 'missing';
     if (spec.backupOwnerReference === 'self')
       return { apiVersion: API_VERSION, kind: SCHEDULED_BACKUP_KIND, name, uid, controller: true };

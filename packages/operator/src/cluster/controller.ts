@@ -70,6 +70,8 @@ export interface ClusterController {
   carryOut(facts: Facts, actions: Action[], signal: AbortSignal): Promise<void>;
   /** Asks the manager of one of its instances. */
   ask(facts: Facts, instance: InstanceFacts, question: Question): Promise<CallAnswer>;
+  /** A cluster as last seen; undefined when there is none of the name. */
+  find(namespace: string, name: string): ClusterObject | undefined;
   /** Has a cluster looked at soon. */
   nudge(namespace: string, name: string): void;
   /** A backup of a cluster has ended; `failedAt` (RFC 3339) when it failed. */
@@ -192,6 +194,10 @@ class Controller implements ClusterController {
     });
     const method = question.body === undefined ? 'GET' : 'POST';
     return call({ agent, address, port: MANAGER_PORT, method, ...question });
+  }
+
+  find(namespace: string, name: string): ClusterObject | undefined {
+    return this.sets.map(({ clusters }) => clusters.get(namespace, name)).find((one) => one);
   }
 
   nudge(namespace: string, name: string): void {
