@@ -98,7 +98,7 @@ function attempt(roots: CgroupRoots): string | undefined {
     return undefined;
   } catch (error) {
     const said = (error as { stderr?: Buffer }).stderr?.toString().trim();
-    return `${roots.memory}: ${said || (error as Error).message}`;
+    return said ? `${roots.memory}: ${said}` : (error as Error).message;
   } finally {
     removeGroup(roots, basename(group));
   }
