@@ -171,6 +171,8 @@ export const FAULTS = {
         (database.data === 'present' &&
           record?.members.some((each) => each.name === name && each.incarnation === database.incarnation)),
     );
+    // Then nobody may be near enough to lead, and that is what was asked for.
+    if (world.settings.maximumLagBytes !== undefined) return undefined;
     // While the rule changes, a leader may be the only one that counts in the old one.
     if (record?.rules.length !== 1) return undefined;
     if (!whole || !victim.alive || world.instances.size === 1) return undefined;
