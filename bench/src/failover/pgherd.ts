@@ -6,7 +6,7 @@ import { breakNode, deleteAndReplace, nodeOf, takeApiAway, takeOperatorAway } fr
 import { type Pgbench, startPgbench } from '@pgherd/e2e/pgbench-pod';
 import { type KubeObject, kinds } from '@pgherd/kube';
 import { node } from '@pgherd/local';
-import { benchClients, CLIENTS, CONNECTED, LOAD_ARGS, RUN_ARGS, RUN_MS } from './pgbench.ts';
+import { benchClients, CONNECTED, checkLoaded, LOAD_ARGS, RUN_ARGS, RUN_MS } from './pgbench.ts';
 import type { BenchClients, FaultName, Mode, Place, System, Undo } from './system.ts';
 
 const NAMESPACE = 'bench';
@@ -46,7 +46,7 @@ export class PgherdSystem implements System {
     this.stage = stage;
     await stage.createCluster({ affinity: { nodeSelector: { [LABEL]: 'yes' } } });
     this.pgbench = await startPgbench(stage, this.apart);
-    await this.pgbench(LOAD_ARGS, RUN_MS);
+    checkLoaded((await this.pgbench(LOAD_ARGS, RUN_MS)).stderr);
   }
 
   async stop(): Promise<void> {
@@ -87,13 +87,10 @@ export class PgherdSystem implements System {
 
   async clients(): Promise<BenchClients> {
     if (!this.pgbench) throw new Error('pgbench has no pod');
-    const clients = benchClients(this.pgbench(RUN_ARGS, RUN_MS).then(({ stderr }) => stderr));
-    await waitFor(async () => Number(await this.there.sql(CONNECTED)) >= CLIENTS, {
-      timeoutMs: 30_000,
-      everyMs: 50,
-      describe: () => 'pgbench is not connected',
-    });
-    return clients;
+    return benchClients(
+      this.pgbench(RUN_ARGS, RUN_MS).then(({ stderr }) => stderr),
+      async () => Number(await this.there.sql(CONNECTED)),
+    );
   }
 
   async drain(table: 'writes' | 'held'): Promise<number[]> {

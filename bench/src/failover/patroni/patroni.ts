@@ -10,7 +10,7 @@ import { enter, type Holder, startNode, startRouter, stopHolder } from '@pgherd/
 import { markedEnv, markedProcesses, signalPid } from '@pgherd/local/net/processes';
 import { setLink, setUpNode, setUpRouter } from '@pgherd/local/net/topology';
 import pg from 'pg';
-import { benchClients, CLIENTS, CONNECTED, LOAD_ARGS, RUN_ARGS, RUN_MS } from '../pgbench.ts';
+import { benchClients, CONNECTED, checkLoaded, LOAD_ARGS, RUN_ARGS, RUN_MS } from '../pgbench.ts';
 import {
   type BenchClients,
   type FaultName,
@@ -125,18 +125,12 @@ export class PatroniSystem implements System {
   }
 
   async clients(): Promise<BenchClients> {
-    const clients = benchClients(this.pgbench(RUN_ARGS));
-    const connected = () =>
+    return benchClients(this.pgbench(RUN_ARGS), () =>
       this.sql(USERS.superuser, 'postgres', async (client) => {
         const { rows } = await client.query(CONNECTED);
-        return Number((rows[0] as { n: string }).n) >= CLIENTS;
-      });
-    await waitFor(connected, {
-      timeoutMs: 30_000,
-      everyMs: 50,
-      describe: () => 'pgbench is not connected',
-    });
-    return clients;
+        return Number((rows[0] as { n: string }).n);
+      }),
+    );
   }
 
   /** Runs pgbench on whichever member takes writes; resolves with what it said on standard error. */
@@ -288,7 +282,7 @@ export class PatroniSystem implements System {
           `CREATE TABLE ${table} (id bigint PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())`,
         );
     });
-    await this.pgbench(LOAD_ARGS);
+    checkLoaded(await this.pgbench(LOAD_ARGS));
   }
 
   private async opensFor(members: PatroniMember[]): Promise<boolean> {
