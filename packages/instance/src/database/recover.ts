@@ -245,6 +245,11 @@ async function replayArchive(
   } catch (error) {
     if (!(error instanceof ReplayFailed)) throw error;
     const verdict = afterFailure(catalogue, target, error.log.replay, completeUntilMs);
+    if (!verdict.ok && !verdict.goOn && verdict.again)
+      throw new PostgresError(
+        'StartFailed',
+        `replaying WAL after the backup ${choice.backup}: ${verdict.why}`,
+      );
     if (verdict.ok || !verdict.goOn) throw refuse(verdict.ok ? error.message : verdict.why);
   }
   const facts = await attempt(base, undefined);

@@ -9,9 +9,16 @@ export type ReplayVerdict =
   | { ok: true }
   /** It is to go on to the end of the archive: that is what the target means. */
   | { ok: false; goOn: true }
-  | { ok: false; goOn: false; why: string };
+  /** Something else than the archive ended it: another try may go further. */
+  | { ok: false; goOn: false; again: true; why: string }
+  | { ok: false; goOn: false; again: false; why: string };
 
-const no = (why: string): ReplayVerdict => ({ ok: false, goOn: false, why });
+const no = (why: string): ReplayVerdict => ({
+  ok: false,
+  goOn: false,
+  again: false,
+  why,
+});
 
 /**
  * After the server has given up. A time after the last transaction is in the archive, but no WAL record says so: with
@@ -24,7 +31,10 @@ export function afterFailure(
   completeUntilMs?: number,
 ): ReplayVerdict {
   const causes = [...replay.fetchErrors, ...replay.fatal];
-  if (!replay.endedBefore) return no(causes.join('; ') || 'PostgreSQL ended without a word');
+  if (!replay.endedBefore) {
+    const why = causes.join('; ') || 'PostgreSQL ended without a word';
+    return { ok: false, goOn: false, again: true, why };
+  }
   const { lastMs = 0 } = recoveryWindow(catalogue, completeUntilMs);
   const whole = replay.fetchErrors.length === 0;
   if (target.time && target.time.ms <= lastMs && whole) return { ok: false, goOn: true };
