@@ -38,7 +38,7 @@ export function operatorRules(): PolicyRule[] {
   });
   return [
     // Never a spec: what is asked of the instances goes into annotations. Clones are made, and go if they fail.
-    rule(GROUP, [CLUSTER_PLURAL], [...FOLLOW, 'create', 'patch', 'delete']),
+    rule(GROUP, [CLUSTER_PLURAL], [...READ, 'create', 'patch', 'delete']),
     rule(GROUP, [OPERATION_PLURAL], [...FOLLOW, 'delete']),
     rule(GROUP, [`${CLUSTER_PLURAL}/status`, `${OPERATION_PLURAL}/status`], ['update']),
     // To own children with blockOwnerDeletion.

@@ -167,7 +167,7 @@ function follow(facts: RestoreFacts, restoration: ClusterRestoration): Outcome {
   const { error, progress, leader } = restored?.report ?? {};
   if (stage === 'restoring' && error?.code === 'RecoveryFailed')
     return goingBack(facts, restoration, error.message);
-  const message = restoration.message ?? BY_STAGE[stage] ?? stage;
+  const message = restoration.message ?? (restored ? `${instance} begins` : 'begins');
   return {
     next: 'step',
     step: stage === 'restoring' && leader ? ANSWER : (BY_STAGE[stage] ?? RESTORE),
