@@ -29,6 +29,7 @@ import { plan } from './plan.ts';
 import { authorityOf } from './plan-secrets.ts';
 import { createReports, type Reports } from './reports.ts';
 import { decoded } from './specs/secrets.ts';
+import { archiveEvent } from './status/archive.ts';
 import { deriveStatus } from './status/derive.ts';
 import { isTrouble } from './status/phase.ts';
 
@@ -324,6 +325,8 @@ class Controller implements ClusterController {
         : `${currentPrimary} is primary`;
       this.event(cluster, 'Normal', 'PrimaryChanged', message);
     }
+    const archiving = archiveEvent(before, status);
+    if (archiving) this.event(cluster, archiving.severity, archiving.reason, archiving.message);
   }
 }
 

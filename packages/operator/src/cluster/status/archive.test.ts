@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { ArchiveReport } from '@pgherd/api';
 import { healthyFacts, instance, NOW } from '../../testing/facts.ts';
 import { planRepository } from '../plan-repository.ts';
-import { archiveState, backlogLimit, backupStatus } from './archive.ts';
+import { archiveEvent, archiveState, backlogLimit, backupStatus } from './archive.ts';
 import { phaseOf } from './phase.ts';
 
 const SPEC = {
@@ -67,6 +67,17 @@ test('a backlog is spoken of long before the volume is full', () => {
   assert.ok(limit * 16 * 1024 * 1024 < 0.2 * 1024 ** 3);
   const state = archiveState(factsWith({ ...WELL, waiting: limit, waitingBytes: limit * 16 * 1024 * 1024 }));
   assert.match(state?.message ?? '', /archiving is behind; 8 WAL files wait/);
+});
+
+test('a change of how archiving goes on is an event, and only a change', () => {
+  const status = (reason: string) => ({
+    conditions: [{ type: 'ContinuousArchiving', status: 'True' as const, reason, message: 'm' }],
+  });
+  assert.equal(archiveEvent(status('Archiving'), status('ArchivingBehind'))?.severity, 'Warning');
+  assert.equal(archiveEvent(status('Archiving'), status('ArchiveFailing'))?.severity, 'Warning');
+  assert.equal(archiveEvent(status('ArchiveFailing'), status('Archiving'))?.severity, 'Normal');
+  assert.equal(archiveEvent(status('Archiving'), status('Archiving')), undefined);
+  assert.equal(archiveEvent({}, {}), undefined);
 });
 
 test('times, numbers and the last WAL file are in the status, and stay while no primary tells', () => {

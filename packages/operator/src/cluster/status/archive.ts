@@ -14,6 +14,8 @@ const SEGMENT_BYTES = 16 * 1024 * 1024;
 export type ArchiveState =
   | { is: 'unknown'; message: string }
   | { is: 'working'; message: string }
+  /** WAL gets there, but not as fast as it is made. */
+  | { is: 'behind'; message: string }
   | { is: 'settingUp'; message: string }
   | { is: 'failing'; message: string };
 
@@ -33,7 +35,7 @@ export function archiveState(facts: Facts): ArchiveState | undefined {
     });
     return { is: 'settingUp', message: `repositories are not ready: ${words.join('; ')}${waits(archive)}` };
   }
-  if (isBehind(facts, archive)) return { is: 'working', message: `archiving is behind${waits(archive)}` };
+  if (isBehind(facts, archive)) return { is: 'behind', message: `archiving is behind${waits(archive)}` };
   return { is: 'working', message: 'WAL is being archived' };
 }
 
@@ -76,13 +78,29 @@ export function notArchivingSince({ cluster, now }: Pick<Facts, 'cluster' | 'now
 export const ARCHIVE_REASONS: Record<ArchiveState['is'], string> = {
   unknown: 'NoPrimary',
   working: 'Archiving',
+  behind: 'ArchivingBehind',
   settingUp: 'RepositoriesNotReady',
   failing: 'ArchiveFailing',
 };
 
 export function archiveStatus(state: ArchiveState): ClusterCondition['status'] {
   if (state.is === 'unknown') return 'Unknown';
-  return state.is === 'working' ? 'True' : 'False';
+  return state.is === 'working' || state.is === 'behind' ? 'True' : 'False';
+}
+
+/** What is worth an event when the reason of the condition changes. */
+export function archiveEvent(
+  before: ClusterStatus,
+  after: ClusterStatus,
+): { severity: 'Normal' | 'Warning'; reason: string; message: string } | undefined {
+  const of = ({ conditions }: ClusterStatus) =>
+    conditions?.find(({ type }) => type === 'ContinuousArchiving');
+  const now = of(after);
+  if (!now?.reason || now.reason === of(before)?.reason) return undefined;
+  const { reason, message = '' } = now;
+  if (reason === ARCHIVE_REASONS.failing || reason === ARCHIVE_REASONS.behind)
+    return { severity: 'Warning', reason, message };
+  return reason === ARCHIVE_REASONS.working ? { severity: 'Normal', reason, message } : undefined;
 }
 
 const rfc3339 = (ms: number) => `${new Date(ms).toISOString().slice(0, 19)}Z`;
