@@ -13,7 +13,7 @@ const after = (line: string) => candidatesFor(makeProgram(), line.split(' '));
 test('commands, their parts, options, and the values of options', () => {
   assert.ok(after('').words.includes('create'));
   assert.ok(!after('').words.some((word) => word.startsWith('__')));
-  assert.deepEqual(after('create ').words, ['cluster']);
+  assert.deepEqual(after('create ').words.toSorted(), ['cluster', 'schedule']);
   assert.ok(after('create cluster demo --').words.includes('--wal-storage'));
   assert.deepEqual(after('create cluster demo -o ').words, ['json', 'yaml']);
   assert.deepEqual(after('create cluster demo --storage ').words, []);
