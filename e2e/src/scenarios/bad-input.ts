@@ -28,8 +28,8 @@ const CASES: Case[] = [
   { what: 'a size that is none', spec: { storage: { size: '10Gx' } }, says: /spec\.storage\.size/ },
   {
     what: 'two bootstrap methods',
-    spec: { storage, bootstrap: { initdb: {}, recovery: {} } },
-    says: /unknown field "spec\.bootstrap\.recovery"/,
+    spec: { storage, bootstrap: { initdb: {}, recovery: { backup: { name: 'nightly' } } } },
+    says: /spec\.bootstrap.*at most one of initdb, recovery, pg_basebackup/s,
   },
   {
     what: 'more synchronous replicas than there are replicas',
