@@ -2,17 +2,21 @@
 import { isKubeError } from '@pgherd/kube';
 import { ClusterKind, type ClusterObject } from '../../cluster/kind.ts';
 import { type BaseFacts, defineHandler } from '../handler.ts';
-import { abandonClone, type CloneAction, type CloneFacts, planClone, STEPS } from './plan.ts';
+import { seal, servingPrimary } from '../seal.ts';
+import { abandonClone, type CloneAction, type CloneFacts, isToSeal, planClone, STEPS } from './plan.ts';
 
 export const clone = defineHandler<CloneFacts, CloneAction>({
   steps: STEPS,
   defaultDeadlineSeconds: 24 * 3600,
   exclusive: false,
-  async observe({ client, signal }, base: BaseFacts): Promise<CloneFacts> {
+  async observe(context, base: BaseFacts): Promise<CloneFacts> {
+    const { client, signal } = context;
     const { namespace } = base.operation.metadata;
     const name = base.operation.spec.clone?.name ?? '';
     const copy = await client.find(ClusterKind, { namespace, name }, { signal });
-    return copy ? { ...base, copy } : base;
+    if (copy) return { ...base, copy };
+    const primary = isToSeal(base) ? servingPrimary(base) : undefined;
+    return primary ? { ...base, seal: await seal(context, base, primary) } : base;
   },
   plan: planClone,
   async act({ client, signal }, { operation }, actions) {

@@ -14,11 +14,14 @@ function facts(o: {
   notes?: Record<string, string>;
   copy?: object | 'foreign';
   headless?: boolean;
+  seal?: CloneFacts['seal'];
+  since?: number;
 }): CloneFacts {
   const cluster = healthyFacts(o.spec ?? BACKUP);
   if (o.headless) cluster.lease!.holder = null;
   const base = baseFacts(cluster, { type: 'Clone', clone: { name: 'copy', ...o.clone } }, o.notes ?? {});
-  if (!o.copy) return base;
+  base.operation.status!.startedAt = new Date(base.now - (o.since ?? 0)).toISOString();
+  if (!o.copy) return o.seal ? { ...base, seal: o.seal } : base;
   const uid = o.copy === 'foreign' ? 'another' : base.operation.metadata.uid;
   const copy = {
     metadata: { name: 'copy', uid: 'copy-uid', annotations: { [ANNOTATION_CLONE_OF]: uid } },
@@ -37,6 +40,25 @@ const recovered = {
   xid: '7',
 };
 const CASES: { what: string; facts: CloneFacts; next: string; says: RegExp; does?: string[] }[] = [
+  {
+    what: 'the last WAL is archived',
+    facts: facts({ seal: { at: 'then' } }),
+    next: 'create the cluster',
+    says: /from its backups/,
+    does: ['createCluster'],
+  },
+  {
+    what: 'the last WAL is not archived yet',
+    facts: facts({ seal: { problem: 'full' } }),
+    next: 'check',
+    says: /not archived: full/,
+  },
+  {
+    what: 'the last WAL is never archived',
+    facts: facts({ seal: { problem: 'full' }, since: 61_000 }),
+    next: 'fail',
+    says: /not archived: full/,
+  },
   {
     what: 'it is made',
     facts: facts({}),

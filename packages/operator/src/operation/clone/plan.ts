@@ -10,13 +10,19 @@ import {
 import { leaderName } from '../../cluster/facts.ts';
 import type { ClusterObject } from '../../cluster/kind.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
+import type { Sealed } from '../seal.ts';
 
 export const STEPS = ['check', 'create the cluster', 'copy the data', 'replicas stream'] as const;
-const [, CREATE, COPY, REPLICAS] = STEPS;
+const [CHECK, CREATE, COPY, REPLICAS] = STEPS;
+
+/** So long is waited for the last WAL of the source to be archived. */
+const SEAL_MS = 60_000;
 
 export interface CloneFacts extends BaseFacts {
   /** The new cluster, if there is one of its name. */
   copy?: ClusterObject;
+  /** What its primary says of bringing its last WAL to the archive; asked only in the first step. */
+  seal?: Sealed;
 }
 
 export type CloneAction =
@@ -64,6 +70,20 @@ function isOurs({ operation }: CloneFacts, copy: ClusterObject): boolean {
   return copy.metadata.annotations?.[ANNOTATION_CLONE_OF] === operation.metadata.uid;
 }
 
+/** Without it, the latest point would be that of the last WAL file that happened to be full. */
+export function isToSeal(facts: BaseFacts): boolean {
+  const { notes, cluster } = facts;
+  return !notes.asked && cluster.cluster.spec.backup !== undefined && isFromRepository(facts);
+}
+
+/** What the archive lacks of what was committed; undefined when it has all, or nobody can add anything to it. */
+function unsealed({ seal, operation, now }: CloneFacts): CloneOutcome | undefined {
+  if (!seal || 'at' in seal) return undefined;
+  const message = `the last WAL of the source is not archived: ${seal.problem}`;
+  if (now - Date.parse(operation.status?.startedAt ?? '') > SEAL_MS) return fail('NotArchived', message);
+  return { next: 'step', step: CHECK, message, afterMs: 500 };
+}
+
 function begin(facts: CloneFacts): CloneOutcome {
   const { operation, cluster, copy } = facts;
   const { name, live, recoveryTarget } = operation.spec.clone!;
@@ -85,6 +105,8 @@ function begin(facts: CloneFacts): CloneOutcome {
   } catch (error) {
     return fail('BadTarget', (error as Error).message);
   }
+  const waits = fromRepository ? unsealed(facts) : undefined;
+  if (waits) return waits;
   const from = live || !fromRepository ? 'live' : `from its backups at ${describeTarget(recoveryTarget)}`;
   return {
     next: 'step',
@@ -95,7 +117,7 @@ function begin(facts: CloneFacts): CloneOutcome {
   };
 }
 
-function isFromRepository({ operation, cluster }: CloneFacts): boolean {
+function isFromRepository({ operation, cluster }: BaseFacts): boolean {
   const { live, recoveryTarget, repository } = operation.spec.clone!;
   if (live !== undefined) return !live;
   return (

@@ -14,6 +14,7 @@ import { leaderName } from '../../cluster/facts.ts';
 import { ClusterKind } from '../../cluster/kind.ts';
 import { ownRepository } from '../../cluster/recovery-source.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
+import type { Sealed } from '../seal.ts';
 
 export const STEPS = ['check', 'stop', 'restore', 'answer', 'rebuild replicas', 'clean up'] as const;
 const [CHECK, STOP, RESTORE, ANSWER, REBUILD, CLEAN] = STEPS;
@@ -22,7 +23,7 @@ export interface RestoreFacts extends BaseFacts {
   /** What a pod that reaches the repository says of the target; asked only in the first step. */
   check?: RecoveryChoice | { unreachable: string };
   /** What the primary says of bringing its last WAL to the archive. */
-  seal?: { at: string } | { problem: string };
+  seal?: Sealed;
 }
 
 /** So long is waited for somebody who can look into the repository. */
