@@ -50,9 +50,10 @@ export const backup: Scenario = {
     assert.ok(cluster.status?.firstRecoverabilityPoint);
 
     const { backup: sets } = await info();
-    const refused = await stage.cli(['delete', 'backup', stage.cluster, sets[0]!.label, '--yes']);
+    const dependent = sets.find(({ type }) => type === 'incr')!;
+    const refused = await stage.cli(['delete', 'backup', stage.cluster, dependent.reference![0]!, '--yes']);
     assert.equal(refused.code, 4, refused.stderr);
-    assert.match(refused.stderr, new RegExp(sets[1]!.label));
+    assert.match(refused.stderr, new RegExp(dependent.label));
 
     async function info(): Promise<Info> {
       const { stdout, code, stderr } = await stage.cli(['show', 'backup', stage.cluster, '-o', 'json']);
