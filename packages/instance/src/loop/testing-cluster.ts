@@ -226,6 +226,10 @@ export class TestCluster {
     const leader = record.leader?.name;
     if (!record.holder || !leader || record.rules.length !== 1) return false;
     if (record.members.length !== this.names.length) return false;
+    // A volume that was copied anew counts once the leader has recorded it.
+    const recorded = (name: string, incarnation?: string) =>
+      record.members.some((member) => member.name === name && member.incarnation === incarnation);
+    if (!this.instances.every(({ report }) => recorded(report.name, report.incarnation))) return false;
     return this.instances.every(({ report }) =>
       report.name === leader
         ? report.role === 'primary' && report.leader
