@@ -151,7 +151,8 @@ export class Stage {
     await this.changeSpec({ postgresql: { parameters } });
   }
 
-  private async changeSpec(spec: Record<string, unknown>): Promise<void> {
+  /** Merges this into the spec. */
+  async changeSpec(spec: Record<string, unknown>): Promise<void> {
     const ref = { namespace: this.namespace, name: this.cluster };
     await this.client.patch(ClusterKind, ref, { type: 'merge', body: { spec } });
   }

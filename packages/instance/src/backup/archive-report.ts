@@ -11,12 +11,14 @@ export interface ArchiverRow extends Record<string, unknown> {
   failed: string | null;
   failed_at: string | null;
   segment_bytes: string;
+  command: string;
 }
 
 const QUERY = `select last_archived_wal as archived, last_failed_wal as failed,
     to_char(last_archived_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as archived_at,
     to_char(last_failed_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as failed_at,
-    pg_size_bytes(current_setting('wal_segment_size'))::text as segment_bytes
+    pg_size_bytes(current_setting('wal_segment_size'))::text as segment_bytes,
+    current_setting('archive_command') as command
   from pg_stat_archiver`;
 
 /** Asks PostgreSQL. */

@@ -19,6 +19,7 @@ import {
 import { type Client, isKubeError, kinds, type Log } from '@pgherd/kube';
 import type { BackrestServer } from '@pgherd/postgres';
 import { type Layout, tlsFiles } from '../database/layout.ts';
+import { ARCHIVE_COMMAND } from '../database/parameters.ts';
 import type { Database } from '../database/types.ts';
 import { archiveFolder, archiveReport, archiverRow, laterSegment } from './archive-report.ts';
 import { BackupJobs } from './jobs.ts';
@@ -66,6 +67,7 @@ const SECRETS_MS = 30_000;
 /** A replica that has not streamed for so long may ask the archive. */
 const FETCH_AFTER_MS = 5_000;
 const STANZA_MS = 125_000;
+const NOT_ARCHIVING = 'PostgreSQL has not taken over the setting that archives WAL';
 
 interface Wanted {
   eff: EffectiveSpec;
@@ -276,13 +278,17 @@ export class BackupKeeper {
     const { waiting, done } = await archiveFolder(layout.pgdata);
     const row = await database.read((query) => archiverRow(query));
     await this.#sawArchived(laterSegment(done, row.archived ?? undefined));
-    const ready = [...this.#stanzas].filter(([, stanza]) => stanza.ready).map(([name]) => name);
+    // Settings that were refused, or are not applied yet: until then nothing gets there, whatever PostgreSQL counts.
+    const archives = row.command === ARCHIVE_COMMAND;
+    const stanzas = [...this.#stanzas].filter(([, stanza]) => stanza.ready).map(([name]) => name);
+    const problems = new Map(archives ? [] : stanzas.map((name) => [name, NOT_ARCHIVING]));
+    for (const [name, problem] of this.#problems) problems.set(name, problem);
     this.#report = {
       ...archiveReport(row, waiting, marks.said(wanted.stanza)),
       ...(this.#archived ? { lastArchived: this.#archived } : {}),
       ...(this.#until ? { recoverableUntil: this.#until } : {}),
-      repositories: ready,
-      ...(this.#problems.size > 0 ? { problems: Object.fromEntries(this.#problems) } : {}),
+      repositories: archives ? stanzas : [],
+      ...(problems.size > 0 ? { problems: Object.fromEntries(problems) } : {}),
     };
   }
 

@@ -47,7 +47,8 @@ function walBounds(major: number, volume: WalVolume | undefined): Settings {
 }
 
 // pgBackRest insists on its own name being in it.
-const ARCHIVE_COMMAND = '/pgherd/pgbackrest-archive "%p"';
+/** What PostgreSQL calls for each WAL file once a backup is set up. */
+export const ARCHIVE_COMMAND = '/pgherd/pgbackrest-archive "%p"';
 /** restore_command of a standby, where there is an archive. */
 export const FETCH_COMMAND = '/pgherd/pgbackrest-fetch "%f" "%p"';
 

@@ -46,7 +46,8 @@ export class Configurer {
    */
   apply(eff: EffectiveSpec, reload?: string): Promise<void> {
     this.#applying = this.#applying.then(async () => {
-      const text = fingerprint(eff.postgresql, eff.resources);
+      // Where backups go is pgBackRest's to know; whether there are any is in PostgreSQL's settings.
+      const text = fingerprint(eff.postgresql, eff.resources, eff.backup !== undefined);
       this.#eff = eff;
       const again = reload !== undefined && reload !== this.#reloaded?.id;
       if (text === this.#applied && !again) return;
