@@ -81,13 +81,21 @@ test('a change of how archiving goes on is an event, and only a change', () => {
 });
 
 test('times, numbers and the last WAL file are in the status, and stay while no primary tells', () => {
-  const status = backupStatus(factsWith(WELL));
+  const first = '2026-06-01T09:00:00Z';
+  const status = backupStatus(factsWith(WELL, { firstRecoverabilityPoint: first }));
   assert.equal(status.lastRecoverabilityPoint, WELL.recoverableUntil);
   assert.deepEqual(status.backup?.repositories, [{ name: 'local', number: 1, ready: true }]);
   assert.equal(status.backup?.stanza, 'demo-7400000000000000001');
   const later = backupStatus(factsWith(undefined, status));
   assert.equal(later.lastRecoverabilityPoint, WELL.recoverableUntil);
   assert.equal(later.backup?.lastArchivedWAL, WELL.lastArchived);
+});
+
+test('what can be recovered ends where it begins, until more WAL is archived, and nowhere without a backup', () => {
+  const until = (first: string) =>
+    backupStatus(factsWith(WELL, { firstRecoverabilityPoint: first })).lastRecoverabilityPoint;
+  assert.equal(until('2026-06-01T11:59:30Z'), '2026-06-01T11:59:30Z');
+  assert.equal(backupStatus(factsWith(WELL)).lastRecoverabilityPoint, undefined);
 });
 
 test('what serves a volume is made, and goes with the last of them; the volume stays', () => {

@@ -115,6 +115,7 @@ export function backupStatus(facts: Facts): Partial<ClusterStatus> {
   const info = backup?.info;
   const numbers = [...numbersOf(facts)];
   const newest = info?.backups.at(-1);
+  const first = firstRecoverable(info, before);
   return {
     backup: {
       ...(systemID ? { stanza: stanzaName(cluster.metadata.name, systemID) } : {}),
@@ -133,8 +134,11 @@ export function backupStatus(facts: Facts): Partial<ClusterStatus> {
       }),
     },
     ...given({
-      firstRecoverabilityPoint: firstRecoverable(info, before),
-      lastRecoverabilityPoint: archive?.recoverableUntil ?? before.lastRecoverabilityPoint,
+      firstRecoverabilityPoint: first,
+      lastRecoverabilityPoint: lastRecoverable(
+        first,
+        archive?.recoverableUntil ?? before.lastRecoverabilityPoint,
+      ),
       lastSuccessfulBackup: newest ? rfc3339(newest.stoppedAt) : before.lastSuccessfulBackup,
       lastFailedBackup: backup?.lastFailed ?? before.lastFailedBackup,
     }),
@@ -145,6 +149,12 @@ function firstRecoverable(info: BackupInfo | undefined, before: ClusterStatus): 
   if (!info) return before.firstRecoverabilityPoint;
   const oldest = firstPoint(info);
   return oldest === undefined ? undefined : rfc3339(oldest);
+}
+
+/** Without a backup the WAL in the archive recovers nothing; with one, its own end is reached even without more WAL. */
+function lastRecoverable(first: string | undefined, until: string | undefined): string | undefined {
+  if (first === undefined || until === undefined) return first;
+  return Date.parse(until) > Date.parse(first) ? until : first;
 }
 
 type RepositoryStatus = NonNullable<NonNullable<ClusterStatus['backup']>['repositories']>[number];
