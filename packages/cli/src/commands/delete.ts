@@ -5,6 +5,7 @@ import { getCluster } from '../clusters.ts';
 import { confirm } from '../confirm.ts';
 import { type Connection, type ConnectionOptions, connect } from '../connection.ts';
 import { ClusterKind } from '../kinds.ts';
+import { archiveLastWal } from '../last-wal.ts';
 import { example, timeoutOption, withConnection } from '../options.ts';
 import { print, startProgress } from '../output.ts';
 import { waitFor } from '../wait.ts';
@@ -13,6 +14,7 @@ import { addDeleteBackup } from './delete-backup.ts';
 interface DeleteOptions extends ConnectionOptions {
   yes?: boolean;
   deleteBackups?: boolean;
+  withoutLastWal?: boolean;
   wait: boolean;
   timeout: number;
 }
@@ -27,6 +29,7 @@ export function addDelete(program: Command): void {
     .argument('<name>', 'cluster')
     .option('-y, --yes', 'do not ask')
     .option('--delete-backups', 'delete the volumes of its repositories too; they are kept otherwise')
+    .option('--without-last-wal', 'do not archive the last WAL first: backups lack what was committed last')
     .option('--no-wait', 'return at once')
     .addOption(timeoutOption('how long to wait for the end', '2m'));
   withConnection(command).action(deleteCluster);
@@ -48,6 +51,8 @@ async function deleteCluster(name: string, options: DeleteOptions): Promise<void
       );
   }
   await confirm('Are you sure?', options);
+  if (cluster.status?.firstRecoverabilityPoint && !options.deleteBackups && !options.withoutLastWal)
+    await archiveLastWal(connection, name);
   try {
     await client.delete(ClusterKind, { namespace, name }, { preconditions: { uid: cluster.metadata.uid } });
   } catch (error) {

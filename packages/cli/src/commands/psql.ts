@@ -34,17 +34,12 @@ async function runPsql(name: string, args: string[], options: PsqlOptions): Prom
   const connection = await connect(options);
   const pod = await choosePod(connection, name, options);
   const given = args[0] === '--' ? args.slice(1) : args;
-  const command = [
-    'psql',
-    '-U',
-    'postgres',
-    '-h',
-    SOCKETS,
-    '-p',
-    String(POSTGRES_PORT),
-    ...withDatabase(given),
-  ];
-  process.exitCode = await runInPod(connection.client, pod, command, { stdin: options.stdin });
+  process.exitCode = await runInPod(connection.client, pod, psqlCommand(given), { stdin: options.stdin });
+}
+
+/** What runs psql as superuser in the pod of an instance. */
+export function psqlCommand(args: string[]): string[] {
+  return ['psql', '-U', 'postgres', '-h', SOCKETS, '-p', String(POSTGRES_PORT), ...withDatabase(args)];
 }
 
 /** psql would take the user's name for the database; people expect `postgres`. */
@@ -54,7 +49,15 @@ function withDatabase(args: string[]): string[] {
   return named || positional ? args : ['-d', 'postgres', ...args];
 }
 
-async function choosePod(connection: Connection, name: string, options: PsqlOptions): Promise<Pod> {
+/**
+ * The pod of the instance that is asked for; without options, the primary's.
+ * @throws CliError notFound when no such instance runs
+ */
+export async function choosePod(
+  connection: Connection,
+  name: string,
+  options: Pick<PsqlOptions, 'replica' | 'instance'> = {},
+): Promise<Pod> {
   const { client, namespace } = connection;
   const [cluster, pods, lease] = await Promise.all([
     getCluster(client, namespace, name),
