@@ -26,6 +26,15 @@ function logs(world: World, name: string, records: number): void {
   for (let n = 0; n < records; n++) database.wal = append(database.wal, world.newRecord(), database.timeline);
 }
 
+/** A leader goes on by grants for long; then everybody is cut off from everybody, but not from the API. */
+function grantsRunOut(world: World): void {
+  world.isolateFromApi('demo-1');
+  world.run(15_000);
+  apart(world, 'demo-1');
+  apart(world, 'demo-2');
+  world.run(12_000);
+}
+
 const FOUR: WorldOptions = { ...REQUIRED, instances: 4 };
 
 export const STORIES: Partial<Record<keyof Rules, Story>> = {
@@ -33,26 +42,13 @@ export const STORIES: Partial<Record<keyof Rules, Story>> = {
     without: { grantMs: () => 1_000 },
     options: {},
     harm: /lets go on/,
-    faults(world) {
-      // It goes on by grants for long; then everybody is cut off from everybody, but not from the API.
-      world.isolateFromApi('demo-1');
-      world.run(15_000);
-      apart(world, 'demo-1');
-      apart(world, 'demo-2');
-      world.run(12_000);
-    },
+    faults: grantsRunOut,
   },
   isBound: {
     without: { isBound: () => false },
     options: {},
     harm: /lets go on/,
-    faults(world) {
-      world.isolateFromApi('demo-1');
-      world.run(15_000);
-      apart(world, 'demo-1');
-      apart(world, 'demo-2');
-      world.run(12_000);
-    },
+    faults: grantsRunOut,
   },
   allGrant: {
     without: {

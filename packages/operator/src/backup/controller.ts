@@ -1,107 +1,47 @@
 /** Carries out Backups, one at a time for each cluster. */
-import { isDeepStrictEqual } from 'node:util';
-import { ANNOTATION_REQUEST, type BackupSetInfo, type BackupStatus, isBackupOver } from '@pgherd/api';
-import {
-  type Cache,
-  type Client,
-  createCache,
-  createEventRecorder,
-  createQueue,
-  type EventRecorder,
-  isKubeError,
-  type Log,
-  type Queue,
-} from '@pgherd/kube';
+import { ANNOTATION_REQUEST, type BackupSetInfo, isBackupOver } from '@pgherd/api';
 import type { ClusterController } from '../cluster/controller.ts';
 import type { Facts } from '../cluster/facts.ts';
+import { type Controller, type ControllerOptions, KindController } from '../kind-controller.ts';
 import { ExecutorClient } from './executor-client.ts';
 import { BackupKind, type BackupObject } from './kind.ts';
 import { type BackupStep, type ExecutorFacts, executorOf, planBackup } from './plan.ts';
 
-export interface BackupControllerOptions {
-  client: Client;
-  /** Undefined: all namespaces. */
-  namespaces: string[] | undefined;
+export interface BackupControllerOptions extends ControllerOptions {
   clusters: Pick<ClusterController, 'observe' | 'backupsChanged'>;
-  log: Log;
-  instance?: string;
-  now?: () => number;
 }
 
-export interface BackupController {
-  start(signal: AbortSignal): void;
-  synced(): Promise<void>;
-  /** Works until `signal`; resolves when the last look has ended. */
-  run(signal: AbortSignal): Promise<void>;
+export function createBackupController(options: BackupControllerOptions): Controller {
+  return new Backups(options).controller;
 }
 
-export function createBackupController(options: BackupControllerOptions): BackupController {
-  return new Controller(options);
-}
-
-class Controller implements BackupController {
+class Backups {
+  readonly controller: KindController<BackupObject>;
   private readonly options: BackupControllerOptions;
-  private readonly caches: Cache<BackupObject>[];
   private readonly executors: ExecutorClient;
-  private readonly event: EventRecorder;
   private readonly now: () => number;
   /** Since when the pod of a running backup has been silent, by the backup's UID. */
   private readonly silentSince = new Map<string, number>();
-  private queue: Queue | undefined;
 
   constructor(options: BackupControllerOptions) {
-    const { client, log, namespaces = [undefined], instance } = options;
     this.options = options;
     this.now = options.now ?? Date.now;
     this.executors = new ExecutorClient(this.now);
-    this.caches = namespaces.map((namespace) =>
-      createCache(client, BackupKind, { log, ...(namespace ? { namespace } : {}) }),
-    );
-    this.event = createEventRecorder(client, 'pgherd-operator', { log, ...(instance ? { instance } : {}) });
-  }
-
-  start(signal: AbortSignal): void {
-    for (const cache of this.caches) {
-      cache.onChange((backup, old) => this.queue?.add(keyOf((backup ?? old)!)));
-      cache.start(signal);
-    }
-  }
-
-  async synced(): Promise<void> {
-    await Promise.all(this.caches.map((cache) => cache.synced()));
-  }
-
-  async run(signal: AbortSignal): Promise<void> {
-    await this.synced();
-    const queue = createQueue({
+    this.controller = new KindController(options, {
+      kind: BackupKind,
       name: 'backups',
       concurrency: 8,
       maxBackoffMs: 5_000,
-      log: this.options.log,
-      reconcile: (key, until) => this.reconcile(key, until),
+      keyOf,
+      reconcile: (key, signal) => this.reconcile(key, signal),
     });
-    this.queue = queue;
-    for (const cache of this.caches) for (const backup of cache.list()) queue.add(keyOf(backup));
-    queue.start(signal);
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener('abort', () => resolve(), { once: true });
-    });
-    this.queue = undefined;
-    await queue.idle();
-    await this.event.flush();
   }
 
   /** `key` is that of a cluster: its backups are looked at together, so that one goes at a time. */
   private async reconcile(key: string, signal: AbortSignal): Promise<{ afterMs?: number } | undefined> {
     const [namespace = '', name = ''] = key.split('/');
-    const open = this.caches
-      .flatMap((cache) =>
-        cache.list({
-          namespace,
-          where: (backup) => backup.spec.cluster.name === name && !isBackupOver(backup),
-        }),
-      )
+    const open = this.controller
+      .list(namespace, (backup) => backup.spec.cluster.name === name && !isBackupOver(backup))
       .sort(inLine);
     if (open.length === 0) return undefined;
     const cluster = await this.options.clusters.observe(namespace, name, signal);
@@ -131,7 +71,7 @@ class Controller implements BackupController {
       ...(executor ? { executor } : {}),
       ...(found ? { found } : {}),
     });
-    const written = await this.write(backup, step.status, signal);
+    const written = await this.controller.writeStatus(backup, step.status, signal);
     if (!written || !cluster) return step.do === 'wait' ? step.afterMs : AGAIN_MS;
     if (step.do === 'ask') await this.begin(written, cluster, step, signal);
     if (step.do === 'end') await this.end(written, cluster, step);
@@ -177,7 +117,7 @@ class Controller implements BackupController {
   ): Promise<void> {
     try {
       const { boot, job } = await this.executors.start(cluster, executor, request);
-      if (job) await this.write(backup, { ...backup.status, process: boot }, signal);
+      if (job) await this.controller.writeStatus(backup, { ...backup.status, process: boot }, signal);
     } catch (error) {
       // The next look asks again, and ends it when that goes on for too long.
       this.options.log.warn(
@@ -200,7 +140,7 @@ class Controller implements BackupController {
       { backup: `${namespace}/${name}`, label: status.label, error: status.error },
       'backup',
     );
-    this.event(
+    this.controller.event(
       backup,
       failed ? 'Warning' : 'Normal',
       failed ? 'BackupFailed' : 'BackupCompleted',
@@ -211,23 +151,6 @@ class Controller implements BackupController {
       backup.spec.cluster.name,
       failed ? status.stoppedAt : undefined,
     );
-  }
-
-  /** Writes only what differs. Undefined when it is gone, or somebody else wrote: look again. */
-  private async write(
-    backup: BackupObject,
-    status: BackupStatus,
-    signal: AbortSignal,
-  ): Promise<BackupObject | undefined> {
-    if (isDeepStrictEqual(status, backup.status ?? {})) return backup;
-    try {
-      const written = await this.options.client.updateStatus(BackupKind, { ...backup, status }, { signal });
-      for (const cache of this.caches) cache.absorb(written);
-      return written;
-    } catch (error) {
-      if (isKubeError(error, 'NotFound', 'Conflict')) return undefined;
-      throw error;
-    }
   }
 }
 

@@ -1,5 +1,4 @@
 /** Makes the Backups of ScheduledBackups when they are due. */
-import { isDeepStrictEqual } from 'node:util';
 import {
   API_VERSION,
   BACKUP_KIND,
@@ -9,96 +8,42 @@ import {
   SCHEDULED_BACKUP_KIND,
   type ScheduledBackupStatus,
 } from '@pgherd/api';
-import {
-  type Cache,
-  type Client,
-  createCache,
-  createEventRecorder,
-  createQueue,
-  type EventRecorder,
-  isKubeError,
-  type Log,
-  type OwnerReference,
-  type Queue,
-} from '@pgherd/kube';
+import { isKubeError, type OwnerReference } from '@pgherd/kube';
 import type { ClusterController } from '../cluster/controller.ts';
 import { ownerReference } from '../cluster/specs/metadata.ts';
+import { type Controller, type ControllerOptions, KindController } from '../kind-controller.ts';
 import { BackupKind, type BackupObject, ScheduledBackupKind, type ScheduledBackupObject } from './kind.ts';
 import { planSchedule, scheduledName } from './schedule.ts';
 
-export interface ScheduleControllerOptions {
-  client: Client;
-  /** Undefined: all namespaces. */
-  namespaces: string[] | undefined;
+export interface ScheduleControllerOptions extends ControllerOptions {
   clusters: Pick<ClusterController, 'find'>;
-  log: Log;
-  instance?: string;
-  now?: () => number;
 }
 
-export interface ScheduleController {
-  start(signal: AbortSignal): void;
-  synced(): Promise<void>;
-  /** Works until `signal`; resolves when the last look has ended. */
-  run(signal: AbortSignal): Promise<void>;
+export function createScheduleController(options: ScheduleControllerOptions): Controller {
+  return new Schedules(options).controller;
 }
 
-export function createScheduleController(options: ScheduleControllerOptions): ScheduleController {
-  return new Controller(options);
-}
-
-class Controller implements ScheduleController {
+class Schedules {
+  readonly controller: KindController<ScheduledBackupObject>;
   private readonly options: ScheduleControllerOptions;
-  private readonly caches: Cache<ScheduledBackupObject>[];
-  private readonly event: EventRecorder;
   private readonly now: () => number;
-  private queue: Queue | undefined;
 
   constructor(options: ScheduleControllerOptions) {
-    const { client, log, namespaces = [undefined], instance } = options;
     this.options = options;
     this.now = options.now ?? Date.now;
-    this.caches = namespaces.map((namespace) =>
-      createCache(client, ScheduledBackupKind, { log, ...(namespace ? { namespace } : {}) }),
-    );
-    this.event = createEventRecorder(client, 'pgherd-operator', { log, ...(instance ? { instance } : {}) });
-  }
-
-  start(signal: AbortSignal): void {
-    for (const cache of this.caches) {
-      cache.onChange((schedule) => schedule && this.queue?.add(keyOf(schedule)));
-      cache.start(signal);
-    }
-  }
-
-  async synced(): Promise<void> {
-    await Promise.all(this.caches.map((cache) => cache.synced()));
-  }
-
-  async run(signal: AbortSignal): Promise<void> {
-    await this.synced();
-    const queue = createQueue({
+    this.controller = new KindController(options, {
+      kind: ScheduledBackupKind,
       name: 'schedules',
       concurrency: 4,
       maxBackoffMs: 30_000,
-      log: this.options.log,
-      reconcile: (key, until) => this.reconcile(key, until),
+      keyOf,
+      reconcile: (key, signal) => this.reconcile(key, signal),
     });
-    this.queue = queue;
-    for (const cache of this.caches) for (const schedule of cache.list()) queue.add(keyOf(schedule));
-    queue.start(signal);
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener('abort', () => resolve(), { once: true });
-    });
-    this.queue = undefined;
-    await queue.idle();
-    await this.event.flush();
   }
 
   private async reconcile(key: string, signal: AbortSignal): Promise<{ afterMs?: number } | undefined> {
     const [namespace = '', name = ''] = key.split('/');
-    const schedule = this.caches.map((cache) => cache.get(namespace, name)).find((one) => one);
+    const schedule = this.controller.get(namespace, name);
     if (!schedule || schedule.metadata.deletionTimestamp) return undefined;
     const step = planSchedule({
       now: this.now(),
@@ -110,7 +55,7 @@ class Controller implements ScheduleController {
     let { status } = step;
     // The object first: its name says for which time it is, so that a second try finds it there.
     if (step.make !== undefined) status = { ...status, ...(await this.make(schedule, step.make, signal)) };
-    await this.write(schedule, status, signal);
+    await this.controller.writeStatus(schedule, status, signal);
     return step.afterMs === undefined ? undefined : { afterMs: step.afterMs };
   }
 
@@ -152,7 +97,7 @@ class Controller implements ScheduleController {
     try {
       await client.create(BackupKind, backup, { signal });
       log.info({ schedule: keyOf(schedule), backup: name }, 'a backup is due');
-      this.event(schedule, 'Normal', 'BackupDue', `made Backup ${name}`);
+      this.controller.event(schedule, 'Normal', 'BackupDue', `made Backup ${name}`);
     } catch (error) {
       if (!isKubeError(error, 'AlreadyExists')) throw error;
     }
@@ -170,24 +115,6 @@ class Controller implements ScheduleController {
     if (spec.backupOwnerReference === 'cluster')
       return { ...ownerReference(cluster), controller: false, blockOwnerDeletion: false };
     return undefined;
-  }
-
-  private async write(
-    schedule: ScheduledBackupObject,
-    status: ScheduledBackupStatus,
-    signal: AbortSignal,
-  ): Promise<void> {
-    if (isDeepStrictEqual(status, schedule.status ?? {})) return;
-    try {
-      const written = await this.options.client.updateStatus(
-        ScheduledBackupKind,
-        { ...schedule, status },
-        { signal },
-      );
-      for (const cache of this.caches) cache.absorb(written);
-    } catch (error) {
-      if (!isKubeError(error, 'NotFound')) throw error;
-    }
   }
 }
 

@@ -1,109 +1,53 @@
 /** Carries out Operations: whose turn it is, deadlines, and what is kept of them when they have ended. */
-import { isDeepStrictEqual } from 'node:util';
 import { isHibernating, isInMaintenance, type OperationStatus } from '@pgherd/api';
-import {
-  type Cache,
-  type Client,
-  createCache,
-  createEventRecorder,
-  createQueue,
-  type EventRecorder,
-  isKubeError,
-  type Log,
-  type Queue,
-} from '@pgherd/kube';
+import { isKubeError } from '@pgherd/kube';
 import type { ClusterController } from '../cluster/controller.ts';
 import type { Facts } from '../cluster/facts.ts';
+import { type Controller, type ControllerOptions, KindController } from '../kind-controller.ts';
 import type { Handler, HandlerContext, Look } from './handler.ts';
 import { handlers as allHandlers } from './handlers.ts';
 import { OperationKind, type OperationObject } from './kind.ts';
 import { line } from './line.ts';
 import { advanced, currentStep, failed, pending, refused, started } from './progress.ts';
 
-export interface OperationControllerOptions {
-  client: Client;
-  /** Undefined: all namespaces. */
-  namespaces: string[] | undefined;
-  clusters: Pick<ClusterController, 'observe' | 'carryOut' | 'ask' | 'nudge'>;
-  log: Log;
-  instance?: string;
-  now?: () => number;
+export interface OperationControllerOptions extends ControllerOptions {
+  clusters: Pick<ClusterController, 'observe' | 'carryOut' | 'nudge' | 'ask'>;
   /** For tests. */
   handlers?: Partial<Record<string, Handler>>;
-}
-
-export interface OperationController {
-  start(signal: AbortSignal): void;
-  synced(): Promise<void>;
-  /** Works until `signal`; resolves when the last look has ended. */
-  run(signal: AbortSignal): Promise<void>;
 }
 
 /** An Operation that comes in one file with its Cluster may be seen before it. */
 const CLUSTER_MS = 10_000;
 const RUNNING_MS = 250;
 
-export function createOperationController(options: OperationControllerOptions): OperationController {
-  return new Controller(options);
+export function createOperationController(options: OperationControllerOptions): Controller {
+  return new Operations(options).controller;
 }
 
-class Controller implements OperationController {
+class Operations {
+  readonly controller: KindController<OperationObject>;
   private readonly options: OperationControllerOptions;
-  private readonly caches: Cache<OperationObject>[];
   private readonly handlers: Partial<Record<string, Handler>>;
-  private readonly event: EventRecorder;
   private readonly now: () => number;
-  private queue: Queue | undefined;
 
   constructor(options: OperationControllerOptions) {
-    const { client, log, namespaces = [undefined], instance } = options;
     this.options = options;
     this.now = options.now ?? Date.now;
     this.handlers = options.handlers ?? allHandlers;
-    this.caches = namespaces.map((namespace) =>
-      createCache(client, OperationKind, { log, ...(namespace ? { namespace } : {}) }),
-    );
-    this.event = createEventRecorder(client, 'pgherd-operator', { log, ...(instance ? { instance } : {}) });
-  }
-
-  start(signal: AbortSignal): void {
-    for (const cache of this.caches) {
-      cache.onChange((operation, old) => this.queue?.add(keyOf((operation ?? old)!)));
-      cache.start(signal);
-    }
-  }
-
-  async synced(): Promise<void> {
-    await Promise.all(this.caches.map((cache) => cache.synced()));
-  }
-
-  async run(signal: AbortSignal): Promise<void> {
-    await this.synced();
-    const queue = createQueue({
+    this.controller = new KindController(options, {
+      kind: OperationKind,
       name: 'operations',
       concurrency: 8,
       maxBackoffMs: 5_000,
-      log: this.options.log,
-      reconcile: (key, until) => this.reconcile(key, until),
+      keyOf,
+      reconcile: (key, signal) => this.reconcile(key, signal),
     });
-    this.queue = queue;
-    for (const cache of this.caches) for (const operation of cache.list()) queue.add(keyOf(operation));
-    queue.start(signal);
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener('abort', () => resolve(), { once: true });
-    });
-    this.queue = undefined;
-    await queue.idle();
-    await this.event.flush();
   }
 
   /** `key` is that of a cluster: its operations are looked at together, so that one goes at a time. */
   private async reconcile(key: string, signal: AbortSignal): Promise<{ afterMs?: number } | undefined> {
     const [namespace = '', name = ''] = key.split('/');
-    const operations = this.caches.flatMap((cache) =>
-      cache.list({ namespace, where: ({ spec }) => spec.cluster === name }),
-    );
+    const operations = this.controller.list(namespace, ({ spec }) => spec.cluster === name);
     const turn = line(
       operations,
       this.now(),
@@ -220,26 +164,15 @@ class Controller implements OperationController {
     return RUNNING_MS;
   }
 
-  /** Writes a status that differs. Undefined when somebody else changed or deleted the operation meanwhile. */
+  /** Writes a status that differs, and tells of a new phase. Undefined when somebody else changed or deleted the operation meanwhile. */
   private async write(
     operation: OperationObject,
     status: OperationStatus,
     signal: AbortSignal,
   ): Promise<OperationObject | undefined> {
-    if (isDeepStrictEqual(status, operation.status)) return operation;
-    try {
-      const written = await this.options.client.updateStatus(
-        OperationKind,
-        { ...operation, status },
-        { signal },
-      );
-      for (const cache of this.caches) cache.absorb(written);
-      this.announce(operation, written);
-      return written;
-    } catch (error) {
-      if (isKubeError(error, 'Conflict', 'NotFound')) return undefined;
-      throw error;
-    }
+    const written = await this.controller.writeStatus(operation, status, signal);
+    if (written) this.announce(operation, written);
+    return written;
   }
 
   private announce(before: OperationObject, { spec, status, metadata }: OperationObject): void {
@@ -248,7 +181,7 @@ class Controller implements OperationController {
     const key = `${metadata.namespace}/${metadata.name}`;
     this.options.log.info({ operation: key, type: spec.type, phase, message }, 'operation');
     const type = phase === 'Failed' ? 'Warning' : 'Normal';
-    this.event(before, type, phase, message);
+    this.controller.event(before, type, phase, message);
     this.options.clusters.nudge(metadata.namespace, spec.cluster);
   }
 
