@@ -110,19 +110,24 @@ export function instancePod(context: SpecContext, options: PodOptions): Pod {
       restartPolicy: 'Always',
       enableServiceLinks: false,
       terminationGracePeriodSeconds: Math.ceil(spec.stopDelayMs / 1000),
-      securityContext: {
-        runAsNonRoot: true,
-        runAsUser: POSTGRES_UID,
-        runAsGroup: POSTGRES_GID,
-        fsGroup: POSTGRES_GID,
-        fsGroupChangePolicy: 'OnRootMismatch',
-        seccompProfile: { type: 'RuntimeDefault' },
-      },
+      securityContext: restrictedPod(),
       initContainers: [payloadContainer(context.operatorImage, container)],
       containers: [container],
       volumes: volumes(context, name),
       ...placement(context),
     },
+  };
+}
+
+/** Who the processes of a restricted pod are. */
+export function restrictedPod(): NonNullable<PodSpec['securityContext']> {
+  return {
+    runAsNonRoot: true,
+    runAsUser: POSTGRES_UID,
+    runAsGroup: POSTGRES_GID,
+    fsGroup: POSTGRES_GID,
+    fsGroupChangePolicy: 'OnRootMismatch',
+    seccompProfile: { type: 'RuntimeDefault' },
   };
 }
 

@@ -10,8 +10,6 @@ import {
   names,
   PASSPHRASE_MOUNT,
   PGBACKREST_PORT,
-  POSTGRES_GID,
-  POSTGRES_UID,
   REPOSITORY_MOUNT,
   REPOSITORY_SETTINGS,
   type RepositorySettings,
@@ -28,7 +26,7 @@ import type {
   VolumeMount,
 } from '@pgherd/kube';
 import { childMetadata, type SpecContext } from './metadata.ts';
-import { payloadContainer, restricted } from './pod.ts';
+import { payloadContainer, restricted, restrictedPod } from './pod.ts';
 
 type VolumeRepository = EffectiveRepository & { store: { kind: 'volume' } };
 
@@ -128,14 +126,7 @@ export function repositoryDeployment(
           automountServiceAccountToken: false,
           enableServiceLinks: false,
           terminationGracePeriodSeconds: 10,
-          securityContext: {
-            runAsNonRoot: true,
-            runAsUser: POSTGRES_UID,
-            runAsGroup: POSTGRES_GID,
-            fsGroup: POSTGRES_GID,
-            fsGroupChangePolicy: 'OnRootMismatch',
-            seccompProfile: { type: 'RuntimeDefault' },
-          },
+          securityContext: restrictedPod(),
           initContainers: [payloadContainer(context.operatorImage, container)],
           containers: [container],
           volumes: volumes(name, repositories),
