@@ -64,8 +64,8 @@ export async function bundleFromSources(): Promise<Map<string, Uint8Array>> {
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },
-  }).catch((cause: unknown) => {
-    throw new CliError('failed', 'bundling the programs that run in pods', {
+  }).catch((cause: Error) => {
+    throw new CliError('failed', `Bundling the programs that run in pods: ${cause.message}`, {
       cause,
       hint: 'This needs the sources: run it in a checkout, after npm ci.',
     });
