@@ -42,6 +42,17 @@ const CASES: Case[] = [
     says: /primary_conninfo/,
   },
   {
+    what: 'another one',
+    spec: { storage, postgresql: { parameters: { archive_command: 'true' } } },
+    says: /archive_command cannot be set here/,
+  },
+  {
+    what: 'a time that is none',
+    spec: { storage, bootstrap: { recovery: { recoveryTarget: { targetTime: '2026-13-28 25:00' } } } },
+    says: /targetTime.*must be a time that exists/s,
+  },
+  { what: 'a duration that is none', spec: { storage, stopDelay: 'abc' }, says: /spec\.stopDelay/ },
+  {
     what: 'a parameter value that is no text',
     spec: { storage, postgresql: { parameters: { max_connections: 100 } } },
     says: /spec\.postgresql\.parameters\.max_connections.*string/s,
@@ -72,7 +83,12 @@ export const badInput: Scenario = {
     await refusedChange(stage, { storage: { size: '1Gi' } }, /cannot shrink/);
     await refusedChange(stage, { storage: { storageClass: 'other' } }, /cannot be changed/);
     await refusedChange(stage, { bootstrap: { initdb: { database: 'other' } } }, /used once/);
-    stage.note(`${CASES.length + 3} mistakes refused`);
+    await stage.changeSpec({
+      instances: 2,
+      postgresql: { synchronous: { method: 'any', number: 1 } },
+    });
+    await refusedChange(stage, { instances: 1 }, /raise spec\.instances, or lower the number/);
+    stage.note(`${CASES.length + 4} mistakes refused`);
   },
 };
 

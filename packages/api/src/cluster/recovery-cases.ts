@@ -43,6 +43,18 @@ export const recoveryCases = [
     says: /at most one of targetTime/,
   },
   {
+    what: 'a time that is none',
+    object: recovery({ recoveryTarget: { targetTime: 'yesterday' } }),
+    field: 'spec.bootstrap.recovery.recoveryTarget.targetTime',
+    says: /a time that exists, such as/,
+  },
+  {
+    what: 'a month and an hour that are none',
+    object: recovery({ recoveryTarget: { targetTime: '2026-13-28 25:00' } }),
+    field: 'spec.bootstrap.recovery.recoveryTarget.targetTime',
+    says: /a time that exists, such as/,
+  },
+  {
     what: 'just before nothing',
     object: recovery({ recoveryTarget: { exclusive: true } }),
     field: 'spec.bootstrap.recovery.recoveryTarget.exclusive',
