@@ -1,4 +1,4 @@
-/** Runs scenarios one after the other, each in a namespace of its own, and tells what came of them. */
+/** Runs scenarios, each in a namespace of its own, and tells what came of them. */
 import { waitFor } from '@pgherd/cli';
 import { type KubeObject, kinds } from '@pgherd/kube';
 import { report } from './failure-report.ts';
@@ -29,25 +29,36 @@ interface Outcome {
   note: string;
 }
 
+/** How many scenarios run at the same time, of those that may. */
+const ALONGSIDE = 2;
 const TIMEOUT_MS = 180_000;
 const GONE_MS = 180_000;
 
-/** Runs them all; a failure is reported and does not keep the next one from running. */
+/**
+ * Runs them all; a failure is reported and does not keep the next one from running. Those that may run alongside
+ * others come first, the rest follows one by one in its order.
+ */
 export async function runScenarios(scenarios: Scenario[], options: RunOptions): Promise<Totals> {
   const outcomes: Outcome[] = [];
   const { kubeconfig } = options;
   const shared = lazily(() => (kubeconfig ? joinWorld({ ...options, kubeconfig }) : startLocalWorld('e2e')));
-  for (const scenario of scenarios) {
-    if (kubeconfig && scenario.needs) {
-      const note = scenario.because ?? 'only local mode can do this';
-      console.log(`skip ${scenario.name}: ${note}`);
-      outcomes.push({ scenario: scenario.name, result: 'skipped', seconds: 0, note });
-    } else outcomes.push(await inItsWorld(scenario, shared.get, options));
-  }
+  const runFrom = async (waiting: Scenario[]): Promise<void> => {
+    for (let next = waiting.shift(); next; next = waiting.shift())
+      outcomes.push(kubeconfig && next.needs ? skipped(next) : await inItsWorld(next, shared.get, options));
+  };
+  const alongside = scenarios.filter((each) => each.alongside);
+  await Promise.all(Array.from({ length: ALONGSIDE }, () => runFrom(alongside)));
+  await runFrom(scenarios.filter((each) => !each.alongside));
   await shared.end();
   for (const line of table(outcomes)) console.log(line);
   const count = (wanted: Outcome['result']) => outcomes.filter(({ result }) => result === wanted).length;
   return { passed: count('passed'), failed: count('failed'), skipped: count('skipped') };
+}
+
+function skipped({ name, because }: Scenario): Outcome {
+  const note = because ?? 'only local mode can do this';
+  console.log(`skip ${name}: ${note}`);
+  return { scenario: name, result: 'skipped', seconds: 0, note };
 }
 
 function lazily(make: () => Promise<World>): { get(): Promise<World>; end(): Promise<void> } {

@@ -14,6 +14,8 @@ export interface Scenario {
   podSecurity?: 'restricted' | 'baseline' | 'privileged';
   /** How many nodes its own local mode has; 3 by default. */
   nodes?: number;
+  /** May run at the same time as another: it measures no time, and touches nothing but its own namespace. */
+  alongside?: true;
   timeoutMs?: number;
   run(stage: Stage): Promise<void>;
 }

@@ -6,6 +6,7 @@ import type { Scenario } from '../scenario.ts';
 export const apiConformance: Scenario = {
   name: 'api-conformance',
   title: 'the Kubernetes API does what its documentation says, as far as pgherd and kubectl rely on it',
+  alongside: true,
   async run(stage) {
     const results = await runConformance({
       config: stage.client.config,

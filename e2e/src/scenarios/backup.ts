@@ -10,6 +10,7 @@ interface Info {
 export const backup: Scenario = {
   name: 'backup',
   title: 'backups by command and by schedule, shown, and removed; WAL is archived',
+  alongside: true,
   async run(stage) {
     // Asked for later, as people do: nothing restarts.
     await stage.createCluster({ instances: 2 });

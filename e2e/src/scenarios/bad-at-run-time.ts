@@ -59,6 +59,7 @@ export const badAtRunTime: Scenario = {
   name: 'bad-at-run-time',
   title:
     'what cannot run says why; settings that PostgreSQL refuses change nothing; what is deleted comes back',
+  alongside: true,
   async run(stage) {
     for (const { name, spec } of CASES) await apply(stage, name, { instances: 1, ...spec });
     await stage.createCluster({ instances: 2 });

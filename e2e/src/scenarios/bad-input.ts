@@ -70,6 +70,7 @@ const CASES: Case[] = [
 export const badInput: Scenario = {
   name: 'bad-input',
   title: 'manifests with mistakes are refused with the field and the remedy',
+  alongside: true,
   async run(stage) {
     for (const { what, name = 'wrong', spec, says } of CASES) {
       const manifest = { apiVersion: 'pgherd.io/v1', kind: 'Cluster', metadata: { name }, spec };

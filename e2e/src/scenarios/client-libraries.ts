@@ -9,6 +9,7 @@ import type { Stage } from '../stage.ts';
 export const clientLibraries: Scenario = {
   name: 'client-libraries',
   title: 'the official clients for JavaScript and Python, as their users use them',
+  alongside: true,
   podSecurity: 'baseline',
   async run(stage) {
     await javascript(stage);

@@ -5,6 +5,7 @@ import type { Scenario } from '../scenario.ts';
 export const cloneLive: Scenario = {
   name: 'clone-live',
   title: 'a cluster without backups is cloned from a running replica, under load',
+  alongside: true,
   async run(stage) {
     await stage.createCluster({ instances: 2, postgresql: {} });
     const before = await stage.startTimes();

@@ -31,14 +31,21 @@ import { secretsKept } from './secrets-kept.ts';
 import { settingsChanged } from './settings-changed.ts';
 import { switchedOver } from './switchover.ts';
 
-/** All scenarios, in the order in which they run. */
+/** All scenarios: those that may run alongside others, long ones first; then the others, in the order in which they run. */
 export const scenarios: Scenario[] = [
+  recoveryStory,
   apiConformance,
-  frontDoor,
-  badInput,
+  backup,
+  settingsChanged,
+  cloneLive,
   badAtRunTime,
-  kubectlVerbs,
   clientLibraries,
+  badInput,
+  quota,
+  secretsKept,
+
+  frontDoor,
+  kubectlVerbs,
   postmasterKilled,
   postmasterKilledPipelining,
   podKilled,
@@ -54,14 +61,8 @@ export const scenarios: Scenario[] = [
   nodeLostSync,
   nodeLostAsync,
   scaled,
-  cloneLive,
-  recoveryStory,
-  settingsChanged,
-  backup,
   evicted,
-  quota,
   certificates,
-  secretsKept,
   // After all others that share its local mode.
   leastPrivilege,
   apiKilled,

@@ -9,6 +9,7 @@ export const quota: Scenario = {
   name: 'quota',
   title:
     'a quota that forbids volumes is told in the phase, and nothing else has to be done once it is raised',
+  alongside: true,
   async run(stage) {
     await limit(stage, '0');
     const spec = stage.fitted({ instances: 1, storage: { size: '1Gi' } });

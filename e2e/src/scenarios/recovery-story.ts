@@ -100,6 +100,7 @@ export const recoveryStory: Scenario = {
   timeoutMs: 900_000,
   title:
     'backups, restored in place to two moments, cloned, and recovered under the same name after all was deleted',
+  alongside: true,
   async run(stage) {
     const c = stage.cluster;
     await create(stage, SPEC);

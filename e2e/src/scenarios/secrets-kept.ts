@@ -9,6 +9,7 @@ import { operatorDeployment } from '../world.ts';
 export const secretsKept: Scenario = {
   name: 'secrets-kept',
   title: 'no password and no key is in a log, an event, the status, an argument or an environment',
+  alongside: true,
   async run(stage) {
     await stage.createCluster({ instances: 2, enableSuperuserAccess: true });
     const secrets = await secretValues(stage);

@@ -5,6 +5,7 @@ import type { Scenario } from '../scenario.ts';
 export const settingsChanged: Scenario = {
   name: 'settings-changed',
   title: 'settings that need a restart are rolled out under write load, higher ones and lower ones',
+  alongside: true,
   async run(stage) {
     await stage.createCluster({ instances: 3 });
     await stage.ready();
