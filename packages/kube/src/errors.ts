@@ -81,6 +81,14 @@ export function isKubeError(error: unknown, ...codes: KubeErrorCode[]): error is
   return error instanceof KubeError && (codes.length === 0 || codes.includes(error.code));
 }
 
+/** True when something could not be made because its namespace is being deleted, and all in it. */
+export function isNamespaceTerminating(error: unknown): boolean {
+  return (
+    isKubeError(error, 'Forbidden') &&
+    (error.details?.causes ?? []).some(({ reason }) => reason === 'NamespaceTerminating')
+  );
+}
+
 const BY_STATUS: Record<number, KubeErrorCode> = {
   400: 'BadRequest',
   401: 'Unauthorized',

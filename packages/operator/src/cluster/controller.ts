@@ -7,6 +7,7 @@ import {
   createQueue,
   type EventRecorder,
   isKubeError,
+  isNamespaceTerminating,
   type KubeObject,
   type Log,
   type Queue,
@@ -81,6 +82,8 @@ export interface ClusterController {
 
 /** Several changes of one moment are one look. */
 const GATHER_MS = 15;
+/** When to look again at a cluster whose namespace is being deleted, in milliseconds. */
+const GOING_MS = 5_000;
 
 export function createClusterController(options: ControllerOptions): ClusterController {
   return new Controller(options);
@@ -276,6 +279,8 @@ class Controller implements ClusterController {
     const planned = plan(facts);
     const failures = await act({ client, caches, memory, log, signal }, facts, planned);
     if (signal.aborted) return undefined;
+    // The Cluster goes too, in its turn.
+    if (failures.some(({ error }) => isNamespaceTerminating(error))) return { afterMs: GOING_MS };
     for (const text of failureTexts(failures)) log.warn({ cluster: key }, text);
     const status = deriveStatus({
       facts,

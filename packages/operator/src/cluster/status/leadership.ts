@@ -58,7 +58,10 @@ function leaderNotServing(facts: Facts, leader: InstanceFacts): Verdict | undefi
   if (leader.report?.role === 'primary') return undefined;
   const cause = instanceTrouble(facts, leader) ?? 'it is starting';
   if (leader.report?.state === 'promoting')
-    return { phase: 'Failover', reason: `${leader.name} is being promoted` };
+    return {
+      phase: facts.cluster.status?.phase === 'Switchover' ? 'Switchover' : 'Failover',
+      reason: `${leader.name} is being promoted`,
+    };
   // Expired beyond what any clock explains: others may take it.
   const renewed = Date.parse(facts.lease?.renewTime ?? '');
   if (facts.now - renewed > facts.spec.primaryLease.takeMs && facts.instances.length > 1)

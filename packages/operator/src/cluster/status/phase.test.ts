@@ -255,6 +255,15 @@ const cases: Case[] = [
     reason: /demo-1 hands over to demo-2/,
   },
   {
+    name: 'whoever is promoted in a switchover ends it',
+    facts: from(healthyFacts(), (facts) => {
+      facts.cluster.status = { ...facts.cluster.status, phase: 'Switchover' };
+      instance(facts, 'demo-1').report = testReport('demo-1', 'replica', { state: 'promoting' });
+    }),
+    phase: 'Switchover',
+    reason: /demo-1 is being promoted/,
+  },
+  {
     name: 'the old pod of the holder is gone: nobody leads',
     facts: from(healthyFacts({}, 1), (facts) => {
       instance(facts, 'demo-1').pod!.metadata.uid = 'another';
