@@ -1,21 +1,23 @@
-/** `npm run bench -- bootstrap|throughput|steady|failover`: ratios to a floor measured in the same run. */
+/** `npm run bench -- bootstrap|throughput|steady|failover|backup`: ratios to a floor measured in the same run. */
 import { parseArgs } from 'node:util';
 import { stopAllWorlds } from '@pgherd/e2e';
+import { backup } from './backup/index.ts';
 import { bootstrap } from './bootstrap.ts';
 import { failover, stopSystems } from './failover/index.ts';
 import type { Measurement } from './measurement.ts';
 import { steady } from './steady.ts';
 import { throughput } from './throughput.ts';
 
-const measurements: Record<string, Measurement> = { bootstrap, throughput, steady, failover };
+const measurements: Record<string, Measurement> = { bootstrap, throughput, steady, failover, backup };
 
-const USAGE = `Usage: npm run bench -- bootstrap|throughput|steady|failover [-o json] [--runs N] [--seconds S]
+const USAGE = `Usage: npm run bench -- bootstrap|throughput|steady|failover|backup [-o json] [--runs N] [--seconds S]
 
   bootstrap   from apply to three ready instances, over a bare shell script
   throughput  pgbench with 8 clients, over the same PostgreSQL without pgherd
   steady      writes to the API, memory and CPU of a cluster that does nothing
   failover    write outages after faults, beside Patroni with etcd (installed by apt when missing);
               [--only FAULT]... [--only-system pgherd|patroni-tuned|patroni-default]...
+  backup      full backup, restore and WAL archive, over pgBackRest without pgherd; [--scale S]
 
 Example:
   npm run bench -- bootstrap --runs 5 -o json
@@ -27,6 +29,7 @@ const { values, positionals } = parseArgs({
     output: { type: 'string', short: 'o' },
     runs: { type: 'string' },
     seconds: { type: 'string' },
+    scale: { type: 'string' },
     only: { type: 'string', multiple: true },
     'only-system': { type: 'string', multiple: true },
     help: { type: 'boolean', short: 'h' },
@@ -54,6 +57,7 @@ try {
   const { result, lines } = await measurement({
     runs: values.runs ? Number(values.runs) : undefined,
     seconds: values.seconds ? Number(values.seconds) : undefined,
+    scale: values.scale ? Number(values.scale) : undefined,
     only: values.only,
     systems: values['only-system'],
     say: (text) => console.error(text),

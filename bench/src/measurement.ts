@@ -1,6 +1,8 @@
 export interface MeasurementOptions {
   runs?: number;
   seconds?: number;
+  /** Of pgbench's tables. */
+  scale?: number;
   /** Names of what to measure, and of whom; all when empty. */
   only?: string[];
   systems?: string[];

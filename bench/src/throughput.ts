@@ -1,13 +1,13 @@
 /** pgbench against a cluster, over the same PostgreSQL with the same settings in a bare pod. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { DEFAULT_POSTGRES_IMAGE, names } from '@pgherd/api';
-import { findPostgres, waitFor } from '@pgherd/cli';
+import { names } from '@pgherd/api';
+import { findPostgres } from '@pgherd/cli';
 import { type Access, accessFromHost, accessInside } from '@pgherd/cli/access';
 import { captureInPod } from '@pgherd/cli/pod-exec';
 import { Stage, startLocalWorld, type World } from '@pgherd/e2e';
-import { type KubeObject, kinds, type Pod } from '@pgherd/kube';
 import { type Measurement, type MeasurementOptions, median } from './measurement.ts';
+import { CONTAINER, makeNamespace, type PlainPod, settingsOf, startPlainPod } from './plain-pod.ts';
 
 const exec = promisify(execFile);
 const CLIENTS = 8;
@@ -15,10 +15,6 @@ const SCALE = 10;
 const RUNS = 3;
 const SECONDS = 10;
 const NAMESPACE = 'bench';
-/** Settings that are not about speed, or that a bare server cannot have. */
-const NOT_COPIED =
-  /^(listen_addresses|port|unix_socket.*|ssl.*|.*_file|data_directory|archive_.*|primary_.*|restore_command|synchronous_standby_names|log_.*|logging_collector|cluster_name|recovery_.*|lc_.*|default_text_search_config|DateStyle|TimeZone|hot_standby_feedback|restart_after_crash)$/i;
-
 type Kind = 'simple-update' | 'select-only';
 type Target = 'bare' | 'pod' | 'rw' | 'host';
 type Rates = Record<Target, number[]>;
@@ -56,11 +52,7 @@ type Bench = (kind: Kind, target: Target, seconds: number) => Promise<number>;
 /** Makes the cluster, the bare server with its settings, and the pod that pgbench runs in; loads both servers. */
 async function prepare(world: World, say: MeasurementOptions['say']): Promise<Bench> {
   const { client } = world;
-  await client.create(kinds.Namespace, {
-    apiVersion: 'v1',
-    kind: 'Namespace',
-    metadata: { name: NAMESPACE },
-  } as KubeObject);
+  await makeNamespace(world, NAMESPACE);
   const stage = new Stage(world, NAMESPACE);
   await stage.createCluster({
     instances: 1,
@@ -71,8 +63,13 @@ async function prepare(world: World, say: MeasurementOptions['say']): Promise<Be
   const access = await accessInside(client, NAMESPACE, stage.cluster);
   const settings = await settingsOf(stage);
   say('Starting a bare PostgreSQL with the same settings');
-  const bare = await startPod(world, barePod(settings, access, stage.cluster));
-  const runner = await startPod(world, runnerPod(access));
+  const bare = await startPlainPod(world, barePod(settings, access, stage.cluster));
+  const runner = await startPlainPod(world, {
+    namespace: NAMESPACE,
+    name: 'runner',
+    command: ['sleep', '86400'],
+    env: clientEnv(access),
+  });
   const fromHost = await accessFromHost(client, world.state ?? '', NAMESPACE, stage.cluster);
   const addresses: Record<Exclude<Target, 'host'>, string> = {
     bare: bare.status?.podIP ?? '',
@@ -85,7 +82,7 @@ async function prepare(world: World, say: MeasurementOptions['say']): Promise<Be
       runner,
       ['pgbench', ...args, '-h', host, '-p', String(access.port), '-U', access.user, access.database],
       {
-        container: 'main',
+        container: CONTAINER,
         timeoutMs,
       },
     );
@@ -103,19 +100,8 @@ async function prepare(world: World, say: MeasurementOptions['say']): Promise<Be
   };
 }
 
-async function settingsOf(stage: Stage): Promise<[string, string][]> {
-  const rows = await stage.sql(
-    "SELECT name || '=' || current_setting(name) FROM pg_settings WHERE source = 'configuration file'",
-  );
-  return rows
-    .split('\n')
-    .map((row): [string, string] => [row.slice(0, row.indexOf('=')), row.slice(row.indexOf('=') + 1)])
-    .filter(([name]) => name !== '' && !NOT_COPIED.test(name));
-}
-
 /** A pod with PostgreSQL and nothing of ours, on the same kind of volume, with the cluster's certificate. */
-function barePod(settings: [string, string][], access: Access, cluster: string): Pod {
-  const conf = settings.map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`).join('\n');
+function barePod(settings: string[], access: Access, cluster: string): PlainPod {
   const script = `
 set -e
 export PATH="$PATH:/usr/lib/postgresql/15/bin"
@@ -129,69 +115,19 @@ psql -h /tmp -U postgres -qc "CREATE ROLE \\"$PGUSER\\" LOGIN PASSWORD '$PGPASSW
 pg_ctl -D $d -w stop >/dev/null
 exec postgres -D $d
 `;
-  const pod = plainPod('bare', access, ['sh', '-c', script]);
-  const [container] = pod.spec?.containers ?? [];
-  container?.env?.push({ name: 'CONF', value: conf });
-  if (container) {
-    container.volumeMounts = [
-      { name: 'data', mountPath: '/var/lib/postgresql/data' },
-      { name: 'tls', mountPath: '/tls', readOnly: true },
-    ];
-    container.readinessProbe = {
-      tcpSocket: { port: access.port },
-      periodSeconds: 1,
-    } as typeof container.readinessProbe;
-  }
-  if (pod.spec) {
-    pod.spec.volumes = [
-      { name: 'data', emptyDir: {} },
-      { name: 'tls', secret: { secretName: names(cluster).server, defaultMode: 0o440 } },
-    ];
-  }
-  return pod;
-}
-
-function runnerPod(access: Access): Pod {
-  return plainPod('runner', access, ['sleep', '86400']);
-}
-
-function plainPod(name: string, access: Access, command: string[]): Pod {
   return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name, namespace: NAMESPACE },
-    spec: {
-      securityContext: { runAsUser: 26, runAsGroup: 26, fsGroup: 26, runAsNonRoot: true },
-      containers: [
-        {
-          name: 'main',
-          image: DEFAULT_POSTGRES_IMAGE,
-          command,
-          env: [
-            { name: 'PGUSER', value: access.user },
-            { name: 'PGPASSWORD', value: access.password },
-            { name: 'PGDATABASE', value: access.database },
-            { name: 'PGSSLMODE', value: 'require' },
-          ],
-        },
-      ],
-    },
-  } as Pod;
+    namespace: NAMESPACE,
+    name: 'bare',
+    command: ['sh', '-c', script],
+    env: { ...clientEnv(access), CONF: settings.join('\n') },
+    data: true,
+    secret: names(cluster).server,
+    port: access.port,
+  };
 }
 
-async function startPod(world: World, pod: Pod): Promise<Pod> {
-  await world.client.create(kinds.Pod, pod);
-  let seen = '';
-  return waitFor(
-    async () => {
-      const found = await world.client.get(kinds.Pod, pod.metadata);
-      seen = JSON.stringify(found.status?.containerStatuses?.[0]?.state ?? {});
-      return found.status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True')
-        ? found
-        : undefined;
-    },
-    { timeoutMs: 60_000, everyMs: 100, describe: () => `pod ${pod.metadata.name} is not ready: ${seen}` },
-  );
+function clientEnv({ user, password, database }: Access): Record<string, string> {
+  return { PGUSER: user, PGPASSWORD: password, PGDATABASE: database, PGSSLMODE: 'require' };
 }
 
 async function pgbenchOnHost(access: Access, args: string[], seconds: number): Promise<number> {

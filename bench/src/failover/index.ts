@@ -17,6 +17,7 @@ const REST_MS = 5_000;
 const PEER_PACKAGES = [
   { name: 'etcd-server', proof: '/usr/bin/etcd' },
   { name: 'patroni', proof: '/usr/bin/patroni' },
+  { name: 'python3-etcd', proof: '/usr/lib/python3/dist-packages/etcd/__init__.py' },
 ];
 
 const makers: Record<SystemName, () => System> = {

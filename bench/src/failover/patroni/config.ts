@@ -27,12 +27,22 @@ export function memberConfig(member: MemberConfig, times: (typeof TIMES)[keyof t
     scope: 'bench',
     name,
     restapi: { listen: `${address}:${REST_PORT}`, connect_address: `${address}:${REST_PORT}` },
-    etcd3: { hosts: `${member.etcd}:${ETCD_PORT}` },
+    // With etcd's protocol 3 this version of Patroni lets a leader that was frozen take the lock back without
+    // comparing, and then never learns what the synchronous standby is: protocol 2 compares and swaps.
+    etcd: { hosts: `${member.etcd}:${ETCD_PORT}` },
     bootstrap: {
       dcs: {
         ...times,
         maximum_lag_on_failover: 1_048_576,
-        postgresql: { use_pg_rewind: true, use_slots: true },
+        postgresql: {
+          use_pg_rewind: true,
+          use_slots: true,
+          // A member that cannot be rewound is copied anew, as pgherd does.
+          remove_data_directory_on_rewind_failure: true,
+          remove_data_directory_on_diverged_timelines: true,
+          // A replica that follows a new leader finds there what it lacks.
+          parameters: { wal_keep_size: '512MB' },
+        },
       },
       initdb: [{ encoding: 'UTF8' }, 'data-checksums'],
     },

@@ -24,6 +24,7 @@ export class Etcd {
     const peers = `http://${this.address}:2380`;
     const [program, args] = enter(this.holder, [
       'etcd',
+      '--enable-v2',
       ...['--data-dir', join(this.folder, 'etcd')],
       ...['--listen-client-urls', clients, '--advertise-client-urls', clients],
       ...['--listen-peer-urls', peers, '--initial-advertise-peer-urls', peers],

@@ -1,5 +1,6 @@
 /** Runs backups, one at a time, and remembers how they ended. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ANNOTATION_REQUEST, type BackupJob, type BackupRequest } from '@pgherd/api';
 import type { Logger } from '@pgherd/postgres';
 import {
@@ -34,6 +35,7 @@ export class BackupJobs {
   readonly #server: BackupJobsOptions['server'];
   readonly #jobs = new Map<string, BackupJob>();
   readonly #cancels = new Map<string, AbortController>();
+  readonly #ends = new Map<string, Promise<void>>();
 
   constructor(o: BackupJobsOptions) {
     this.#config = o.config;
@@ -59,8 +61,22 @@ export class BackupJobs {
     const job: BackupJob = { id: request.id, phase: 'running', startedAt: Date.now() };
     this.#jobs.set(request.id, job);
     for (const id of [...this.#jobs.keys()].slice(0, -KEPT)) this.#jobs.delete(id);
-    this.#run(request, job);
+    this.#ends.set(
+      request.id,
+      this.#run(request, job).finally(() => this.#ends.delete(request.id)),
+    );
     return job;
+  }
+
+  /** Resolves once that one does not run (any more), at the latest after so many milliseconds. */
+  async ended(id: string, withinMs: number): Promise<void> {
+    const late = new AbortController();
+    const { signal } = late;
+    try {
+      await Promise.race([this.#ends.get(id), sleep(withinMs, undefined, { signal }).catch(() => {})]);
+    } finally {
+      late.abort();
+    }
   }
 
   /** Ends a running backup: it fails. */

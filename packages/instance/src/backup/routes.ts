@@ -12,6 +12,8 @@ export interface RouteAnswer {
 export type Routes = (request: IncomingMessage) => Promise<RouteAnswer>;
 
 const LONGEST_BODY = 256 * 1024;
+/** An answer about a backup is held back for so long at most, for its end to come. */
+const LONGEST_WAIT_MS = 3_000;
 
 /** `jobs`: undefined while backups are not set up here. */
 export function backrestRoutes(o: {
@@ -27,6 +29,7 @@ export function backrestRoutes(o: {
     try {
       switch (`${request.method} ${pathname}`) {
         case 'GET /backrest/backup':
+          await jobs.ended(query('id'), Math.min(Number(query('wait')) || 0, LONGEST_WAIT_MS));
           return answer(200, { boot: o.boot, job: jobs.get(query('id')), running: jobs.running() });
         case 'POST /backrest/backup': {
           const job = jobs.start((await readBody(request)) as BackupRequest);

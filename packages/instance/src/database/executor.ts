@@ -156,13 +156,21 @@ class Executor implements Database {
   recover(o: RecoverSpec | CloneSpec): Promise<{ systemID: string }> {
     return this.#request('recovering', async (signal) => {
       await this.#requireEmpty();
+      const log = (message: string) => this.#o.log.info({ recovery: o.id }, message);
       try {
-        return await boundedRecovery(this.#place, o, {
+        const recovered = await boundedRecovery(this.#place, o, {
           signal,
           onProgress: (doing, done, total, unit) => {
+            if (doing !== this.#progress?.doing) log(doing);
             this.#progress = { doing, done, total, unit };
           },
+          // A line of detail for every file would be too much.
+          onLine: (line) => {
+            if (!line.includes('DETAIL:')) log(line);
+          },
         });
+        log('recovered');
+        return recovered;
       } finally {
         this.#progress = undefined;
       }

@@ -53,6 +53,8 @@ export interface CloneSpec {
 export interface RecoverHooks {
   signal: AbortSignal;
   onProgress(doing: string, done: number, total: number, unit: string): void;
+  /** What pgBackRest says, a line each; default: nobody listens. */
+  onLine?(line: string): void;
 }
 
 /** So often is tried what another try might mend: a process that was killed, a network that broke. */
@@ -113,7 +115,7 @@ export async function recover(
   spec: RecoverSpec,
   hooks: RecoverHooks & { begun(): Promise<void> },
 ): Promise<{ systemID: string }> {
-  const { signal, onProgress } = hooks;
+  const { signal, onProgress, onLine } = hooks;
   requireSupported(w);
   const run = { signal };
   onProgress('reads what the repository holds', 0, 0, '');
@@ -130,6 +132,7 @@ export async function recover(
       { ...files, pgdata: w.layout.pgdata, delta: again },
       {
         ...run,
+        ...(onLine ? { onLine } : {}),
         onProgress: (percent) => onProgress(`restores the backup ${choice.backup}`, percent, 100, '%'),
       },
     );

@@ -19,9 +19,12 @@ export class ExecutorClient {
     this.port = port;
   }
 
-  /** How a backup is there. Rejects in words when the pod does not answer. */
-  async job(facts: Facts, executor: Executor, id: string): Promise<BackupJobAnswer> {
-    const path = `/backrest/backup?id=${encodeURIComponent(id)}`;
+  /**
+   * How a backup is there. While it runs, the answer comes when it ends, or after `waitMs`. Rejects in words when the
+   * pod does not answer.
+   */
+  async job(facts: Facts, executor: Executor, id: string, waitMs: number): Promise<BackupJobAnswer> {
+    const path = `/backrest/backup?id=${encodeURIComponent(id)}&wait=${waitMs}`;
     return (await this.call(facts, executor, 'GET', path, SHORT_MS)) as BackupJobAnswer;
   }
 

@@ -56,7 +56,8 @@ const CLUSTER_MS = 10_000;
 export const PATIENCE_MS = 10 * 60_000;
 /** A pod that is silent for so long no longer runs anything. */
 const SILENCE_MS = 60_000;
-const LOOK_MS = 1_000;
+/** A backup that runs is looked at so often. */
+export const LOOK_MS = 1_000;
 
 const rfc3339 = (ms: number) => new Date(ms).toISOString();
 
