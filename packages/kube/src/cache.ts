@@ -1,6 +1,6 @@
 import { Backoff, pause } from './backoff.ts';
 import type { Client } from './client.ts';
-import { isKubeError, KubeError } from './errors.ts';
+import { isKubeError, KubeError, type KubeErrorCode } from './errors.ts';
 import type { Kind } from './kinds.ts';
 import type { KubeObject } from './objects.ts';
 import { hasLabels } from './selectors.ts';
@@ -148,7 +148,8 @@ class WatchCache<T extends KubeObject> implements Cache<T> {
         this.stats.behindSince ??= performance.now();
         this.stats.currentSince = undefined;
         if (needsList(error)) this.version = undefined;
-        const waitMs = Math.round(this.backoff.next());
+        const asked = isKubeError(error) ? (error.retryAfterMs ?? 0) : 0;
+        const waitMs = Math.round(Math.max(asked, this.backoff.next()));
         const fields = { kind: this.kind.kind, error: String(error), waitMs };
         if (isKubeError(error, 'Forbidden', 'Unauthorized', 'NotFound'))
           this.log.warn(fields, 'cannot watch');
@@ -261,10 +262,13 @@ class WatchCache<T extends KubeObject> implements Cache<T> {
   }
 }
 
+/** The last is the server's own: what it could not read or send at this version it may never be able to. */
+const NEEDS_LIST: KubeErrorCode[] = ['Gone', 'BadRequest', 'Protocol', 'ServerError'];
+
 /** Errors after which the version we have is of no more use. */
 function needsList(error: unknown): boolean {
   if (!(error instanceof KubeError)) return true;
-  if (error.code === 'Gone' || error.code === 'BadRequest' || error.code === 'Protocol') return true;
+  if (NEEDS_LIST.includes(error.code)) return true;
   // The server is behind us: its store was restored from an older copy.
   return error.details?.causes?.some((cause) => cause.reason === 'ResourceVersionTooLarge') ?? false;
 }

@@ -19,7 +19,6 @@ import { watchEvents } from './watch.ts';
 
 const DEFAULT_TIMEOUT_MS = 15_000;
 const PAGE = 500;
-const MAX_RETRY_AFTER_MS = 10_000;
 
 const PATCH_TYPES = {
   merge: 'application/merge-patch+json',
@@ -39,6 +38,8 @@ export interface Request extends CallOptions {
   headers?: Record<string, string>;
   /** For error messages. */
   doing?: string;
+  /** On a connection of its own, which ends with the answer. */
+  ownConnection?: boolean;
 }
 
 /** A connection to one API server. Every failure is a KubeError. Safe to share. */
@@ -247,6 +248,7 @@ export class Client {
 
   /** Sends once; refusals become errors here, so that every caller sees the same ones. */
   private async head(request: Request, timeoutMs: number): Promise<IncomingMessage> {
+    const end = performance.now() + timeoutMs;
     this.requests++;
     const doing = describe(request);
     const headers: Record<string, string> = { ...request.headers };
@@ -266,21 +268,22 @@ export class Client {
       doing,
       timeoutMs,
       signal: request.signal,
+      ownConnection: request.ownConnection,
     });
     const status = answer.statusCode ?? 0;
     if (status >= 200 && status < 300) return answer;
-    const text = await readBody(answer, { doing, timeoutMs: DEFAULT_TIMEOUT_MS, signal: request.signal });
-    const error = errorFromStatus(doing, status, parsed(text));
-    throw retryAfter.set(error, answer.headers['retry-after']);
+    const left = Math.max(1, end - performance.now());
+    const text = await readBody(answer, { doing, timeoutMs: left, signal: request.signal });
+    const error = errorFromStatus(doing, status, parsed(text), answer.headers['retry-after']);
+    // A refused token may have been replaced in its file since it was read.
+    if (error.code === 'Unauthorized') this.config.token?.forget?.();
+    throw error;
   }
 
-  /** A refused token may have been replaced in its file since it was read: once more, with the new one. */
+  /** A token that was refused is tried once more as it is now. */
   private delayAfter(error: unknown, attempt: number, reading: boolean): number | undefined {
-    const { token } = this.config;
-    if (attempt > 0 || !token?.forget || !isKubeError(error, 'Unauthorized'))
-      return retryDelay(error, attempt, reading);
-    token.forget();
-    return 0;
+    if (attempt === 0 && this.config.token?.forget && isKubeError(error, 'Unauthorized')) return 0;
+    return retryDelay(error, attempt, reading);
   }
 
   /** Repeats what is safe to repeat, within the time of the whole call. */
@@ -302,17 +305,6 @@ export class Client {
   }
 }
 
-/** Retry-After of a refusal, in milliseconds, kept beside the error rather than in its public shape. */
-const retryAfter = {
-  known: new WeakMap<KubeError, number>(),
-  set(error: KubeError, header: string | undefined): KubeError {
-    const seconds = Number(header ?? error.details?.retryAfterSeconds);
-    if (Number.isFinite(seconds) && seconds >= 0)
-      this.known.set(error, Math.min(seconds * 1000, MAX_RETRY_AFTER_MS));
-    return error;
-  },
-};
-
 /**
  * Milliseconds until the request may be sent again, or undefined when it may not: a refused connection and a
  * 429 did nothing at the server; an answer that never came may have done everything, so only reads repeat.
@@ -323,9 +315,9 @@ export function retryDelay(error: unknown, attempt: number, reading: boolean): n
   if (error.code === 'TooManyRequests') {
     // Refused by the server's throttle. A refused eviction is also 429, with a cause, and is an answer.
     if (error.details?.causes?.length) return undefined;
-    return retryAfter.known.get(error) ?? Math.max(backoff, 250);
+    return error.retryAfterMs ?? Math.max(backoff, 250);
   }
-  if (error.code === 'Unavailable') return reading ? (retryAfter.known.get(error) ?? backoff) : undefined;
+  if (error.code === 'Unavailable') return reading ? (error.retryAfterMs ?? backoff) : undefined;
   if (error.code !== 'Unreachable') return undefined;
   if (error.reason === 'ECONNREFUSED' || error.reason === 'ENOENT') return backoff;
   if (reading && attempt < 3) return error.reason === 'StaleConnection' && attempt === 0 ? 0 : backoff;

@@ -51,6 +51,8 @@ export interface KubeErrorOptions {
   reason?: string;
   details?: StatusDetails;
   hint?: string;
+  /** How long the server wants to be left alone, in milliseconds. */
+  retryAfterMs?: number;
   cause?: unknown;
 }
 
@@ -64,6 +66,7 @@ export class KubeError extends Error {
   readonly reason: string;
   readonly details: StatusDetails | undefined;
   readonly hint: string | undefined;
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: KubeErrorCode, message: string, options: KubeErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -73,6 +76,7 @@ export class KubeError extends Error {
     this.reason = options.reason ?? code;
     this.details = options.details;
     this.hint = options.hint;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 
@@ -134,8 +138,26 @@ export function codeOf(status: number, reason?: string): KubeErrorCode {
   return BY_STATUS[status] ?? (status >= 500 ? 'ServerError' : 'BadRequest');
 }
 
-/** Turns a refusal of the API (its parsed body, if it was a Status) into a KubeError. */
-export function errorFromStatus(doing: string, httpStatus: number, body: unknown): KubeError {
+/** No answer of a server makes us wait longer than this in one go. */
+const MAX_RETRY_AFTER_MS = 60_000;
+
+/** Milliseconds of a Retry-After, which is a number of seconds or a date; undefined when it says nothing. */
+function retryAfterMs(value: string | number | undefined): number | undefined {
+  if (value === undefined || value === '') return undefined;
+  const ms = Number.isNaN(Number(value)) ? Date.parse(String(value)) - Date.now() : Number(value) * 1000;
+  return Number.isFinite(ms) ? Math.min(Math.max(0, ms), MAX_RETRY_AFTER_MS) : undefined;
+}
+
+/**
+ * Turns a refusal of the API (its parsed body, if it was a Status) into a KubeError. `retryAfter` is the header of
+ * that name; a Status may say the same.
+ */
+export function errorFromStatus(
+  doing: string,
+  httpStatus: number,
+  body: unknown,
+  retryAfter?: string,
+): KubeError {
   const status = typeof body === 'object' && body !== null ? (body as Partial<Status>) : {};
   const code = codeOf(httpStatus, status.reason);
   const said =
@@ -144,6 +166,7 @@ export function errorFromStatus(doing: string, httpStatus: number, body: unknown
     status: httpStatus,
     reason: status.reason,
     details: status.details,
+    retryAfterMs: retryAfterMs(retryAfter ?? status.details?.retryAfterSeconds),
     hint: code === 'Forbidden' ? FORBIDDEN.find(([pattern]) => pattern.test(said))?.[1] : HINTS[code],
   });
 }

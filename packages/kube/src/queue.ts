@@ -1,4 +1,5 @@
 import { backoffMs } from './backoff.ts';
+import { isKubeError } from './errors.ts';
 import { type Log, silent } from './types.ts';
 
 export interface QueueOptions {
@@ -140,7 +141,8 @@ class WorkQueue implements Queue {
     const failures = (this.failures.get(key) ?? 0) + 1;
     this.failures.set(key, failures);
     const { name, minBackoffMs = 100, maxBackoffMs = 60_000 } = this.options;
-    const waitMs = Math.round(backoffMs(failures - 1, minBackoffMs, maxBackoffMs));
+    const asked = isKubeError(error) ? (error.retryAfterMs ?? 0) : 0;
+    const waitMs = Math.round(Math.max(asked, backoffMs(failures - 1, minBackoffMs, maxBackoffMs)));
     this.log.warn({ queue: name, key, failures, waitMs, err: error }, 'reconciling failed, will try again');
     this.options.onError?.(key, error, failures);
     this.addAfter(key, waitMs);

@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Client, inClusterConfig, KubeError, kinds } from './index.ts';
+import { Client, createCache, inClusterConfig, KubeError, kinds } from './index.ts';
 import { loadKubeconfig } from './kubeconfig.ts';
 import { ApiServer } from './testing/api-server.ts';
+import { until } from './testing/until.ts';
 
 let api: ApiServer;
 let ca: string;
@@ -36,7 +37,12 @@ async function selfSigned(): Promise<{ cert: string; key: string }> {
       notAfter: new Date(Date.now() + 3_600_000),
       signingAlgorithm: algorithm,
       keys,
-      extensions: [new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }])],
+      extensions: [
+        new x509.SubjectAlternativeNameExtension([
+          { type: 'ip', value: '127.0.0.1' },
+          { type: 'ip', value: '::1' },
+        ]),
+      ],
     },
     webcrypto as typeof globalThis.crypto,
   );
@@ -60,6 +66,25 @@ test('the certificate of the server is checked', async () => {
   const careless = new Client({ server: api.url, insecure: true });
   assert.equal(await careless.find(kinds.Pod, ref), undefined);
   careless.close();
+});
+
+test('an API server with an IPv6 address is talked to, and its certificate is checked', async () => {
+  const { cert, key } = await selfSigned();
+  const six = new ApiServer({ cert, key }, '::1');
+  await six.start();
+  const client = new Client({ server: six.url, ca: cert });
+  assert.equal(await client.find(kinds.Pod, ref), undefined);
+  const stop = new AbortController();
+  const cache = createCache(client, kinds.Pod);
+  cache.start(stop.signal);
+  await cache.synced();
+  six.put('pods', { apiVersion: 'v1', kind: 'Pod', metadata: { namespace: 'a', name: 'x' } });
+  await until('it is there', () => cache.get('a', 'x') !== undefined);
+  stop.abort();
+  const stranger = new Client({ server: six.url, ca });
+  await assert.rejects(stranger.find(kinds.Pod, ref, { timeoutMs: 1_000 }), /certificate/);
+  for (const each of [client, stranger]) each.close();
+  await six.stop();
 });
 
 test('a kubeconfig is read and followed', async () => {

@@ -14,6 +14,8 @@ export interface RawRequest {
   signal?: AbortSignal;
   /** Until the head of the answer is there, in milliseconds. */
   timeoutMs: number;
+  /** Not one of the pool. */
+  ownConnection?: boolean;
 }
 
 /** How long a connection may be silent before the kernel asks whether the peer is still there. */
@@ -27,20 +29,38 @@ export class Transport {
   readonly config: ClientConfig;
   readonly base: URL;
   private readonly agent: http.Agent;
+  /** For watches: one that is opened because the last one went dead must not get another dead one. */
+  private readonly lone: http.Agent;
 
   constructor(config: ClientConfig) {
     this.config = config;
     this.base = new URL(config.server);
-    const options = {
+    this.agent = this.pool();
+    this.lone = this.made({});
+  }
+
+  private pool(): http.Agent {
+    return this.made({
       keepAlive: true,
       keepAliveMsecs: KEEP_ALIVE_MS,
       maxFreeSockets: 4,
       scheduling: 'lifo' as const,
-    };
-    this.agent =
-      this.base.protocol === 'http:'
-        ? new http.Agent(options)
-        : new https.Agent({ ...options, ...tlsOptions(config) });
+    });
+  }
+
+  private made(options: http.AgentOptions): http.Agent {
+    return this.base.protocol === 'http:'
+      ? new http.Agent(options)
+      : new https.Agent({ ...options, ...tlsOptions(this.config) });
+  }
+
+  /**
+   * No connection that lies in the pool is taken again. One that does not answer is often not alone: a load balancer
+   * that went away leaves all of them half open, and to try one after the other would take a time-out each.
+   */
+  private dropIdle(): void {
+    for (const sockets of Object.values(this.agent.freeSockets))
+      for (const socket of [...(sockets ?? [])]) socket.destroy();
   }
 
   /** The headers that say who we are; none when a client certificate does. */
@@ -65,6 +85,7 @@ export class Transport {
   /** Closes idle connections and ends those in use. */
   close(): void {
     this.agent.destroy();
+    this.lone.destroy();
   }
 
   private send(
@@ -75,7 +96,7 @@ export class Transport {
   ): void {
     const { protocol, hostname, port, pathname } = this.base;
     const call = (protocol === 'http:' ? http : https).request({
-      agent: this.agent,
+      agent: request.ownConnection ? this.lone : this.agent,
       method: request.method,
       path: `${pathname === '/' ? '' : pathname.replace(/\/$/, '')}${request.path}`,
       ...(this.config.socketPath
@@ -84,6 +105,7 @@ export class Transport {
       headers: { host: this.base.host, ...headers },
     });
     const timer = setTimeout(() => {
+      this.dropIdle();
       call.destroy(
         new KubeError(
           'Timeout',

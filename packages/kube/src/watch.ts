@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Client } from './client.ts';
 import { collectionPath } from './client.ts';
-import { codeOf, KubeError, type Status } from './errors.ts';
+import { errorFromStatus, KubeError, type Status } from './errors.ts';
 import { apiVersionOf, type Kind } from './kinds.ts';
 import type { KubeObject } from './objects.ts';
 import type { WatchEvent, WatchOptions } from './types.ts';
@@ -46,6 +46,7 @@ export async function* watchEvents<T extends KubeObject>(
     signal: options.signal,
     timeoutMs: HEAD_TIMEOUT_MS,
     retry: false,
+    ownConnection: true,
     doing,
   });
   options.onOpen?.();
@@ -77,21 +78,11 @@ function event<T extends KubeObject>(kind: Kind<T>, line: string, doing: string)
   } catch (cause) {
     throw new KubeError('Protocol', `${doing}: an event is not JSON: ${line.slice(0, 200)}`, { cause });
   }
-  if (parsed.type === 'ERROR') throw statusError(parsed.object as unknown as Status, doing);
+  if (parsed.type === 'ERROR') {
+    const status = parsed.object as unknown as Status;
+    throw errorFromStatus(doing, status.code ?? 500, status);
+  }
   parsed.object.apiVersion ??= apiVersionOf(kind);
   parsed.object.kind ??= kind.kind;
   return parsed as WatchEvent<T>;
-}
-
-function statusError(status: Status, doing: string): KubeError {
-  const code = status.code ?? 500;
-  return new KubeError(
-    codeOf(code, status.reason),
-    `${doing}: ${status.message ?? status.reason ?? 'an error'}`,
-    {
-      status: code,
-      reason: status.reason,
-      details: status.details,
-    },
-  );
 }

@@ -39,6 +39,8 @@ const PATH =
 export class ApiServer {
   readonly log: string[] = [];
   faults: Fault[] = [];
+  /** Whoever bears another token, or none, is refused; undefined: nobody is. */
+  token: string | undefined;
   private version = 10;
   private oldest = 0;
   private readonly objects = new Map<string, AnyObject>();
@@ -47,13 +49,16 @@ export class ApiServer {
   private server: http.Server | undefined;
   private port = 0;
   private readonly tls: https.ServerOptions | undefined;
+  private readonly host: string;
 
-  constructor(tls?: https.ServerOptions) {
+  constructor(tls?: https.ServerOptions, host = '127.0.0.1') {
     this.tls = tls;
+    this.host = host;
   }
 
   get url(): string {
-    return `${this.tls ? 'https' : 'http'}://127.0.0.1:${this.port}`;
+    const host = this.host.includes(':') ? `[${this.host}]` : this.host;
+    return `${this.tls ? 'https' : 'http'}://${host}:${this.port}`;
   }
 
   get watching(): number {
@@ -67,7 +72,7 @@ export class ApiServer {
     this.server = this.tls ? https.createServer(this.tls, answer) : http.createServer(answer);
     await new Promise<void>((resolve, reject) => {
       this.server!.once('error', reject);
-      this.server!.listen(this.port, '127.0.0.1', resolve);
+      this.server!.listen(this.port, this.host, resolve);
     });
     this.port = (this.server.address() as AddressInfo).port;
   }
@@ -162,6 +167,8 @@ export class ApiServer {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString();
+    if (this.token !== undefined && request.headers.authorization !== `Bearer ${this.token}`)
+      return refuse(response, 401, 'Unauthorized');
     const fault = this.faults.find(({ match, times }) => times > 0 && line.includes(match));
     if (fault) {
       fault.times--;
