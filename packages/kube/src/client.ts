@@ -4,6 +4,7 @@ import type { ClientConfig } from './config.ts';
 import { errorFromStatus, isKubeError, KubeError } from './errors.ts';
 import { apiVersionOf, type Kind } from './kinds.ts';
 import type { AnyObject, KubeList, KubeObject } from './objects.ts';
+import { PeerClock } from './peer-clock.ts';
 import { readBody, Transport } from './transport.ts';
 import type {
   CallOptions,
@@ -47,6 +48,8 @@ export class Client {
   readonly config: ClientConfig;
   /** Requests sent since the start, retries included; watches count once each. */
   requests = 0;
+  /** The API server's: what times in objects are compared with. */
+  readonly clock = new PeerClock();
   private readonly transport: Transport;
 
   constructor(config: ClientConfig) {
@@ -248,7 +251,7 @@ export class Client {
 
   /** Sends once; refusals become errors here, so that every caller sees the same ones. */
   private async head(request: Request, timeoutMs: number): Promise<IncomingMessage> {
-    const end = performance.now() + timeoutMs;
+    const began = performance.now();
     this.requests++;
     const doing = describe(request);
     const headers: Record<string, string> = { ...request.headers };
@@ -270,9 +273,10 @@ export class Client {
       signal: request.signal,
       ownConnection: request.ownConnection,
     });
+    this.clock.hear(answer.headers.date, performance.now() - began);
     const status = answer.statusCode ?? 0;
     if (status >= 200 && status < 300) return answer;
-    const left = Math.max(1, end - performance.now());
+    const left = Math.max(1, began + timeoutMs - performance.now());
     const text = await readBody(answer, { doing, timeoutMs: left, signal: request.signal });
     const error = errorFromStatus(doing, status, parsed(text), answer.headers['retry-after']);
     // A refused token may have been replaced in its file since it was read.

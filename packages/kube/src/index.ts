@@ -8,6 +8,7 @@ export * from './errors.ts';
 export * from './events.ts';
 export * from './kinds.ts';
 export * from './objects.ts';
+export { PeerClock } from './peer-clock.ts';
 export { quantity, sameQuantity } from './quantity.ts';
 export * from './queue.ts';
 export * from './selectors.ts';

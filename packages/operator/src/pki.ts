@@ -22,8 +22,8 @@ export interface LeafOptions extends Span {
 }
 
 const DAY_MS = 86_400_000;
-/** Clocks of nodes differ: a certificate is valid a little before it was made. */
-const BACKDATE_MS = 5 * 60_000;
+/** Clocks of nodes differ: a certificate is valid before it was made. */
+const BACKDATE_MS = 3_600_000;
 
 interface Algorithm {
   name: string;

@@ -25,7 +25,7 @@ class Backups {
 
   constructor(options: BackupControllerOptions) {
     this.options = options;
-    this.now = options.now ?? Date.now;
+    this.now = options.now ?? (() => options.client.clock.now());
     this.executors = new ExecutorClient(this.now);
     this.controller = new KindController(options, {
       kind: BackupKind,

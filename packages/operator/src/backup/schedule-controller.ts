@@ -30,7 +30,7 @@ class Schedules {
 
   constructor(options: ScheduleControllerOptions) {
     this.options = options;
-    this.now = options.now ?? Date.now;
+    this.now = options.now ?? (() => options.client.clock.now());
     this.controller = new KindController(options, {
       kind: ScheduledBackupKind,
       name: 'schedules',

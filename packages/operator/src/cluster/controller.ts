@@ -103,7 +103,7 @@ class Controller implements ClusterController {
 
   constructor(options: ControllerOptions) {
     this.options = options;
-    this.now = options.now ?? Date.now;
+    this.now = options.now ?? (() => options.client.clock.now());
     const { client, log, namespaces = [undefined] } = options;
     this.sets = namespaces.map((namespace) => createClusterCaches(client, namespace, log));
     // The right to look at nodes is one for the whole of Kubernetes.

@@ -56,6 +56,8 @@ export interface Facts {
   lease?: LeaseRecord;
   /** Its resourceVersion. */
   leaseVersion?: string;
+  /** For how long we have seen it at that version, in milliseconds by our own clock: no clock is compared. */
+  leaseUnchangedMs?: number;
   /** Why the Lease that is there cannot be read. */
   leaseProblem?: string;
   rw?: Service;

@@ -11,16 +11,22 @@ export interface InstanceQuestion {
   timeoutMs: number;
 }
 
+export interface InstanceAnswer {
+  text: string;
+  /** Its Date header. */
+  date?: string;
+}
+
 /**
- * The text of the answer with status 200.
+ * The answer, if it has status 200.
  *
  * @throws {OperatorError} `report` for any other answer; errors of the network as they come
  */
-export function askInstance(agent: Agent, question: InstanceQuestion): Promise<string> {
+export function askInstance(agent: Agent, question: InstanceQuestion): Promise<InstanceAnswer> {
   const { address: host, port, path, timeoutMs } = question;
   const signal = AbortSignal.timeout(timeoutMs);
   const once = () =>
-    new Promise<string>((resolve, reject) => {
+    new Promise<InstanceAnswer>((resolve, reject) => {
       const sent = request({ host, port, path, agent, signal }, (response) => {
         const parts: Buffer[] = [];
         let size = 0;
@@ -33,7 +39,8 @@ export function askInstance(agent: Agent, question: InstanceQuestion): Promise<s
         response.on('end', () => {
           if (response.statusCode !== 200)
             return reject(new OperatorError('report', `it answers with status ${response.statusCode}`));
-          resolve(Buffer.concat(parts).toString('utf8'));
+          const { date } = response.headers;
+          resolve({ text: Buffer.concat(parts).toString('utf8'), ...(date ? { date } : {}) });
         });
       });
       // A kept connection may have been closed by the other side just now: that says nothing about it.

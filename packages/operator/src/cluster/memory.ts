@@ -8,6 +8,8 @@ export interface ClusterMemory {
   deleted: Set<string>;
   /** Names of first backups that were made. */
   asked: Set<string>;
+  /** The version of the Lease that was seen last, and since when (performance.now()). */
+  lease?: { version: string | undefined; since: number };
   /** What was found wrong with the spec of this generation: looking costs more than all else of a steady look. */
   problems?: { generation: number | undefined; found: SpecProblem[] };
 }

@@ -96,6 +96,7 @@ export async function observe(
       lease,
       leaseVersion,
       leaseProblem,
+      leaseUnchangedMs: lease && unchangedMs(memory, leaseVersion),
       recovery,
       rw: mine(caches.services.get(namespace, own.rw)),
       ro: mine(caches.services.get(namespace, own.ro)),
@@ -106,6 +107,12 @@ export async function observe(
       budget: mine(caches.budgets.get(namespace, own.pdb)),
     }),
   };
+}
+
+function unchangedMs(memory: ClusterMemory, version: string | undefined): number {
+  const at = performance.now();
+  if (memory.lease?.version !== version) memory.lease = { version, since: at };
+  return at - memory.lease!.since;
 }
 
 /** What the cluster is to begin with; of no interest once it has begun. */

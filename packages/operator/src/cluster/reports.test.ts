@@ -97,6 +97,27 @@ test('an answer under another name, or of another pod, is none', async () => {
   }
 });
 
+test('what an instance waits for is told by our clock, whatever its own says', async () => {
+  for (const aheadMs of [-7_200_000, 7_200_000, 1_000]) {
+    const one = await peer();
+    const at = (ms: number) => new Date(Date.now() + aheadMs + ms).toISOString();
+    const waiting = { what: 'demo-2', since: at(-10_000), deadline: at(60_000) };
+    one.server.prependListener('request', (_request, response) => {
+      response.setHeader('date', new Date(Date.now() + aheadMs).toUTCString());
+    });
+    one.says = () => testReport('demo-1', 'primary', { waiting });
+    const reports = createReports({ log: silent, onNews() {}, port: one.port });
+    try {
+      const { report } = (await reports.ask(question())).get('demo-1') ?? {};
+      const left = Date.parse(report?.waiting?.deadline ?? '') - Date.now();
+      assert.ok(left > 50_000 && left < 70_000, `${aheadMs}: ${left} ms are left`);
+      assert.equal(left > 0, Date.parse(report?.waiting?.since ?? '') < Date.now());
+    } finally {
+      stop(one, reports);
+    }
+  }
+});
+
 test('one that does not answer holds up nobody, and its late word is news', async () => {
   const one = await peer();
   const news: string[] = [];

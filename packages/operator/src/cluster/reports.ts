@@ -1,7 +1,7 @@
 /** Asks instances how they are, over mutual TLS. */
 import type { Agent } from 'node:https';
 import { type InstanceReport, MANAGER_PORT, reportSummary } from '@pgherd/api';
-import type { Log } from '@pgherd/kube';
+import { type Log, PeerClock } from '@pgherd/kube';
 import { OperatorError } from '../errors.ts';
 import { type ConnectionTo, createConnections, describeSilence } from './connections.ts';
 import { askInstance } from './instance-request.ts';
@@ -45,7 +45,10 @@ interface Known {
   podUID: string;
   address: string;
   report?: InstanceReport;
+  /** When that came (performance.now()). */
   at: number;
+  /** Its node's. */
+  clock: PeerClock;
   error?: string;
   asking?: Promise<void>;
   /** A question is open that is answered when something changes. */
@@ -63,7 +66,10 @@ export function createReports(options: ReportsOptions): Reports {
     for (const { name, podUID, address } of question.instances) {
       const old = before.get(name);
       const same = old && old.podUID === podUID && old.address === address;
-      after.set(name, same ? old : { podUID, address, at: Number.NEGATIVE_INFINITY });
+      after.set(
+        name,
+        same ? old : { podUID, address, at: Number.NEGATIVE_INFINITY, clock: new PeerClock(now) },
+      );
     }
     known.set(question.cluster, after);
     return after;
@@ -73,11 +79,14 @@ export function createReports(options: ReportsOptions): Reports {
     const before = summary(entry);
     try {
       const question = { address: entry.address, port, path: '/status', timeoutMs };
-      const report = parsed(await askInstance(agent, question));
+      const began = performance.now();
+      const { text, date } = await askInstance(agent, question);
+      const report = parsed(text);
       if (report.podUID !== entry.podUID)
         throw new OperatorError('report', 'another pod answers at its address');
+      entry.clock.hear(date, performance.now() - began);
       entry.report = report;
-      entry.at = now();
+      entry.at = performance.now();
       delete entry.error;
     } catch (error) {
       entry.error = describeSilence(error);
@@ -123,7 +132,7 @@ export function createReports(options: ReportsOptions): Reports {
         entry.asking ??= askOne(agent, question.cluster, name, entry, () => late);
       await within(waitMs, Promise.all([...entries.values()].map(({ asking }) => asking)));
       late = true;
-      return new Map([...entries].map(([name, entry]) => [name, answer(entry, now())]));
+      return new Map([...entries].map(([name, entry]) => [name, answer(entry)]));
     },
     forget(cluster) {
       connections.forget(cluster);
@@ -132,10 +141,22 @@ export function createReports(options: ReportsOptions): Reports {
   };
 }
 
-function answer(entry: Known, now: number): Answer {
-  const recent = now - entry.at <= STALE_MS;
-  if (entry.report && recent) return { report: entry.report };
+function answer(entry: Known): Answer {
+  const recent = performance.now() - entry.at <= STALE_MS;
+  if (entry.report && recent) return { report: byOurClock(entry.report, entry.clock) };
   return { silent: entry.error ?? 'no answer yet' };
+}
+
+/** Its deadline is compared with our time. */
+function byOurClock(report: InstanceReport, { aheadMs }: PeerClock): InstanceReport {
+  const { waiting } = report;
+  if (!waiting || aheadMs === 0) return report;
+  const { since, deadline } = waiting;
+  const ours = (time: string) => new Date(Date.parse(time) - aheadMs).toISOString();
+  return {
+    ...report,
+    waiting: { ...waiting, since: ours(since), ...(deadline ? { deadline: ours(deadline) } : {}) },
+  };
 }
 
 /** What of an answer is news when it changes. */

@@ -32,7 +32,7 @@ class Operations {
 
   constructor(options: OperationControllerOptions) {
     this.options = options;
-    this.now = options.now ?? Date.now;
+    this.now = options.now ?? (() => options.client.clock.now());
     this.handlers = options.handlers ?? allHandlers;
     this.controller = new KindController(options, {
       kind: OperationKind,

@@ -10,9 +10,8 @@ const rules = [{ method: 'any' as const, number: 1, names: ['demo-2', 'demo-3'],
 /** The primary has not renewed for long; these replicas answer. */
 function silent(required: boolean, ...answering: string[]): Facts {
   const facts = healthyFacts();
-  const renewTime = new Date(facts.now - 60_000).toISOString();
+  facts.leaseUnchangedMs = 60_000;
   facts.lease = testLease('demo-1', ['demo-1', 'demo-2', 'demo-3'], {
-    renewTime,
     ...(required ? { rules } : {}),
   });
   for (const each of facts.instances) {
@@ -48,6 +47,16 @@ test('the furthest of those that answer is proposed', () => {
   const facts = silent(true, 'demo-2', 'demo-3');
   facts.lease!.rules = [{ ...rules[0]!, names: ['demo-2', 'demo-3', 'demo-4'] }];
   assert.match(said(facts)?.reason ?? '', /demo-4 does not\. .*promote demo demo-3/);
+});
+
+test('the clock of the holder says nothing: only a Lease that stands still has expired', () => {
+  for (const hours of [-3, 3]) {
+    const facts = silent(true, 'demo-2', 'demo-3');
+    facts.lease!.renewTime = new Date(facts.now + hours * 3_600_000).toISOString();
+    assert.equal(said(facts)?.phase, 'Failover', `${hours} h, stands still`);
+    facts.leaseUnchangedMs = 1_500;
+    assert.equal(said(facts)?.phase, 'Degraded', `${hours} h, is renewed`);
+  }
 });
 
 test('where all are fenced nobody is to be elected', () => {

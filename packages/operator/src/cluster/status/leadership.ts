@@ -62,9 +62,8 @@ function leaderNotServing(facts: Facts, leader: InstanceFacts): Verdict | undefi
       phase: facts.cluster.status?.phase === 'Switchover' ? 'Switchover' : 'Failover',
       reason: `${leader.name} is being promoted`,
     };
-  // Expired beyond what any clock explains: others may take it.
-  const renewed = Date.parse(facts.lease?.renewTime ?? '');
-  if (facts.now - renewed > facts.spec.primaryLease.takeMs && facts.instances.length > 1)
+  // As the instances do: by how long it has stood still, since the clock of its holder may differ from ours.
+  if ((facts.leaseUnchangedMs ?? 0) > facts.spec.primaryLease.takeMs && facts.instances.length > 1)
     return {
       phase: 'Failover',
       reason: `${leader.name} has not renewed its Lease since ${facts.lease?.renewTime}: ${cause}; ${electionText(facts)}`,

@@ -235,7 +235,7 @@ const cases: Case[] = [
   {
     name: 'the holder has not renewed for long',
     facts: from(healthyFacts(), (facts) => {
-      facts.lease!.renewTime = new Date(NOW - 60_000).toISOString();
+      facts.leaseUnchangedMs = 60_000;
       delete instance(facts, 'demo-1').report;
       instance(facts, 'demo-1').silent = 'host unreachable';
     }),
