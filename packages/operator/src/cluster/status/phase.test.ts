@@ -6,7 +6,6 @@ import {
   bareFacts,
   healthyFacts,
   instance,
-  NOW,
   testCluster,
   testLease,
   testPod,
