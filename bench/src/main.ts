@@ -4,7 +4,7 @@ import { stopAllWorlds } from '@pgherd/e2e';
 import { backup } from './backup/index.ts';
 import { bootstrap } from './bootstrap.ts';
 import { failover, stopSystems } from './failover/index.ts';
-import type { Measurement } from './measurement.ts';
+import type { Measurement, Outcome } from './measurement.ts';
 import { steady } from './steady.ts';
 import { throughput } from './throughput.ts';
 
@@ -17,6 +17,7 @@ const USAGE = `Usage: npm run bench -- bootstrap|throughput|steady|failover|back
   steady      writes to the API, memory and CPU of a cluster that does nothing
   failover    write outages after faults, beside Patroni with etcd (installed by apt when missing);
               [--only FAULT]... [--only-system pgherd|patroni-tuned|patroni-default]...
+              [--file FILE]: trials are kept there, and those that are there already are not made again
   backup      full backup, restore and WAL archive, over pgBackRest without pgherd; [--scale S]
 
 Example:
@@ -31,6 +32,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     scale: { type: 'string' },
     only: { type: 'string', multiple: true },
+    file: { type: 'string' },
     'only-system': { type: 'string', multiple: true },
     help: { type: 'boolean', short: 'h' },
   },
@@ -44,26 +46,33 @@ if (!measurement || positionals.length !== 1 || (values.output !== undefined && 
   console.error(USAGE);
   process.exit(2);
 }
+let soFar: (() => Outcome) | undefined;
+const tell = ({ result, lines }: Outcome) => {
+  if (values.output === 'json') console.log(JSON.stringify(result, null, 2));
+  else for (const line of lines) console.log(line);
+};
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(
-    signal,
-    () =>
-      void stopSystems()
-        .then(stopAllWorlds)
-        .finally(() => process.exit(130)),
-  );
+  process.once(signal, () => {
+    if (soFar) tell(soFar());
+    stopSystems()
+      .then(stopAllWorlds)
+      .finally(() => process.exit(130));
+  });
 }
 try {
-  const { result, lines } = await measurement({
+  const outcome = await measurement({
     runs: values.runs ? Number(values.runs) : undefined,
     seconds: values.seconds ? Number(values.seconds) : undefined,
     scale: values.scale ? Number(values.scale) : undefined,
     only: values.only,
     systems: values['only-system'],
+    file: values.file,
+    partial: (tellIt) => {
+      soFar = tellIt;
+    },
     say: (text) => console.error(text),
   });
-  if (values.output === 'json') console.log(JSON.stringify(result, null, 2));
-  else for (const line of lines) console.log(line);
+  tell(outcome);
 } finally {
   await stopAllWorlds();
 }

@@ -6,6 +6,10 @@ export interface MeasurementOptions {
   /** Names of what to measure, and of whom; all when empty. */
   only?: string[];
   systems?: string[];
+  /** Where trials are kept, and taken from by the next measurement. */
+  file?: string;
+  /** Called with what tells how far it has come, for the case that it is cut off. */
+  partial?(soFar: () => Outcome): void;
   /** Progress, on standard error. */
   say(text: string): void;
 }

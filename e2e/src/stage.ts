@@ -24,6 +24,8 @@ const SQL_MS = 60_000;
 const HELD_TABLE = 'held';
 /** How long such a session waits for an answer, in milliseconds: it is never given up. */
 const PATIENCE_MS = 120_000;
+/** A server that is stopping must not be kept busy by sessions that come back: it would stop late. */
+const HELD_RETRY_MS = 250;
 
 export interface WriterOptions {
   paceMs?: number;
@@ -331,7 +333,8 @@ export class Stage {
   async holdSession({ instance, from, pipeline = 0 }: SessionOptions): Promise<RunningWriter> {
     await this.makeTable(HELD_TABLE);
     const access = await accessInside(this.client, this.namespace, this.cluster);
-    const settings = { ...access, table: HELD_TABLE, paceMs: 5, timeoutMs: PATIENCE_MS, pipeline };
+    const pace = { paceMs: 5, timeoutMs: PATIENCE_MS, retryMs: HELD_RETRY_MS };
+    const settings = { ...access, table: HELD_TABLE, ...pace, pipeline };
     const { status } = await this.pod(instance);
     const writer =
       from === 'inside'

@@ -1,17 +1,17 @@
 /** Failovers beside Patroni: the same faults, the same writer, the same machine, one run. */
 import { loadavg } from 'node:os';
 import { ensureDebianPackages } from '../../../scripts/lib/setup.mjs';
-import type { Measurement, MeasurementOptions } from '../measurement.ts';
+import type { Measurement, Outcome } from '../measurement.ts';
+import { Lane } from './lane.ts';
 import { PatroniSystem } from './patroni/patroni.ts';
 import { PgherdSystem } from './pgherd.ts';
 import { type Row, rows } from './rows.ts';
-import type { System, SystemName } from './system.ts';
+import { readSaved, save } from './saved.ts';
+import type { Mode, System, SystemName } from './system.ts';
 import { type Found, heldLines, summarise, tableOf } from './table.ts';
-import { tryFault } from './trial.ts';
+import { Turns } from './turns.ts';
 
 const RUNS = 5;
-/** Many kills of one pod in a row would measure the kubelet's back-off: it forgets after a while. */
-const REST_MS = 5_000;
 
 /** Only this measurement needs them: they are not among what pgherd needs. */
 const PEER_PACKAGES = [
@@ -26,16 +26,16 @@ const makers: Record<SystemName, () => System> = {
   'patroni-default': () => new PatroniSystem('default'),
 };
 
-/** Everything that has been started and not ended. */
-const started = new Set<System>();
+let lanes: Lane[] = [];
 
 /** Ends what an interrupted measurement left. */
 export async function stopSystems(): Promise<void> {
-  await Promise.allSettled([...started].map((system) => system.stop()));
-  started.clear();
+  await Promise.allSettled(lanes.map((lane) => lane.stop()));
+  lanes = [];
 }
 
-export const failover: Measurement = async ({ runs = RUNS, only = [], systems = [], say }) => {
+export const failover: Measurement = async (options) => {
+  const { runs = RUNS, only = [], systems = [], file, say } = options;
   const wanted = rows.filter(
     (row) => only.length === 0 || only.includes(row.name) || only.includes(row.fault),
   );
@@ -45,82 +45,58 @@ export const failover: Measurement = async ({ runs = RUNS, only = [], systems = 
   if (wanted.length === 0 || names.length === 0)
     throw new Error(`nothing to measure: faults are ${rows.map((row) => row.name).join(', ')}`);
   if (names.some((name) => name.startsWith('patroni'))) ensureDebianPackages(PEER_PACKAGES);
-  const found: Found = new Map(wanted.map((row) => [row.name, {}]));
+  const found: Found = file ? readSaved(file) : new Map();
+  for (const row of wanted) if (!found.has(row.name)) found.set(row.name, {});
   const load = loadavg()[0] ?? 0;
+  const soFar = () => outcome(wanted, found, load);
+  options.partial?.(soFar);
+  const turns = new Turns();
+  lanes = names.map(
+    (name) => new Lane(name, makers[name], { say, turns, trials: (row) => trialsOf(found, row) }),
+  );
   try {
-    const running = await startAll(names, say);
-    await measureAll(running, wanted, { runs, say, found });
+    say(`Starting ${names.join(', ')}`);
+    await Promise.all(lanes.map((lane) => lane.start()));
+    for (let run = 1; run <= runs; run++) {
+      await oneRun(lanes, wanted, run, () => {
+        if (file) save(file, found);
+      });
+      if (run < runs) say([`After ${run} of ${runs} runs:`, '', ...soFar().lines, ''].join('\n'));
+    }
   } finally {
     await stopSystems();
   }
-  return outcome(wanted, found, { runs, load });
+  return soFar();
 };
 
-async function startAll(names: SystemName[], say: MeasurementOptions['say']): Promise<System[]> {
-  const running: System[] = [];
-  for (const name of names) {
-    say(`Starting ${name}`);
-    const system = makers[name]();
-    started.add(system);
-    await system.start();
-    running.push(system);
-  }
-  return running;
+function trialsOf(found: Found, row: Row) {
+  const trials = found.get(row.name) ?? {};
+  found.set(row.name, trials);
+  return trials;
 }
 
-interface Work {
-  runs: number;
-  say: MeasurementOptions['say'];
-  found: Found;
-}
-
-/** Quick faults one after the other; slow ones on all systems at once. */
-async function measureAll(running: System[], wanted: Row[], work: Work): Promise<void> {
-  for (const mode of ['sync', 'async'] as const) {
+/**
+ * Every row once. Rows that are decided by short times have the machine for themselves, one trial at a time; the
+ * others are measured on all systems at once. Which kind of replication comes first changes from run to run.
+ */
+async function oneRun(all: Lane[], wanted: Row[], run: number, onTrial: () => void): Promise<void> {
+  const modes: Mode[] = run % 2 === 1 ? ['sync', 'async'] : ['async', 'sync'];
+  for (const mode of modes) {
     const ofMode = wanted.filter((row) => row.mode === mode);
     if (ofMode.length === 0) continue;
-    await Promise.all(running.map((system) => system.prepare(mode)));
-    for (const system of running)
-      await measure(
-        system,
-        ofMode.filter((row) => !row.slow),
-        work,
-      );
-    await Promise.all(
-      running.map((system) =>
-        measure(
-          system,
-          ofMode.filter((row) => row.slow),
-          work,
-        ),
-      ),
-    );
-  }
-}
-
-async function measure(system: System, ofSystem: Row[], { runs, say, found }: Work): Promise<void> {
-  for (const row of ofSystem.filter((each) => system.faults[each.fault])) {
-    for (let run = 1; run <= runs; run++) {
-      const trials = found.get(row.name) ?? {};
-      try {
-        const trial = await tryFault(system, row);
-        trials[system.name] = [...(trials[system.name] ?? []), trial];
-        const lost = trial.lost + (trial.held?.lost ?? 0);
-        say(
-          `${system.name}, ${row.name}, run ${run}: ${(trial.outageMs / 1000).toFixed(2)} s, ${lost} of ${trial.acknowledged} lost`,
-        );
-      } catch (error) {
-        say(`${system.name}, ${row.name}, run ${run} FAILED: ${(error as Error).message}`);
-        await system.settled();
-      }
-      if (run < runs) await new Promise((resolve) => setTimeout(resolve, REST_MS));
+    await Promise.all(all.map((lane) => lane.prepare(mode)));
+    for (const slow of [false, true]) {
+      const part = ofMode.filter((row) => Boolean(row.slow) === slow);
+      await Promise.all(all.map((lane) => lane.measure(part, run, onTrial)));
     }
   }
 }
 
-function outcome(wanted: Row[], found: Found, about: { runs: number; load: number }) {
+function outcome(wanted: Row[], found: Found, load: number): Outcome {
+  const counts = [...found.values()].flatMap((trials) => Object.values(trials).map((each) => each.length));
+  const runs = Math.max(0, ...counts);
   const lines = [
-    `Write outage, median of ${about.runs} ${about.runs === 1 ? 'run' : 'runs'} (load of the machine before: ${about.load.toFixed(1)}):`,
+    `Write outage, median of ${runs} ${runs === 1 ? 'run' : 'runs'} (load of the machine before: ${load.toFixed(1)}):`,
     '',
     ...tableOf(wanted, found),
     '',
@@ -134,5 +110,5 @@ function outcome(wanted: Row[], found: Found, about: { runs: number; load: numbe
       ),
     ]),
   );
-  return { result: { ...about, rows: result }, lines };
+  return { result: { runs, load, rows: result }, lines };
 }

@@ -5,7 +5,7 @@ import type { BenchClients } from './system.ts';
 
 const CLIENTS = 8;
 const CONNECT_MS = 60_000;
-const SECONDS = 30;
+const SECONDS = 12;
 
 /** What loads its tables. */
 export const LOAD_ARGS = ['-i', '-q', '-s', '5'];

@@ -13,7 +13,7 @@ const NAMESPACE = 'bench';
 const NODES = 4;
 /** On the nodes that instances may run on. */
 const LABEL = 'bench/database';
-const READY_MS = 180_000;
+const READY_MS = 120_000;
 
 export class PgherdSystem implements System {
   readonly name = 'pgherd';

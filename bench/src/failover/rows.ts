@@ -22,8 +22,8 @@ export interface Row {
   slow?: true;
 }
 
-/** Longer than any system's lease, so that each has a new primary when the old one thaws. */
-const FROZEN_MS = 40_000;
+/** Longer than the leases of pgherd and of tuned Patroni, so that there is a new primary when the old one thaws. */
+const FROZEN_MS = 25_000;
 const API_AWAY_MS = 60_000;
 
 export const rows: Row[] = [
@@ -69,7 +69,7 @@ export const rows: Row[] = [
   },
   {
     name: 'node-frozen-sync',
-    title: 'node frozen 40 s, then thawed',
+    title: 'node frozen 25 s, then thawed',
     fault: 'node-frozen',
     mode: 'sync',
     aim: 4,
@@ -104,7 +104,7 @@ export const rows: Row[] = [
   },
   {
     name: 'node-frozen-async',
-    title: 'node frozen 40 s, then thawed',
+    title: 'node frozen 25 s, then thawed',
     fault: 'node-frozen',
     mode: 'async',
     aim: 11,

@@ -53,3 +53,5 @@ export interface System {
 
 /** A session that is kept open waits this long for an answer, in milliseconds. */
 export const PATIENCE_MS = 120_000;
+/** After its session was ended it comes back this slowly: a server that stops waits for whoever knocks. */
+export const HELD_RETRY_MS = 250;

@@ -59,7 +59,7 @@ function cellOf(trials: Trial[]): string {
   const parts = [trials.length > 1 ? `${seconds(medianMs)} (worst ${seconds(worstMs)})` : seconds(medianMs)];
   if (lost > 0) parts.push(`**${lost} lost**`);
   const unsettled = trials.filter((each) => each.unsettled).length;
-  if (unsettled > 0) parts.push(`${unsettled} times not all came back within 3 minutes`);
+  if (unsettled > 0) parts.push(`${unsettled} times not all came back within 2 minutes`);
   const failed = trials.map((each) => each.clients).filter((each) => each !== undefined);
   if (failed.length > 0) parts.push(`${median(failed.map((each) => each.failed))} of 8 clients got an error`);
   return parts.join(', ');

@@ -4,6 +4,7 @@ import type { Recording } from '@pgherd/cli/writer/recording';
 import type { RunningWriter } from '@pgherd/cli/writer/start';
 import type { Row } from './rows.ts';
 import type { System } from './system.ts';
+import type { Turns } from './turns.ts';
 
 export interface Trial {
   /** Longest time without an acknowledgement since the fault, milliseconds. */
@@ -28,50 +29,54 @@ export interface Trial {
 const WRITES_BEFORE = 200;
 const WRITES_AFTER = 200;
 const RESUME_MS = 120_000;
-/** By then every system has noticed a fault of its own accord: Patroni looks every 10 s at its defaults. */
-const NOTICED_MS = { pgherd: 1_000, 'patroni-tuned': 3_000, 'patroni-default': 12_000 };
+/** A session that is held is watched at least so long after the fault. */
+const HELD_MS = 3_000;
 
 /** Milliseconds since 1970, by the clock that writers use. */
 const now = (): number => performance.timeOrigin + performance.now();
 
-/** Inflicts the row's fault. Throws when the system does not come back. */
-export async function tryFault(system: System, row: Row): Promise<Trial> {
+/**
+ * Inflicts the row's fault. From the start of the writer until writes go on it has the machine for itself, if `turns`
+ * are given. Throws when writes do not go on, or cannot be counted.
+ */
+export async function tryFault(system: System, row: Row, turns?: Turns): Promise<Trial> {
   const inflict = system.faults[row.fault];
   if (!inflict) throw new Error(`${system.name} knows no ${row.fault}`);
   await system.settled();
-  const primary = await system.primary();
-  const held = row.held ? await system.holder(primary, row.held) : undefined;
-  const writer = await system.writer();
-  const clients = row.load ? await system.clients() : undefined;
+  const giveBack = await turns?.take();
+  const writers: RunningWriter[] = [];
   try {
+    const primary = await system.primary();
+    const held = row.held ? await system.holder(primary, row.held) : undefined;
+    if (held) writers.push(held);
+    const writer = await system.writer();
+    writers.push(writer);
+    const clients = row.load ? await system.clients() : undefined;
     await written(writer.recording, 0, WRITES_BEFORE);
     const since = now();
     const undo = await inflict(primary);
-    const heldUntil = since + Math.max(row.lastsMs ?? 0, NOTICED_MS[system.name]);
-    await waitFor(async () => now() >= heldUntil, {
-      timeoutMs: RESUME_MS,
-      describe: () => 'the fault lasts',
-    });
+    await waitUntil(since + Math.max(row.lastsMs ?? 0, held ? HELD_MS : 0));
     // Of what lasts a given time the end belongs to the fault; all else lasts until the system has dealt with it.
     if (row.lastsMs === undefined) await written(writer.recording, since, WRITES_AFTER);
     const undone = now();
     await undo?.();
     await written(writer.recording, undone, WRITES_AFTER);
+    const ended = await clients?.ended();
+    giveBack?.();
     const unsettled = await system.settled().then(
       () => undefined,
       (error: Error) => error.message,
     );
-    const trial = await verdict(system, row, {
-      writer,
-      held,
-      since,
-      undone,
-      clients: await clients?.ended(),
-    });
+    const trial = await verdict(system, row, { writer, held, since, undone, clients: ended });
     return unsettled ? { ...trial, unsettled } : trial;
   } finally {
-    await Promise.allSettled([writer.stop(), held?.stop()]);
+    giveBack?.();
+    await Promise.allSettled(writers.map((writer) => writer.stop()));
   }
+}
+
+function waitUntil(time: number): Promise<true> {
+  return waitFor(async () => now() >= time, { timeoutMs: RESUME_MS, describe: () => 'the fault lasts' });
 }
 
 interface Ending {

@@ -14,6 +14,7 @@ import { benchClients, CONNECTED, checkLoaded, LOAD_ARGS, RUN_ARGS, RUN_MS } fro
 import {
   type BenchClients,
   type FaultName,
+  HELD_RETRY_MS,
   type Mode,
   PATIENCE_MS,
   type Place,
@@ -30,7 +31,7 @@ const MEMBERS = [1, 2, 3];
 const ETCD_INDEX = 9;
 /** A service manager starts a service again after this, unless told otherwise (systemd's RestartSec). */
 const RESTART_MS = 100;
-const SETTLE_MS = 180_000;
+const SETTLE_MS = 120_000;
 
 export class PatroniSystem implements System {
   readonly name: SystemName;
@@ -119,7 +120,11 @@ export class PatroniSystem implements System {
 
   async holder(instance: string, place: Place): Promise<RunningWriter> {
     const member = this.member(instance);
-    const settings = { ...this.settings('held', PATIENCE_MS), host: member.address };
+    const settings = {
+      ...this.settings('held', PATIENCE_MS),
+      retryMs: HELD_RETRY_MS,
+      host: member.address,
+    };
     const where = place === 'inside' ? member.holder : (this.router as Holder);
     return startWriter(settings, (command) => enter(where, command));
   }

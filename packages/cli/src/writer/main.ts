@@ -60,7 +60,7 @@ while (!stopping) {
     await session();
   } catch (error) {
     failed(nextId, error);
-    await sleep(RETRY_MS);
+    await sleep(settings.retryMs ?? RETRY_MS);
   }
 }
 clearInterval(flushing);

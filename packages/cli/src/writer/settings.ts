@@ -21,6 +21,8 @@ export interface WriterSettings {
   timeoutMs: number;
   /** More than 0: so many writes are sent without waiting for the answers in between. */
   pipeline: number;
+  /** Milliseconds between two attempts to connect; default: 5. */
+  retryMs?: number;
 }
 
 export const SETTINGS_VARIABLE = 'PGHERD_WRITER';
