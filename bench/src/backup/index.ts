@@ -1,5 +1,7 @@
 /** Full backups, restores and the archiving of WAL through pgherd, over pgBackRest without it, with the same options. */
+import { execFile } from 'node:child_process';
 import { loadavg } from 'node:os';
+import { promisify } from 'node:util';
 import { accessInside } from '@pgherd/cli/access';
 import { Stage, startLocalWorld, type World } from '@pgherd/e2e';
 import { type Pgbench, startPgbench } from '@pgherd/e2e/pgbench-pod';
@@ -7,19 +9,11 @@ import type { Measurement, MeasurementOptions } from '../measurement.ts';
 import { makeNamespace, settingsOf } from '../plain-pod.ts';
 import { type Archiving, measureArchiving } from './archiving.ts';
 import { Bare, type Command } from './bare.ts';
-import {
-  backUp,
-  configsOf,
-  type PgherdBackup,
-  type PgherdRestore,
-  removeCluster,
-  restore,
-  restoreOptions,
-  SPEC,
-} from './pgherd.ts';
+import { backUp, configsOf, removeCluster, restore, restoreOptions, SPEC } from './pgherd.ts';
 import { type Found, outcome } from './table.ts';
 
-const RUNS = 3;
+const exec = promisify(execFile);
+const RUNS = 4;
 const SECONDS = 60;
 const SCALE = 50;
 const NAMESPACE = 'bench';
@@ -53,6 +47,8 @@ interface Place {
   bare: Bare;
   server: Archiving;
   bareServer: Archiving;
+  /** The options of restores, as arguments. */
+  restoreOptions: string;
   /** Size of the database. */
   bytes: number;
 }
@@ -91,6 +87,7 @@ async function prepare(world: World, scale: number, say: MeasurementOptions['say
     bare,
     server: server((query) => stage.sql(query), at.pgherd ?? []),
     bareServer: server((query) => bare.sql(query), at.bare ?? []),
+    restoreOptions: '',
     bytes: Number(await stage.sql('SELECT sum(pg_database_size(oid)) FROM pg_database')),
   };
 }
@@ -101,24 +98,54 @@ async function run(pgbench: Pgbench, args: string[], timeoutMs: number): Promise
   return stdout;
 }
 
-/** Each of the four once: what the machine does at this moment is the same for all. */
+/** Each of the four once; who goes first changes from run to run. */
 async function oneRun(place: Place, found: Found, number: number, say: MeasurementOptions['say']) {
   const { stage, bare } = place;
   const restored = place.restored(number);
-  // What was written last is flushed by neither of the two.
-  for (const sql of [place.server.sql, place.bareServer.sql]) await sql('CHECKPOINT');
-  const bareBackup: Command = await bare.backUp();
-  const ours: PgherdBackup = await backUp(stage, `full-${number}`);
-  say(`run ${number}, backup: pgherd ${text(ours)}, without pgherd ${text(bareBackup)}`);
-  const ourRestore: PgherdRestore = await restore(stage, restored);
-  const options = await restoreOptions(restored);
-  await removeCluster(restored);
-  const bareRestore: Command = await bare.restore(options);
-  say(`run ${number}, restore: pgherd ${text(ourRestore)}, without pgherd ${text(bareRestore)}`);
-  found.backups.push(ours);
-  found.bareBackups.push(bareBackup);
-  found.restores.push(ourRestore);
-  found.bareRestores.push(bareRestore);
+  const oursFirst = number % 2 === 1;
+  const backups = await inTurn(
+    oursFirst,
+    async () => {
+      await place.server.sql('CHECKPOINT');
+      return backUp(stage, `full-${number}`);
+    },
+    async () => {
+      await place.bareServer.sql('CHECKPOINT');
+      return bare.backUp();
+    },
+  );
+  found.backups.push(backups.ours);
+  found.bareBackups.push(backups.bare);
+  say(`run ${number}, backup: pgherd ${text(backups.ours)}, without pgherd ${text(backups.bare)}`);
+  const restores = await inTurn(
+    oursFirst,
+    async () => {
+      const result = await restore(stage, restored);
+      place.restoreOptions = await restoreOptions(restored);
+      await removeCluster(restored);
+      return result;
+    },
+    // The first run is ours first: it says which options it uses.
+    () => bare.restore(place.restoreOptions),
+  );
+  found.restores.push(restores.ours);
+  found.bareRestores.push(restores.bare);
+  say(`run ${number}, restore: pgherd ${text(restores.ours)}, without pgherd ${text(restores.bare)}`);
+}
+
+async function inTurn<A, B>(
+  oursFirst: boolean,
+  ours: () => Promise<A>,
+  bare: () => Promise<B>,
+): Promise<{ ours: A; bare: B }> {
+  // What one has written is not to be flushed while the other is measured.
+  const flushed = async <T>(work: () => Promise<T>): Promise<T> => {
+    await exec('sync');
+    return work();
+  };
+  if (oursFirst) return { ours: await flushed(ours), bare: await flushed(bare) };
+  const first = await flushed(bare);
+  return { ours: await flushed(ours), bare: first };
 }
 
 function text({ ownMs, wholeMs }: Command): string {
