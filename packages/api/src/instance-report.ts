@@ -33,6 +33,8 @@ export interface VolumeUsage {
   readonly level: 'fine' | 'low' | 'full';
   readonly usedBytes: number;
   readonly sizeBytes: number;
+  /** What is written there does not come back. */
+  readonly hung?: boolean;
 }
 
 /** How WAL archiving goes on, as the primary sees it; on a replica, what it still keeps for the archive. */

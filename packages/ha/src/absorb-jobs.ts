@@ -19,6 +19,7 @@ export function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
       s.deathNeeded = false;
       s.primaryMaybe = false;
       s.deadSince = now;
+      delete s.undead;
       delete s.applied;
       if (s.handover?.stage === 'stopping') s.handover.stage = 'verifying';
       return;

@@ -5,6 +5,7 @@ import type { Now } from './clock.ts';
 import { backOff, type Context, note } from './context.ts';
 import type { Event, LeaseReadOutcome, Seen } from './events.ts';
 import { grantAsked, grantsCame, promiseAsked, promisesCame } from './granting.ts';
+import { seeDisk } from './hung.ts';
 import type { State } from './state.ts';
 import type { LeaseRecord } from './types.ts';
 
@@ -241,6 +242,7 @@ function see(s: State, seen: Seen): void {
   const { incarnation, timeline } = seen.view;
   const before = s.timelineSeen?.incarnation === incarnation ? (s.timelineSeen?.timeline ?? 0) : 0;
   const highest = Math.max(timeline ?? 0, before);
+  seeDisk(s, seen);
   s.view = { ...seen.view, ...(timeline ? { timeline: highest } : {}) };
   if (timeline) s.timelineSeen = { incarnation, timeline: highest };
   s.viewAt = seen.startedAt;

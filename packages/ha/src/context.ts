@@ -44,6 +44,7 @@ export function begin(c: Context, job: Job): void {
   const id = c.s.nextId++;
   c.s.job = { id, job, since: c.now };
   delete c.s.waiting;
+  if (job.kind !== 'die') c.s.acted = true;
   if (job.kind === 'startPrimary' || job.kind === 'promote') c.s.primaryMaybe = true;
   if (job.kind.startsWith('start')) delete c.s.deadSince;
   c.actions.push({ type: 'job', id, job });

@@ -42,7 +42,18 @@ describe('situations', () => {
   const cases: [string, State, string, Job['kind'] | undefined][] = [
     ['just started', { ...initialState(state(1).self) }, 'death is not certain', 'die'],
     ['nothing read yet', state(2, { lease: undefined }), 'nothing is known yet', undefined],
-    ['death is impossible', state(2, { undead: 'EPERM' }), 'death is impossible to make certain', undefined],
+    [
+      'death is impossible',
+      state(2, { undead: 'EPERM', acted: true }),
+      'death is impossible to make certain',
+      undefined,
+    ],
+    [
+      'what the manager found does not die',
+      state(2, { undead: 'EPERM', deathNeeded: true, primaryMaybe: true }),
+      'death is not certain',
+      'die',
+    ],
     [
       'somebody took the Lease',
       state(1, { primaryMaybe: true, view: primaryView(1), lost: { why: '', taken: true } }),

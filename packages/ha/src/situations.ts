@@ -7,6 +7,7 @@
  */
 import { begin, type Context, note, recordOf, settingsOf, waitFor, within } from './context.ts';
 import { beginHandover, continueHandover, isFenced, wantsHandover } from './handover.ts';
+import { whyHung } from './hung.ts';
 import { promote, retrying, ruleChange, stopInTime, watchJob } from './leading.ts';
 import { runsAsPrimary } from './membership.ts';
 import { rejoinRunning, rejoinStopped, runsAsWanted, standby } from './rejoin.ts';
@@ -31,14 +32,15 @@ export const SITUATIONS: readonly Situation[] = [
   {
     name: 'death is impossible to make certain',
     why: 'processes that cannot be killed may go on acknowledging: the container must end',
-    when: (c) => c.s.undead !== undefined,
+    when: (c) => c.s.undead !== undefined && c.s.acted === true,
     act: (c) => exit(c, 1, `cannot make the death of PostgreSQL certain: ${c.s.undead}`),
   },
   {
     name: 'death is not certain',
     why: "a postmaster's exit is not death, and neither is a predecessor's (ELECTION 3)",
     when: (c) => c.s.deathNeeded && c.s.job?.job.kind !== 'die',
-    act: (c) => begin(c, { kind: 'die' }),
+    // What a manager finds at its start has been killed by the guard already: it waits for the kernel to let it go.
+    act: (c) => retrying(c, 'die', () => begin(c, { kind: 'die' })),
   },
   {
     name: 'leadership was lost to somebody',
@@ -49,8 +51,18 @@ export const SITUATIONS: readonly Situation[] = [
   {
     name: 'leadership ran out',
     why: 'a primary that cannot prove that it still leads stops before anyone else can lead (ELECTION 1)',
-    when: (c) => mustStop(c) && !['die', 'stop'].includes(c.s.job?.job.kind ?? ''),
+    when: (c) => mustStop(c) && !isEnding(c),
     act: stopInTime,
+  },
+  {
+    name: 'PostgreSQL does not answer',
+    why: 'a hung database acknowledges nothing, yet holds the place of one that would',
+    // A job may wait for the same disk, without end.
+    when: (c) => c.s.view?.process === 'running' && !isEnding(c) && whyHung(c) !== undefined,
+    act: (c) => {
+      note(c, 'Warning', 'Hung', `${whyHung(c)}: PostgreSQL is killed`);
+      begin(c, { kind: 'die' });
+    },
   },
   {
     name: 'a job is under way',
@@ -89,16 +101,6 @@ export const SITUATIONS: readonly Situation[] = [
     act: (c) => begin(c, { kind: 'die' }),
   },
 
-  {
-    name: 'PostgreSQL does not answer',
-    why: 'a hung database acknowledges nothing, yet holds the place of one that would',
-    when: (c) => c.s.view?.process === 'running' && isHung(c),
-    act: (c) => {
-      const seconds = HUNG_MS / 1000;
-      note(c, 'Warning', 'Hung', `PostgreSQL on ${c.s.self.name} has not answered for ${seconds} s: killed`);
-      begin(c, { kind: 'die' });
-    },
-  },
   {
     name: 'a promise is asked for',
     why: 'whoever promises receives no more WAL: the old leader can acknowledge nothing any more (ELECTION 5)',
@@ -282,11 +284,8 @@ export function tendDatabase(c: Context): string | undefined {
   return situation?.name;
 }
 
-/** Slow is not hung: nothing at all has answered for this long, neither an open session nor a new connection. */
-const HUNG_MS = 10_000;
-
-function isHung(c: Context): boolean {
-  return c.s.silentSince !== undefined && !within(c, c.s.silentSince, HUNG_MS);
+function isEnding({ s }: Context): boolean {
+  return s.job?.job.kind === 'die' || s.job?.job.kind === 'stop';
 }
 
 function mustStop({ s }: Context): boolean {

@@ -128,6 +128,36 @@ describe('a database that does not answer', () => {
   });
 });
 
+describe('a leader whose disk takes no writes', () => {
+  const hung: VolumeFact[] = [{ name: 'demo-1', level: 'fine', usedBytes: 1, sizeBytes: 100, hung: true }];
+  const view = primaryView(1, { volumes: hung });
+  const follows = { peers: answers(1, 2, 3) };
+  const seen = (before: State, next: View) =>
+    step(before, { type: 'observed', startedAt: at(1), view: next }, at(1)).state.stuckDiskSince;
+
+  test('is given time', () => {
+    assert.equal(after(leaderState({ view, ...follows, stuckDiskSince: at(-14_900) })).job, undefined);
+  });
+  test('and then killed, also while a job waits for the disk', () => {
+    const late = { view, ...follows, stuckDiskSince: at(-15_000) };
+    assert.equal(after(leaderState(late)).job?.kind, 'die');
+    const job = { id: 9, job: { kind: 'setSync' as const, names: '' }, since: at(-9_000) };
+    assert.equal(after(leaderState({ ...late, job })).job?.kind, 'die');
+  });
+  test('is left alone where nobody could take over', () => {
+    const late = { view, stuckDiskSince: at(-60_000) };
+    assert.equal(after(leaderState(late)).job, undefined);
+    const worse = answers(1, report(2, { volumes: hung }), report(3, { volumes: volume('full') }));
+    assert.equal(after(leaderState({ ...late, peers: worse })).job, undefined);
+  });
+  test('counts from the first look that saw it, and not while WAL is written', () => {
+    const before = leaderState({ view: primaryView(1) });
+    assert.deepEqual(seen(before, view), at(1));
+    assert.equal(seen(before, primaryView(1, { volumes: hung, currentLsn: '0/2000' })), undefined);
+    assert.equal(seen(leaderState({ view, stuckDiskSince: at(-1_000) }), primaryView(1)), undefined);
+  });
+});
+
 test('a replica whose WAL is gone is copied anew, without rewinding first', () => {
   const view = standbyView(2, { streaming: false, missingWal: 'requested WAL segment has been removed' });
   const { job, next } = after(

@@ -5,7 +5,8 @@
  */
 import { backOff, type Context, mayRetry, note, recordOf, settingsOf, waitFor } from './context.ts';
 import { couldLead } from './positions.ts';
-import type { PeerReport, View, VolumeFact } from './types.ts';
+import type { State } from './state.ts';
+import type { LeaseRecord, PeerReport, View, VolumeFact } from './types.ts';
 
 /** How long after a hand-over that was not possible the next is tried. */
 const AGAIN_MS = 30_000;
@@ -17,7 +18,14 @@ export function fullVolume(view: View | undefined): VolumeFact | undefined {
 
 /** Whether all volumes of a peer have room to go on with. */
 export function hasRoom(report: PeerReport): boolean {
-  return !report.volumes?.some((volume) => volume.level !== 'fine');
+  return !report.volumes?.some((volume) => volume.level !== 'fine' || volume.hung);
+}
+
+/** Somebody who could lead and follows closely has room on volumes that work. */
+export function someoneHasRoom(s: State, record: LeaseRecord): boolean {
+  return Object.values(s.peers).some(
+    ({ report }) => report && couldLead(s, record, report) && hasRoom(report) && report.streaming,
+  );
 }
 
 /** A leader that still runs on a full volume, while somebody who could lead has room. */
@@ -25,9 +33,7 @@ export function wantsRoom(c: Context): boolean {
   const { s } = c;
   const record = recordOf(s);
   if (!record || !fullVolume(s.view) || settingsOf(s).maintenance || !mayRetry(c, 'full')) return false;
-  return Object.values(s.peers).some(
-    ({ report }) => report && couldLead(s, record, report) && hasRoom(report) && report.streaming,
-  );
+  return someoneHasRoom(s, record);
 }
 
 export function roomNotFound({ s, now }: Context): void {

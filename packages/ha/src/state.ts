@@ -142,6 +142,8 @@ export interface State {
   slotsAt?: Now;
   /** Since when PostgreSQL runs without an answer of any kind. */
   silentSince?: Now;
+  /** Since when, as the leader, nothing that is written to a volume comes back, PostgreSQL's own WAL included. */
+  stuckDiskSince?: Now;
   /** synchronous_standby_names confirmed in force in every WAL sender. */
   applied?: string;
   appliedAt?: Now;
@@ -153,6 +155,8 @@ export interface State {
   takingOver?: { continuing: boolean; forced?: string };
   /** Certain death could not be made: this container must end. */
   undead?: string;
+  /** This manager has begun something in PGDATA: what lives there may be of its own making. */
+  acted?: boolean;
   election?: { version: string; since: Now; opening: string };
   handover?: HandoverPlan;
   /** What became of the last switchover wish that was meant for us; it is not tried again. */

@@ -157,6 +157,8 @@ export interface VolumeFact {
   readonly level: 'fine' | 'low' | 'full';
   readonly usedBytes: number;
   readonly sizeBytes: number;
+  /** What is written there does not come back. */
+  readonly hung?: boolean;
 }
 
 export interface ReplicationRow {

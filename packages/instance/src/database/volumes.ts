@@ -1,14 +1,16 @@
-/** How full the volumes are. */
+/** How full the volumes are, and whether they take writes. */
 import { dirname } from 'node:path';
 import { dataClaimName, type VolumeUsage, walClaimName } from '@pgherd/api';
 import { volumeLevel, volumeUsage } from '@pgherd/postgres';
 import type { Layout } from './layout.ts';
+import { WriteProbe } from './write-probe.ts';
 
 /** A look that a hung disk does not answer in this time is left alone; the last one counts meanwhile. */
 const LOOK_MS = 300;
 
 export class Volumes {
   readonly #paths: [name: string, path: string][];
+  readonly #probes: Map<string, WriteProbe>;
   #last: VolumeUsage[] = [];
   #running: Promise<void> | undefined;
 
@@ -17,6 +19,7 @@ export class Volumes {
       [dataClaimName(instance), layout.notes],
       ...(layout.walDir ? ([[walClaimName(instance), layout.walDir]] as [string, string][]) : []),
     ];
+    this.#probes = new Map(this.#paths.map(([name, path]) => [name, new WriteProbe(path)]));
   }
 
   /** The state now, or the last one known: ends within LOOK_MS, and never piles up looks on a hung disk. */
@@ -30,7 +33,9 @@ export class Volumes {
     });
     await Promise.race([this.#running, late]);
     clearTimeout(timer);
-    return this.#last;
+    return this.#last.map((usage) =>
+      this.#probes.get(usage.name)?.isStuck() ? { ...usage, hung: true } : usage,
+    );
   }
 
   async #measure(): Promise<void> {

@@ -16,7 +16,7 @@ import { missingSecrets } from '../plan-secrets.ts';
 import { archiveState, notArchivingSince, SET_UP_MS } from './archive.ts';
 import { headless, waitingForSync } from './leadership.ts';
 import { instanceTrouble, isOverdue, podTrouble, startTrouble, waitsText } from './trouble.ts';
-import { volumesFull, volumesLow } from './volumes.ts';
+import { volumesFull, volumesHung, volumesLow } from './volumes.ts';
 
 export interface Verdict {
   phase: ClusterPhase;
@@ -40,6 +40,7 @@ const RULES: ((outcome: Outcome) => Verdict | undefined)[] = [
   restoring,
   beginning,
   volumesFull,
+  volumesHung,
   headless,
   waitingForSync,
   changing,

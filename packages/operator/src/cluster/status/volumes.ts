@@ -12,6 +12,16 @@ export function volumesFull({ facts }: Outcome): Verdict | undefined {
   return { phase: 'Degraded', reason };
 }
 
+/** A volume that takes no writes: PostgreSQL may still answer from memory, and looks well. */
+export function volumesHung({ facts }: Outcome): Verdict | undefined {
+  const hung = volumesThat(
+    facts,
+    ({ hung }) => hung === true,
+    ({ name }) => `volume ${name} takes no writes`,
+  );
+  return hung.length > 0 ? { phase: 'Degraded', reason: hung.join('; ') } : undefined;
+}
+
 /** All goes well yet. */
 export function volumesLow({ facts }: Outcome): Verdict | undefined {
   const low = volumeTrouble(facts, 'low');
@@ -20,11 +30,17 @@ export function volumesLow({ facts }: Outcome): Verdict | undefined {
 
 /** Each volume that is at this level, with whose it is and how full; empty where none is. */
 function volumeTrouble(facts: Facts, level: 'low' | 'full'): string[] {
+  return volumesThat(facts, (volume) => volume.level === level, volumeText);
+}
+
+function volumesThat(
+  facts: Facts,
+  fit: (volume: VolumeUsage) => boolean,
+  say: (volume: VolumeUsage) => string,
+): string[] {
   return facts.instances.flatMap(({ name, pod, report }) =>
     pod && !isTerminating(pod)
-      ? (report?.volumes ?? [])
-          .filter((volume) => volume.level === level)
-          .map((volume) => `${name}: ${volumeText(volume)}`)
+      ? (report?.volumes ?? []).filter(fit).map((volume) => `${name}: ${say(volume)}`)
       : [],
   );
 }
