@@ -7,8 +7,8 @@ import type { View, VolumeFact } from './types.ts';
 
 /** So long nothing at all has answered, neither an open session nor a new connection. */
 const SILENT_MS = 10_000;
-/** So long not one write has come back, ours or PostgreSQL's. Disks may be slower than servers. */
-const STUCK_DISK_MS = 15_000;
+/** So long not one write has come back, ours or PostgreSQL's. */
+const STUCK_DISK_MS = 10_000;
 
 /** The first volume that takes no writes. */
 export function hungVolume(view: View | undefined): VolumeFact | undefined {
