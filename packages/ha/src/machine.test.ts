@@ -482,6 +482,21 @@ describe('everyone else', () => {
     assert.deepEqual(writes(result.actions), []);
   });
 
+  test('a standby does not give up on a leader whose PostgreSQL hangs or starts', () => {
+    for (const changed of [{ currentLsn: undefined }, { role: 'none' as const }]) {
+      const stuck = state(2, {
+        view: standbyView(2, { streaming: false }),
+        following: { name: 'demo-1', address: '10.0.0.1', applicationName: 'demo-2.joining' },
+        peers: answers(10_000, leaderReport(1, changed)),
+        lastAsked: at(10_000),
+        rejoin: { epoch: 3, rung: 'follow', rewinds: 0, copies: 0, stuckSince: at(0) },
+      });
+      const { state: next, actions } = step(stuck, TICK, at(10_001));
+      assert.deepEqual(jobs(actions), []);
+      assert.equal(next.rejoin?.stuckSince, undefined);
+    }
+  });
+
   test('a standby that cannot stream from a proven leader is rewound, then copied', () => {
     const stuck = state(2, {
       view: standbyView(2, { streaming: false }),

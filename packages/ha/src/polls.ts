@@ -150,15 +150,19 @@ function asides(c: Context): void {
   if (s.job || s.view?.process !== 'running' || !s.view.sqlReachable) return;
   // On a standby too: after its promotion the others find their slots at once.
   const wanted = slotsWanted(c);
-  const others = JSON.stringify(wanted) !== JSON.stringify(s.slotsFor);
+  const leader = s.view.streaming ? leaderToFollow(c) : undefined;
+  const primary = leader && { name: leader.name, address: leader.address };
+  // Moved after a primary as soon as we stream from it: it may be gone before the next turn.
+  const others =
+    JSON.stringify(wanted) !== JSON.stringify(s.slotsFor) ||
+    (primary !== undefined && primary.name !== s.slotsAfter);
   if (
     !s.asides.slots &&
     mayRetry(c, 'slots') &&
     (others || due(c, s.slotsAt, s.held ? SLOTS_MS : FOLLOW_SLOTS_MS))
   ) {
-    const leader = s.view.streaming ? leaderToFollow(c) : undefined;
-    const primary = leader && { name: leader.name, address: leader.address };
     s.slotsFor = wanted;
+    s.slotsAfter = primary?.name;
     s.slotsAt = c.now;
     beginAside(c, { kind: 'slots', instances: wanted, ...(primary ? { primary } : {}) });
   }

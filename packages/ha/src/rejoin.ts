@@ -180,7 +180,10 @@ export function rejoinRunning(c: Context): void {
   rejoin.stuckSince ??= now;
   const proven = rules.isProvenLeader(recordOf(s)!, s, settingsOf(s), now);
   askLeader(c, `WAL from ${leader.name}`);
-  if (!proven.ok) return;
+  // Nobody streams from a PostgreSQL that hangs or starts: that says nothing about our data.
+  const word = s.peers[leader.name]?.report;
+  if (word?.leader && (word.role !== 'primary' || word.currentLsn === undefined)) delete rejoin.stuckSince;
+  if (!proven.ok || !rejoin.stuckSince) return;
   const parted = rules.hasParted(recordOf(s)!, s);
   const gone = s.view!.missingWal;
   const patience = parted || gone ? PARTED_MS : FOLLOW_MS;

@@ -138,6 +138,8 @@ export interface State {
   checkpointDue: boolean;
   /** The instances that slots are kept for, as last done. */
   slotsFor?: string[];
+  /** The primary whose slots a standby's were last moved after. */
+  slotsAfter?: string | undefined;
   /** When the slots were last seen to. */
   slotsAt?: Now;
   /** Since when PostgreSQL runs without an answer of any kind. */
