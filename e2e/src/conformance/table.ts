@@ -276,6 +276,12 @@ export function refuses(
   });
 }
 
+/** Fails unless this answers a path that nothing serves: a bare text, no `Status`. */
+export function isServedByNobody(answer: Answer): void {
+  sees(answer, 404);
+  assert.equal(answer.text.trim(), '404 page not found');
+}
+
 /** Fails unless `actual` has all of `part`; where it has not, the message says where. */
 export function holds(actual: unknown, part: unknown, where = ''): void {
   if (fits(actual, part)) {

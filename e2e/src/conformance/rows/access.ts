@@ -103,7 +103,7 @@ export const access = rows('access', {
     await eventually(async () => {
       const body = binding(`${api.name}-b`, 'nobody');
       const answer = await api.ask('POST', `${api.path('rolebindings')}?dryRun=All`, body, { headers });
-      refuses(answer, 404, 'NotFound', /^roles.rbac.authorization.k8s.io "nobody" not found$/);
+      refuses(answer, 404, 'NotFound', /^role(binding)?s.rbac.authorization.k8s.io "nobody" not found$/);
     });
   },
   'a pod that asks for more than its namespace allows is 403': async (api) => {

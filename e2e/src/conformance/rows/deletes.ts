@@ -41,14 +41,14 @@ export const deletes = rows('delete', {
     const { metadata } = await api.made('configmaps', configMap(api.name));
     const path = api.path('configmaps', api.name);
     const wrong = deleteOptions({ preconditions: { uid: NOBODY } });
-    refuses(await api.ask('DELETE', path, wrong), 409, 'Conflict', /UID in precondition/);
+    refuses(await api.ask('DELETE', path, wrong), 409, 'Conflict', /the UID in the precondition/);
     sees(await api.ask('DELETE', path, deleteOptions({ preconditions: { uid: metadata.uid } })), 200);
   },
   'a resourceVersion that differs is 409': async (api) => {
     const { metadata } = await api.made('configmaps', configMap(api.name));
     const path = api.path('configmaps', api.name);
     const old = deleteOptions({ preconditions: { resourceVersion: '1' } });
-    refuses(await api.ask('DELETE', path, old), 409, 'Conflict', /ResourceVersion in precondition/);
+    refuses(await api.ask('DELETE', path, old), 409, 'Conflict', /the ResourceVersion in the precondition/);
     const right = deleteOptions({ preconditions: { resourceVersion: metadata.resourceVersion } });
     sees(await api.ask('DELETE', path, right), 200);
   },

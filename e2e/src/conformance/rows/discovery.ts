@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { eventually, type Json, refuses, rows, sees } from '../table.ts';
+import { eventually, isServedByNobody, type Json, rows, sees } from '../table.ts';
 
 const AGGREGATED = {
   headers: {
@@ -56,8 +56,10 @@ export const discovery = rows('discovery', {
       assert.equal(widgets?.kind, 'Widget');
     }),
   'OpenAPI v3 has a PATCH with fieldValidation for each kind': async (api) => {
-    const { body } = sees(await api.get('/openapi/v3'), 200);
-    const paths = body.paths as Record<string, { serverRelativeURL: string }>;
+    // It comes as text/plain.
+    const { paths } = JSON.parse(sees(await api.get('/openapi/v3'), 200).text) as {
+      paths: Record<string, { serverRelativeURL: string }>;
+    };
     // A new definition takes a moment to get there.
     const { serverRelativeURL } = paths['apis/apps/v1'] ?? { serverRelativeURL: '' };
     const document = sees(await api.get(serverRelativeURL), 200).body;
@@ -73,11 +75,6 @@ export const discovery = rows('discovery', {
     );
   },
   'a path that nothing serves is 404': async (api) => {
-    refuses(
-      await api.get('/apis/no.such.group/v1/things'),
-      404,
-      'NotFound',
-      /could not find the requested resource/,
-    );
+    isServedByNobody(await api.get('/apis/no.such.group/v1/things'));
   },
 });

@@ -76,7 +76,7 @@ export const tables = rows('table', {
     assert.deepEqual(row?.object?.data, { a: '1' });
     const path = `${api.path('configmaps')}?labelSelector=row%3D${api.name}&includeObject=None`;
     const none = (await api.get(path, TABLE)).body as unknown as Table;
-    assert.equal(none.rows[0]?.object, undefined);
+    assert.equal(none.rows[0]?.object ?? null, null);
   },
   'one object is a table of one row': async (api) => {
     await api.made('configmaps', configMap(api.name));

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /** Where things lie in the database's container. */
@@ -17,16 +17,29 @@ export interface Layout {
 
 const WAL_MOUNT = '/var/lib/postgresql/wal';
 
-/** The layout that the operator's pods have. */
-export function podLayout(pgdata: string, run = '/run/pgherd'): Layout {
+/**
+ * The layout that the operator's pods have.
+ *
+ * @param mounts what is mounted in this container, as the kernel tells it
+ */
+export function podLayout(
+  pgdata: string,
+  run = '/run/pgherd',
+  mounts = readFileSync('/proc/self/mountinfo', 'utf8'),
+): Layout {
   return {
     pgdata,
-    ...(existsSync(WAL_MOUNT) ? { walDir: join(WAL_MOUNT, 'pg_wal') } : {}),
+    ...(isMountPoint(WAL_MOUNT, mounts) ? { walDir: join(WAL_MOUNT, 'pg_wal') } : {}),
     notes: join(dirname(pgdata), 'pgherd'),
     sockets: '/run/postgresql',
     run,
     tls: join(run, 'tls'),
   };
+}
+
+/** The folder alone says nothing: an image may have it for the volume to come. */
+function isMountPoint(path: string, mounts: string): boolean {
+  return mounts.split('\n').some((line) => line.split(' ')[4] === path);
 }
 
 /** Files of a TLS folder. */

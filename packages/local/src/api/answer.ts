@@ -2,11 +2,13 @@
 import type { ServerResponse } from 'node:http';
 import type { Form } from './accept.ts';
 import { apiVersionOf } from './registry.ts';
-import type { ApiError } from './status.ts';
+import { type ApiError, NoSuchPath } from './status.ts';
 import { tableOf } from './table.ts';
 import type { KubeObject, Obj, Resource } from './types.ts';
 import { outward } from './versions.ts';
 import { objectText } from './watch.ts';
+
+export const PLAIN_TEXT = 'text/plain; charset=utf-8';
 
 /** Sends a JSON text that is already made. */
 export function sendText(
@@ -40,7 +42,8 @@ export function sendError(response: ServerResponse, error: ApiError): void {
   if (error.retryAfterSeconds !== undefined)
     response.setHeader('Retry-After', String(error.retryAfterSeconds));
   if (error.code === 401) response.setHeader('WWW-Authenticate', 'Bearer realm="kubernetes-master"');
-  sendJson(response, error.code, error.status());
+  if (error instanceof NoSuchPath) sendText(response, error.code, `${error.message}\n`, PLAIN_TEXT);
+  else sendJson(response, error.code, error.status());
 }
 
 function metadataOnly(object: KubeObject): Obj {

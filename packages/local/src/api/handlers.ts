@@ -9,7 +9,7 @@ import type { WriteContext } from './context.ts';
 import type { DeleteOptions } from './deletion-rules.ts';
 import { listObjects } from './list.ts';
 import { jsonPatch, mergePatch } from './patch.ts';
-import { isWatch, type RequestInfo, type Target } from './request.ts';
+import type { RequestInfo, Target } from './request.ts';
 import { answerReview } from './reviews.ts';
 import { scaleOf, withScale } from './scale.ts';
 import { parseSelector } from './selectors.ts';
@@ -78,11 +78,6 @@ export async function serveResource(call: Call): Promise<void> {
 function serveObject(call: Call): Promise<void> | void {
   switch (call.info.verb) {
     case 'get':
-      // The old form of a watch on one object.
-      if (isWatch(call.info.query)) {
-        call.info.query.set('fieldSelector', `metadata.name=${call.target.name}`);
-        return watch(call);
-      }
       return get(call);
     case 'update':
       return update(call);

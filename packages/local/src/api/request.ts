@@ -84,7 +84,7 @@ function verbOf(method: string, query: URLSearchParams, target: Target | undefin
 }
 
 /** Whether a query asks for a watch. */
-export function isWatch(query: URLSearchParams): boolean {
+function isWatch(query: URLSearchParams): boolean {
   return isTrue(query.get('watch'));
 }
 

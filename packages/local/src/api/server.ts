@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import { pkiPaths } from '../pki.ts';
 import { AccessRecord } from './access-record.ts';
 import { Admission } from './admission.ts';
-import { sendError, sendJson, sendText } from './answer.ts';
+import { PLAIN_TEXT, sendError, sendJson, sendText } from './answer.ts';
 import { Authenticator } from './authn.ts';
 import { bootstrap } from './bootstrap.ts';
 import { ClusterIps } from './cluster-ips.ts';
@@ -244,8 +244,7 @@ export class Server {
         {},
       );
     }
-    if (/^\/(healthz|readyz|livez)(\/.*)?$/.test(path))
-      return sendText(response, 200, 'ok', 'text/plain; charset=utf-8');
+    if (/^\/(healthz|readyz|livez)(\/.*)?$/.test(path)) return sendText(response, 200, 'ok', PLAIN_TEXT);
     if (path === '/debug/access') return sendJson(response, 200, { items: this.#access.list() });
     if (path === '/version' || path === '/version/') return sendJson(response, 200, VERSION);
     if (path === '/openapi/v3' || path.startsWith('/openapi/v3/')) return this.#serveOpenApi(info, response);
@@ -264,7 +263,8 @@ export class Server {
     const { openApiDocument } = await import('./openapi.ts');
     const text = openApiDocument(this.registry, info.path);
     if (text === undefined) throw noSuchPath();
-    sendText(response, 200, text);
+    // The index is no JSON to those who go by its type; a document is.
+    sendText(response, 200, text, info.path === '/openapi/v3' ? PLAIN_TEXT : undefined);
   }
 
   /** exec, attach and port-forward come as upgrades. */

@@ -66,9 +66,15 @@ export function notFound(resource: Named, name: string): ApiError {
   return new ApiError(404, 'NotFound', `${qualified(resource)} "${name}" not found`, details(resource, name));
 }
 
-/** The answer to a path that nothing serves. */
+/** The answer to a path that nothing serves: the one refusal that is a bare text and no `Status`. */
+export class NoSuchPath extends ApiError {
+  constructor() {
+    super(404, 'NotFound', '404 page not found');
+  }
+}
+
 export function noSuchPath(): ApiError {
-  return new ApiError(404, 'NotFound', 'the server could not find the requested resource', {});
+  return new NoSuchPath();
 }
 
 export function alreadyExists(resource: Named, name: string): ApiError {

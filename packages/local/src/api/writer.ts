@@ -327,14 +327,14 @@ export class Writer {
       throw conflict(
         context.resource,
         old.metadata.name,
-        `Precondition failed: ResourceVersion in precondition: ${wanted.resourceVersion}, ResourceVersion in object meta: ${old.metadata.resourceVersion}`,
+        `the ResourceVersion in the precondition (${wanted.resourceVersion}) does not match the ResourceVersion in record (${old.metadata.resourceVersion}). The object might have been modified`,
       );
     }
   }
 }
 
 function otherUid(wanted: string, { metadata }: KubeObject): string {
-  return `Precondition failed: UID in precondition: ${wanted}, UID in object meta: ${metadata.uid}`;
+  return `the UID in the precondition (${wanted}) does not match the UID in record (${metadata.uid}). The object might have been deleted and then recreated`;
 }
 
 function reportUnknown(context: WriteContext, object: KubeObject, unknown: string[]): void {
