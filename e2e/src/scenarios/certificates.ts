@@ -28,6 +28,7 @@ export const certificates: Scenario = {
     const since = stage.now();
     await userRenews(stage, corporate);
     await allEndSoon(stage);
+    await anotherKey(stage);
     await replicasReconnect(stage);
     await stage.written(writer, 200);
     await stage.ready();
@@ -87,6 +88,25 @@ async function allEndSoon(stage: Stage): Promise<void> {
   const renewed = await readSecret(stage, own.ca);
   assert.equal(renewed['ca.key'], key, 'the key stays, so that old and new certificates verify');
   stage.note('the authority and what it signed were renewed');
+}
+
+/** Our authority is lost with its key. All trust the new one before anybody shows what it has signed. */
+async function anotherKey(stage: Stage): Promise<void> {
+  const own = names(stage.cluster);
+  const { 'ca.crt': before = '' } = await readSecret(stage, own.ca);
+  const deleted = await stage.kubectl(['delete', 'secret', own.ca, '--wait=false']);
+  assert.equal(deleted.code, 0, deleted.stderr);
+  await waitFor(
+    async () => {
+      const leaf = await readSecret(stage, own.replication);
+      const trusted = leaf['ca.crt']?.trim();
+      return trusted !== before.trim() && trusted === (await readSecret(stage, own.ca))['ca.crt']?.trim();
+    },
+    { timeoutMs: PATIENCE_MS, everyMs: 300, describe: () => 'the lost authority is still trusted' },
+  );
+  const server = await readSecret(stage, own.server);
+  assert.ok(!server['ca.crt']?.includes(before.trim()), 'by clients of the servers too');
+  stage.note('an authority with another key took its place');
 }
 
 /** A replica that has to connect anew does so with its new certificate. */

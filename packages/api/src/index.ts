@@ -7,6 +7,7 @@ export {
   type BackupType,
   isBackupOver,
 } from './backup/backup.ts';
+export * from './certificate-mark.ts';
 export { MAX_REPOSITORIES } from './cluster/backup-fields.ts';
 export * from './cluster/cluster.ts';
 export * from './cluster/effective.ts';

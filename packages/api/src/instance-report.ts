@@ -124,6 +124,8 @@ export interface InstanceReport {
     readonly total: number;
     readonly unit: string;
   };
+  /** What of the secrets of the server and of replication is in force, as certificateMark has it. */
+  readonly certificates?: { readonly server: string; readonly replication: string };
   /** Missing while no backup is set up. */
   readonly archive?: ArchiveReport;
   /** The leader that it lets go on without the API, while that grant lasts. */
@@ -146,7 +148,7 @@ export interface InstanceReport {
 /** What of a report is news when it changes: not the positions, which always do. */
 export function reportSummary(report: InstanceReport): string {
   const { role, state, ready, leader, streaming, timeline, waiting, error, switchover, reload } = report;
-  const { archive } = report;
+  const { archive, certificates } = report;
   const archiving = archive && [archive.error, archive.problems, archive.repositories];
   const asked = [switchover?.id, switchover?.outcome, reload?.id, report.raisedSettings?.length];
   const words = [
@@ -159,6 +161,7 @@ export function reportSummary(report: InstanceReport): string {
     waiting?.what,
     error?.code,
     archiving,
+    certificates,
     ...asked,
   ];
   return JSON.stringify(words);

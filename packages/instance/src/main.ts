@@ -17,7 +17,7 @@ import { Loop } from './loop/index.ts';
 import { type ManagerServer, serveLocal, serveManager } from './server/manager-server.ts';
 import { createMetrics } from './server/metrics.ts';
 import { serveMetrics } from './server/metrics-server.ts';
-import { keepTls, type TlsMaterial } from './tls.ts';
+import { certificateMarks, keepTls, type TlsMaterial } from './tls.ts';
 
 /** Of the time the pod is given to stop, kept for the last resort. */
 const LAST_RESORT_MS = 5_000;
@@ -78,6 +78,8 @@ async function main(): Promise<void> {
   };
 
   let material: TlsMaterial | undefined;
+  /** PostgreSQL has been told of them too. */
+  let inForce: TlsMaterial | undefined;
   let server: ManagerServer | undefined;
   const loop = new Loop({
     client,
@@ -93,6 +95,7 @@ async function main(): Promise<void> {
     peerTls: () => ({ ca: material!.ca, cert: material!.clientCert, key: material!.clientKey }),
     log: manager,
     archive: () => backups.report(),
+    certificates: () => inForce && certificateMarks(inForce),
     spec: (now, object) => {
       eff = now;
       lastOfAll = object.status?.restoration?.stage === 'stopping';
@@ -132,7 +135,13 @@ async function main(): Promise<void> {
       changed: (renewed) => {
         material = renewed;
         server?.renew(renewed);
-        database.reloadTls();
+        // One that does not run reads them when it starts.
+        database
+          .reloadTls()
+          .catch((error) => manager.debug({ error: String(error) }, 'PostgreSQL was not told'))
+          .then(() => {
+            inForce = renewed;
+          });
         backups.tlsChanged();
         manager.info({}, 'the certificates were renewed');
       },
@@ -141,6 +150,7 @@ async function main(): Promise<void> {
   );
   // They may have been renewed since.
   material ??= first;
+  inForce ??= material;
   server = await serveManager({
     port: MANAGER_PORT,
     material,

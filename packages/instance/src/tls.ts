@@ -1,6 +1,6 @@
 /** Certificates: out of secrets into files that PostgreSQL and its tools read, renewed without a restart. */
 import { existsSync, readFileSync } from 'node:fs';
-import { names } from '@pgherd/api';
+import { certificateMark, type InstanceReport, names } from '@pgherd/api';
 import { type Client, createCache, kinds, type Log, type Secret } from '@pgherd/kube';
 import { privateFolder, writeDurable } from '@pgherd/postgres';
 import { tlsFiles } from './database/layout.ts';
@@ -47,6 +47,14 @@ export async function writeTlsFiles(folder: string, material: TlsMaterial): Prom
   let changed = false;
   for (const key of KEYS) changed = (await writeDurable(files[key], material[key])) || changed;
   return changed;
+}
+
+/** What of both secrets this is, for the report. */
+export function certificateMarks(material: TlsMaterial): NonNullable<InstanceReport['certificates']> {
+  return {
+    server: certificateMark(material.ca, material.serverCert),
+    replication: certificateMark(material.clientCa, material.clientCert),
+  };
 }
 
 /** Puts both secrets together. Throws InstanceError `BadSecret` naming what is missing. */

@@ -177,6 +177,64 @@ export function expiryOf(cert: string): Date | undefined {
   }
 }
 
+/** The certificates in a PEM text, one each. */
+export function certificatesIn(pem: string): string[] {
+  return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+}
+
+/** Of several certificates the one that belongs to a key; the first, where none does. */
+export function holderOf(pem: string, key: string): string {
+  const certs = certificatesIn(pem);
+  if (certs.length < 2) return pem;
+  try {
+    const secret = createPrivateKey(key);
+    return certs.find((cert) => new X509Certificate(cert).checkPrivateKey(secret)) ?? pem;
+  } catch {
+    return pem;
+  }
+}
+
+/** The same name and key: whoever trusts the one believes what the other has signed. */
+export function isSameAuthority(a: string, b: string): boolean {
+  if (a === b) return true;
+  try {
+    const [one, other] = [new X509Certificate(a), new X509Certificate(b)];
+    return one.subject === other.subject && one.publicKey.equals(other.publicKey);
+  } catch {
+    return false;
+  }
+}
+
+const LONGEST_CHAIN = 8;
+
+/**
+ * Whether one of the authorities (PEM, several) signed a certificate, by way of the intermediate ones that follow it.
+ * Expiry is not looked at.
+ */
+export function isTrusted(chain: string, authorities: string): boolean {
+  try {
+    const [leaf, ...between] = certificatesIn(chain).map((cert) => new X509Certificate(cert));
+    const roots = certificatesIn(authorities).map((cert) => new X509Certificate(cert));
+    const signed = (cert: X509Certificate) => (by: X509Certificate) =>
+      cert.checkIssued(by) && cert.verify(by.publicKey);
+    let current = leaf;
+    for (let depth = 0; current && depth < LONGEST_CHAIN; depth++) {
+      if (roots.some(signed(current))) return true;
+      current = between.find(signed(current));
+    }
+    return false;
+  } catch {
+    return false;
+  }
+}
+
+/** Those of the authorities that vouch for a certificate. */
+export function signersOf(chain: string, authorities: string): string {
+  return certificatesIn(authorities)
+    .filter((authority) => isTrusted(chain, authority))
+    .join('\n');
+}
+
 export interface LeafCheck {
   /** Missing: whatever it is. */
   commonName?: string;
@@ -188,7 +246,7 @@ export function leafProblem(leaf: KeyPair, authorityCert: string, check: LeafChe
   try {
     const cert = new X509Certificate(leaf.cert);
     if (!cert.checkPrivateKey(createPrivateKey(leaf.key))) return 'its key belongs to another certificate';
-    if (!cert.verify(new X509Certificate(authorityCert).publicKey)) return 'another authority signed it';
+    if (!isTrusted(leaf.cert, authorityCert)) return 'another authority signed it';
     if (check.commonName && !cert.subject.split('\n').includes(`CN=${check.commonName}`))
       return `it bears another name than ${check.commonName}`;
     const missing = (check.dnsNames ?? []).filter(

@@ -2,7 +2,7 @@
  * The loop: feeds the machine of @pgherd/ha with what happens, and carries out what it asks for. It has no plan of
  * its own: every judgement is in the machine.
  */
-import type { ArchiveReport, EffectiveSpec, InstanceReport } from '@pgherd/api';
+import type { EffectiveSpec, InstanceReport } from '@pgherd/api';
 import {
   type Action,
   type Event,
@@ -22,11 +22,11 @@ import { Configurer } from './configure.ts';
 import { Jobs } from './jobs.ts';
 import { LeaseClient } from './lease-client.ts';
 import { PeersClient, type PeerTls } from './peers-client.ts';
-import { Reporter } from './reporter.ts';
+import { Reporter, type ReporterOptions } from './reporter.ts';
 import { route } from './routing.ts';
 import { type ClusterObject, Surroundings } from './surroundings.ts';
 
-export interface LoopOptions {
+export interface LoopOptions extends ReporterOptions {
   client: Client;
   namespace: string;
   cluster: string;
@@ -44,8 +44,6 @@ export interface LoopOptions {
   log: Log;
   /** Told of the spec whenever the Cluster has changed. */
   spec?(eff: EffectiveSpec, cluster: ClusterObject): void;
-  /** How archiving goes on, for the report. */
-  archive?(): ArchiveReport | undefined;
   /** Called once, when the machine has come to its end: the process is to exit with this code. */
   exit(code: number, why: string): void;
   /** For tests. */
@@ -86,7 +84,7 @@ export class Loop {
       database,
       () => this.#state,
       () => this.#configurer.reloaded,
-      () => options.archive?.(),
+      options,
     );
     this.#jobs = new Jobs({
       database,

@@ -50,7 +50,8 @@ export class PeersClient {
   #connection(): Agent {
     const tls = this.#o.tls();
     if (!this.#agent || tls.cert !== this.#tls?.cert || tls.ca !== this.#tls.ca) {
-      this.#agent?.destroy();
+      // Questions that are under way come to their end.
+      if (this.#agent) retire(this.#agent);
       this.#tls = tls;
       this.#agent = new Agent({
         ...tls,
@@ -96,4 +97,11 @@ export class PeersClient {
       call.end(o.body && JSON.stringify(o.body));
     });
   }
+}
+
+/** Ends the connections that nobody uses, and the others after their use. */
+function retire(agent: Agent): void {
+  agent.maxFreeSockets = 0;
+  for (const sockets of Object.values(agent.freeSockets))
+    for (const socket of [...(sockets ?? [])]) socket.destroy();
 }

@@ -6,12 +6,19 @@ import { readClocks } from './clock.ts';
 import { buildReport } from './report.ts';
 import { ServiceTimes } from './service-times.ts';
 
+export interface ReporterOptions {
+  /** How archiving goes on. */
+  archive?(): ArchiveReport | undefined;
+  /** Which certificates are in force. */
+  certificates?(): InstanceReport['certificates'];
+}
+
 export class Reporter {
   readonly #database: Database;
   readonly #state: () => State;
   /** The last reload that was asked for and carried out. */
   readonly #reloaded: () => InstanceReport['reload'];
-  readonly #archive: (() => ArchiveReport | undefined) | undefined;
+  readonly #more: ReporterOptions;
   readonly #service = new ServiceTimes();
   /** The standby has streamed since PostgreSQL was started. */
   #streamed = false;
@@ -19,15 +26,14 @@ export class Reporter {
   /** Those who wait for the report to say something else. */
   readonly #waiting = new Set<() => void>();
 
-  /** `archive`: how archiving goes on. */
   constructor(
     database: Database,
     state: () => State,
     reloaded: () => InstanceReport['reload'],
-    archive?: () => ArchiveReport | undefined,
+    more: ReporterOptions = {},
   ) {
     this.#database = database;
-    this.#archive = archive;
+    this.#more = more;
     this.#state = state;
     this.#reloaded = reloaded;
   }
@@ -94,13 +100,15 @@ export class Reporter {
   #build(view: DatabaseView): InstanceReport {
     const state = this.#state();
     const reload = this.#reloaded();
-    const archive = this.#archive?.();
+    const archive = this.#more.archive?.();
+    const certificates = this.#more.certificates?.();
     const progress = this.#database.progress();
     const report: InstanceReport = {
       ...buildReport(state, view, this.#streamed, this.#service.report),
       ...electionReport(state, readClocks()),
       ...(reload ? { reload } : {}),
       ...(archive ? { archive } : {}),
+      ...(certificates ? { certificates } : {}),
       ...(progress ? { progress } : {}),
     };
     const [problem] = this.#problems.values();

@@ -2,7 +2,7 @@
 import { type BackupInfo, type BackupJobAnswer, type BackupRequest, MANAGER_PORT, names } from '@pgherd/api';
 import { type Connections, call, createConnections, describeSilence } from '../cluster/connections.ts';
 import type { Facts } from '../cluster/facts.ts';
-import { authorityOf } from '../cluster/plan-secrets.ts';
+import { authorityOf } from '../cluster/plan-certificates.ts';
 import { decoded } from '../cluster/specs/secrets.ts';
 import { OperatorError } from '../errors.ts';
 import type { Executor } from './plan.ts';

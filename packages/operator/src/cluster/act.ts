@@ -19,7 +19,9 @@ import { absorb, type ClusterCaches } from './caches.ts';
 import { type LeafName, leafCheck, leafSource, serverAuthority } from './certificates.ts';
 import type { Facts } from './facts.ts';
 import type { ClusterMemory } from './memory.ts';
-import { authorityOf, desiredLogin, VALID_DAYS } from './plan-secrets.ts';
+import { ANNOTATION_CHANGED, withFormer } from './overlap.ts';
+import { authorityOf, VALID_DAYS } from './plan-certificates.ts';
+import { desiredLogin } from './plan-secrets.ts';
 import { isOwned } from './specs/metadata.ts';
 import { decoded, secret } from './specs/secrets.ts';
 
@@ -113,7 +115,7 @@ class Actor {
     let authority = serverAuthority(this.facts, own);
     if (certificates)
       await this.attempt(async () => {
-        const { cert } = await this.certificates(certificates.authority, certificates.leaves);
+        const { cert } = await this.certificates(certificates);
         authority = serverAuthority(this.facts, cert);
       });
     const logins = actions.filter((action) => action.do === 'login');
@@ -226,7 +228,12 @@ class Actor {
     memory.deleted.add(uid);
   }
 
-  private async certificates(how: 'keep' | 'new' | 'renew', leaves: LeafName[]): Promise<KeyPair> {
+  private async certificates({
+    authority: how,
+    leaves,
+    trust = [],
+    forget = [],
+  }: Extract<Action, { do: 'certificates' }>): Promise<KeyPair> {
     const own = names(this.facts.cluster.metadata.name);
     const span = { now: new Date(this.facts.now), days: VALID_DAYS };
     const current = authorityOf(this.facts.secrets.get(own.ca));
@@ -241,17 +248,23 @@ class Actor {
     const { cert, key } = authority;
     const sign = async (which: LeafName) => {
       const source = leafSource(this.facts, which, { cert, key });
-      const leaf = source?.given ?? (source?.signer && (await this.signed(which, source.signer, span)));
-      if (!source || !leaf) return [];
-      return [{ which, data: { 'tls.crt': leaf.cert, 'tls.key': leaf.key, 'ca.crt': source.trust } }];
+      if (!source) return [];
+      const known = this.facts.secrets.get(own[which]);
+      const wanted = forget.includes(which)
+        ? source.trust
+        : withFormer(source.trust, decoded(known, 'ca.crt'));
+      if (!leaves.includes(which)) return [{ which, data: { 'ca.crt': wanted } }];
+      const leaf = source.given ?? (source.signer && (await this.signed(which, source.signer, span)));
+      return leaf ? [{ which, data: { 'tls.crt': leaf.cert, 'tls.key': leaf.key, 'ca.crt': wanted } }] : [];
     };
+    const changed = { [ANNOTATION_CHANGED]: new Date(this.facts.now).toISOString() };
     // The authority is saved before anything that it signed: a leaf of one that nobody knows shuts peers out.
     const [signed] = await Promise.all([
-      Promise.all(leaves.map(sign)),
+      Promise.all([...leaves, ...trust, ...forget].map(sign)),
       how === 'keep' ? undefined : this.saveSecret(own.ca, 'Opaque', { 'ca.crt': cert, 'ca.key': key }),
     ]);
     await Promise.all(
-      signed.flat().map(({ which, data }) => this.saveSecret(own[which], 'kubernetes.io/tls', data)),
+      signed.flat().map(({ which, data }) => this.saveSecret(own[which], 'kubernetes.io/tls', data, changed)),
     );
     return authority;
   }
@@ -267,9 +280,14 @@ class Actor {
     if (desired) await this.saveSecret(desired.name, 'kubernetes.io/basic-auth', desired.data);
   }
 
-  private async saveSecret(name: string, type: string, data: Record<string, string>): Promise<void> {
+  private async saveSecret(
+    name: string,
+    type: string,
+    data: Record<string, string>,
+    annotations?: Record<string, string>,
+  ): Promise<void> {
     const current = this.facts.secrets.get(name);
-    const object = secret(this.facts, name, type, data);
+    const object = secret(this.facts, name, type, data, annotations);
     this.say(`writing Secret ${name}`, {});
     if (current) {
       // What a user added to a login stays; the type of a secret can never change.

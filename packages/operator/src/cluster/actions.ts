@@ -13,8 +13,17 @@ export type Action =
   | { do: 'createInstance'; name: string; serial: number; claims: PersistentVolumeClaim[]; pod: Pod }
   | { do: 'patch'; kind: Kind; name: string; body: object; why: string }
   | { do: 'delete'; kind: Kind; name: string; uid: string; why: string }
-  /** Make certificates: the authority new, renewed with its own key, or as it is; then these leaves. */
-  | { do: 'certificates'; authority: 'keep' | 'new' | 'renew'; leaves: LeafName[] }
+  /**
+   * Make certificates: the authority new, renewed with its own key, or as it is; then these leaves. Of others only the
+   * list of authorities is brought up to date: with those before (trust), or without them (forget).
+   */
+  | {
+      do: 'certificates';
+      authority: 'keep' | 'new' | 'renew';
+      leaves: LeafName[];
+      trust?: LeafName[];
+      forget?: LeafName[];
+    }
   /** Change the Lease from just this version on. */
   | { do: 'lease'; record: LeaseRecord; version: string; why: string }
   /** Make or complete a secret with a login. */

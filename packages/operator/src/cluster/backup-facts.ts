@@ -5,7 +5,7 @@ import type { BackupInfos } from './backup-infos.ts';
 import type { ClusterCaches } from './caches.ts';
 import { type InstanceFacts, isPodOver } from './facts.ts';
 import type { ClusterObject } from './kind.ts';
-import { authorityOf } from './plan-secrets.ts';
+import { authorityOf } from './plan-certificates.ts';
 import { isOwned } from './specs/metadata.ts';
 import { decoded } from './specs/secrets.ts';
 

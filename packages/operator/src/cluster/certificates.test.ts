@@ -5,7 +5,8 @@ import { clusterDomainOf } from '../settings.ts';
 import { bareFacts, NOW, testCluster } from '../testing/facts.ts';
 import { certificateProblems, leafCheck, leafSource, serverAuthority } from './certificates.ts';
 import type { Facts } from './facts.ts';
-import { missingSecrets, planCertificates } from './plan-secrets.ts';
+import { planCertificates } from './plan-certificates.ts';
+import { missingSecrets } from './plan-secrets.ts';
 import { secret } from './specs/secrets.ts';
 
 const span = { now: new Date(NOW), days: 90 };

@@ -1,8 +1,9 @@
 /** Where the certificates of a cluster come from: our own authority, or what its user brings. Pure. */
 import { instanceHost, names, REPLICATION_USER } from '@pgherd/api';
 import type { Secret } from '@pgherd/kube';
-import { expiryOf, type KeyPair, type LeafCheck, leafProblem } from '../pki.ts';
+import { certificatesIn, expiryOf, holderOf, type KeyPair, type LeafCheck, leafProblem } from '../pki.ts';
 import type { Facts } from './facts.ts';
+import { withFormer } from './overlap.ts';
 import { decoded } from './specs/secrets.ts';
 
 export type LeafName = 'server' | 'replication' | 'backup';
@@ -88,7 +89,7 @@ export function leafSource(
     return given && { given, trust };
   }
   const key = decoded(secret, 'ca.key');
-  return key ? { signer: { cert, key }, trust } : undefined;
+  return key ? { signer: { cert: holderOf(cert, key), key }, trust } : undefined;
 }
 
 /** The repository pod talks to instances as a client and as a server. */
@@ -101,13 +102,21 @@ function everyAuthority(facts: Pick<Facts, 'spec' | 'secrets'>, own: string): st
   return known.length > 0 ? joined([...known, own]) : own;
 }
 
-/** What verifies the certificate of the servers: for clients. `own` is our authority's certificate. */
+/**
+ * What verifies the certificate of the servers: for clients. While one authority takes the place of another, both do.
+ * `own` is our authority's certificate.
+ */
 export function serverAuthority(
-  facts: Pick<Facts, 'spec' | 'secrets'>,
+  facts: Pick<Facts, 'spec' | 'secrets' | 'cluster'>,
   own: string | undefined,
 ): string | undefined {
   const { serverCASecret } = facts.spec.certificates;
-  return serverCASecret ? decoded(facts.secrets.get(serverCASecret), 'ca.crt') : own;
+  const wanted = serverCASecret ? decoded(facts.secrets.get(serverCASecret), 'ca.crt') : own;
+  if (!wanted || !own) return wanted;
+  const known = decoded(facts.secrets.get(names(facts.cluster.metadata.name).server), 'ca.crt');
+  const all = joined([wanted, own]);
+  const former = certificatesIn(withFormer(all, known)).slice(certificatesIn(all).length);
+  return former.length > 0 ? joined([wanted, ...former]) : wanted;
 }
 
 function pairOf(secret: Secret | undefined): KeyPair | undefined {
@@ -117,7 +126,22 @@ function pairOf(secret: Secret | undefined): KeyPair | undefined {
 }
 
 function joined(certs: string[]): string {
-  return `${[...new Set(certs.map((cert) => cert.trim()))].join('\n')}\n`;
+  return `${[...new Set(certs.flatMap(certificatesIn))].join('\n')}\n`;
+}
+
+/** What a certificate that the user brings has to say: less than one of ours. */
+function givenCheck({ cluster }: Pick<Facts, 'cluster'>, which: LeafName): LeafCheck {
+  const { name, namespace } = cluster.metadata;
+  return which === 'replication'
+    ? { commonName: REPLICATION_USER }
+    : { dnsNames: shortNames(names(name).rw, namespace) };
+}
+
+/** Why what the user has brought cannot be used, if it cannot. */
+export function givenProblem(facts: Facts, which: 'server' | 'replication' | 'backup', given: KeyPair) {
+  const { authority } = which === 'backup' ? { authority: undefined } : userSecrets(facts, which);
+  const cert = authority && decoded(facts.secrets.get(authority), 'ca.crt');
+  return leafProblem(given, cert ?? '', givenCheck(facts, which));
 }
 
 /** What is wrong with the certificates that the user brings, in words for him. */
@@ -148,12 +172,7 @@ function leafProblems(
 ): string[] {
   const pair = pairOf(secret);
   if (!pair) return [`the secret ${name} lacks tls.crt or tls.key`];
-  const { metadata } = facts.cluster;
-  const check =
-    which === 'replication'
-      ? { commonName: REPLICATION_USER }
-      : { dnsNames: shortNames(names(metadata.name).rw, metadata.namespace) };
-  const problem = leafProblem(pair, authority, check);
+  const problem = leafProblem(pair, authority, givenCheck(facts, which));
   if (problem) return [`the certificate in the secret ${name} does not serve: ${problem}`];
   const end = expiryOf(pair.cert);
   return end && end.getTime() < facts.now

@@ -27,7 +27,7 @@ import { nextLookMs } from './next-look.ts';
 import { type Nodes, noNodes, watchNodes } from './nodes.ts';
 import { observe } from './observe.ts';
 import { plan } from './plan.ts';
-import { authorityOf } from './plan-secrets.ts';
+import { authorityOf } from './plan-certificates.ts';
 import { createReports, type Reports } from './reports.ts';
 import { decoded } from './specs/secrets.ts';
 import { archiveEvent } from './status/archive.ts';

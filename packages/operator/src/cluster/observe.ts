@@ -26,8 +26,8 @@ import {
 import type { ClusterObject } from './kind.ts';
 import type { ClusterMemory } from './memory.ts';
 import type { Nodes } from './nodes.ts';
+import { authorityOf } from './plan-certificates.ts';
 import { isOld } from './plan-restoration.ts';
-import { authorityOf } from './plan-secrets.ts';
 import { bootstrapSource } from './recovery-source.ts';
 import type { Answer, Reports } from './reports.ts';
 import { specProblems } from './spec-problems.ts';

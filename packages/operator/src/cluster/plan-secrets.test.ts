@@ -5,7 +5,8 @@ import { createAuthority, createLeaf } from '../pki.ts';
 import { bareFacts, NOW, testCluster } from '../testing/facts.ts';
 import { leafCheck } from './certificates.ts';
 import type { Facts } from './facts.ts';
-import { desiredLogin, missingSecrets, planCertificates, planLogins } from './plan-secrets.ts';
+import { planCertificates } from './plan-certificates.ts';
+import { desiredLogin, missingSecrets, planLogins } from './plan-secrets.ts';
 import { decoded, secret } from './specs/secrets.ts';
 
 const DAY_MS = 86_400_000;
@@ -65,9 +66,9 @@ const cases: { name: string; facts: () => Facts; actions: object[] }[] = [
     actions: [{ do: 'certificates', authority: 'keep', leaves: ['server'] }],
   },
   {
-    name: 'a lost authority takes its leaves with it',
+    name: 'a lost authority is made anew, and trusted before it signs what is in use',
     facts: () => without('demo-ca'),
-    actions: [{ do: 'certificates', authority: 'new', leaves: ['server', 'replication'] }],
+    actions: [{ do: 'certificates', authority: 'new', leaves: [], trust: ['server', 'replication'] }],
   },
   {
     name: 'nothing is renewed 8 days before the end',
@@ -87,7 +88,7 @@ const cases: { name: string; facts: () => Facts; actions: object[] }[] = [
   {
     name: "a user's own server certificate stays",
     facts: () => foreign(without('demo-ca'), 'demo-server'),
-    actions: [{ do: 'certificates', authority: 'new', leaves: ['replication'] }],
+    actions: [{ do: 'certificates', authority: 'new', leaves: [], trust: ['replication'] }],
   },
   {
     name: "a user's own application secret is not made",

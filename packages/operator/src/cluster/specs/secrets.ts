@@ -65,12 +65,13 @@ export function secret(
   name: string,
   type: string,
   data: Record<string, string>,
+  annotations?: Record<string, string>,
 ): Secret {
   return {
     apiVersion: 'v1',
     kind: 'Secret',
     type,
-    metadata: childMetadata(context, name),
+    metadata: childMetadata(context, name, annotations ? { annotations } : {}),
     data: encoded(data),
   };
 }

@@ -21,7 +21,7 @@ import {
   STOPPING,
   systemID,
 } from '../facts.ts';
-import { expirations } from '../plan-secrets.ts';
+import { expirations } from '../plan-certificates.ts';
 import { DATABASE_CONTAINER } from '../specs/pod.ts';
 import { ARCHIVE_REASONS, archiveState, archiveStatus, backupStatus } from './archive.ts';
 import { type Outcome, phaseOf, type Verdict } from './phase.ts';
