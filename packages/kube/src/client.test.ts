@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type AnyObject, Client, isKubeError, KubeError, kinds, type Pod, retryDelay } from './index.ts';
+import {
+  type AnyObject,
+  Client,
+  errorFromStatus,
+  isKubeError,
+  KubeError,
+  kinds,
+  type Pod,
+  retryDelay,
+} from './index.ts';
 import { ApiServer } from './testing/api-server.ts';
 import { until } from './testing/until.ts';
 
@@ -149,6 +158,45 @@ test('a watch gives events however they are cut, and 410 as Gone', async () => {
   await assert.rejects(async () => {
     for await (const _ of client.watch(kinds.Pod, { resourceVersion: '1' }));
   }, code('Gone'));
+});
+
+test('refusals of namespaces and clusters come with what to do', () => {
+  const cases: [said: string, hint: RegExp][] = [
+    [
+      'pods "demo-1" is forbidden: exceeded quota: q, requested: pods=1, used: pods=3, limited: pods=3',
+      /raise/,
+    ],
+    ['pods "demo-1" is forbidden: failed quota: q: must specify limits.cpu for: postgres', /spec\.resources/],
+    ['pods "demo-1" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi', /LimitRange/],
+    [
+      'persistentvolumeclaims "demo-1" is forbidden: minimum storage usage per PersistentVolumeClaim is 2Gi, but request is 1Gi',
+      /LimitRange/,
+    ],
+    [
+      'pods "demo-1" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 4',
+      /LimitRange/,
+    ],
+    ['pods "demo-1" is forbidden: violates PodSecurity "restricted:latest": seccompProfile', /pod-security/],
+    ['pods "demo-1" is forbidden: no PriorityClass with name high was found', /priorityClassName/],
+    [
+      'persistentvolumeclaims "demo-1" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize',
+      /allowVolumeExpansion/,
+    ],
+    [
+      'pods "demo-1" is forbidden: unable to create new content in namespace a because it is being terminated',
+      /deleted/,
+    ],
+    [
+      'leases "x" is forbidden: User "y" cannot update resource "leases" in API group "coordination.k8s.io"',
+      /Role/,
+    ],
+  ];
+  for (const [message, hint] of cases) {
+    const error = errorFromStatus('creating', 403, { kind: 'Status', message, reason: 'Forbidden' });
+    assert.equal(error.code, 'Forbidden');
+    assert.match(error.hint ?? '', hint, message);
+    assert.ok(error.message.endsWith(message), 'with the words of Kubernetes');
+  }
 });
 
 test('what may be sent again', () => {

@@ -114,6 +114,11 @@ const HINTS: Partial<Record<KubeErrorCode, string>> = {
 const FORBIDDEN: [pattern: RegExp, hint: string][] = [
   [/exceeded quota/, 'raise the ResourceQuota of the namespace, or ask for less'],
   [
+    /failed quota: .*must specify/,
+    'the ResourceQuota of the namespace counts what the pods do not state: state it (spec.resources), or give the namespace a LimitRange with defaults',
+  ],
+  [/no PriorityClass with name/, 'create it, or correct spec.priorityClassName'],
+  [
     /violates PodSecurity/,
     'the labels pod-security.kubernetes.io of the namespace say what pods may do there',
   ],
@@ -122,7 +127,7 @@ const FORBIDDEN: [pattern: RegExp, hint: string][] = [
     'its StorageClass has no allowVolumeExpansion: true, so that volumes of it stay as they are: set it there if the driver can, or move to a cluster with a larger volume',
   ],
   [
-    /(maximum|minimum) .*(usage|size) per|LimitRange/i,
+    /(maximum|minimum) .*(usage|size) per|max limit to request ratio per|LimitRange/i,
     'the LimitRange of the namespace says what is allowed',
   ],
   [/being terminated/, 'the namespace is being deleted'],

@@ -442,6 +442,8 @@ export interface PersistentVolumeClaim extends KubeObject {
     accessModes?: string[];
     capacity?: Record<string, string>;
     conditions?: Condition[];
+    /** How a resize that is under way stands, such as ControllerResizeInfeasible. */
+    allocatedResourceStatuses?: Record<string, string>;
   };
 }
 

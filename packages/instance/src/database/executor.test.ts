@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { InstanceReport } from '@pgherd/api';
@@ -17,7 +18,7 @@ const pgdatas: string[] = [];
 const sessions: Session[] = [];
 const databases = new Map<string, Database>();
 const spec = testSpec(
-  { pg_hba: ['hostssl app app 127.0.0.0/8 scram-sha-256'] },
+  { pg_hba: ['hostssl app app samehost scram-sha-256'] },
   {
     database: 'app',
     postInitApplicationSQL: ['create table t (id int primary key)', 'alter table t owner to app'],
@@ -28,7 +29,12 @@ const signal = new AbortController().signal;
 const STOP = { fastMs: 5000, immediateMs: 1000 };
 
 const serial = (name: string) => Number(name.slice(-1));
-const at = (name: string): Upstream => ({ name, address: `127.0.0.${10 + serial(name)}` });
+/** The first has an IPv6 address where this machine has any, so that copies, streams and logins go by it. */
+const first = networkInterfaces().lo?.some(({ family }) => family === 'IPv6') ? '::1' : '127.0.0.11';
+const at = (name: string): Upstream => ({
+  name,
+  address: serial(name) === 1 ? first : `127.0.0.${10 + serial(name)}`,
+});
 const layoutOf = (name: string): Layout => ({
   pgdata: join(folder, name, 'pgdata'),
   ...(name === 'demo-2' ? { walDir: join(folder, name, 'wal', 'pg_wal') } : {}),

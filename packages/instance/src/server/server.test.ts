@@ -3,15 +3,18 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { request } from 'node:https';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { InstanceReport } from '@pgherd/api';
 import { testFolder } from '@pgherd/postgres/testing';
 import { tlsFiles } from '../database/layout.ts';
+import { PeersClient } from '../loop/peers-client.ts';
 import { makeTls } from '../testing.ts';
 import { readTlsFiles, type TlsMaterial } from '../tls.ts';
 import { type ManagerServer, serveLocal, serveManager } from './manager-server.ts';
 
+const SIX = networkInterfaces().lo?.some(({ family }) => family === 'IPv6') ?? false;
 const folder = testFolder();
 const files = tlsFiles(join(folder, 'tls'));
 let material: TlsMaterial;
@@ -47,11 +50,11 @@ interface Got {
 
 function get(
   path: string,
-  o: { cert?: string; key?: string; method?: string; ca?: string; body?: string } = {},
+  o: { cert?: string; key?: string; method?: string; ca?: string; body?: string; host?: string } = {},
 ): Promise<Got> {
   return new Promise((resolve, reject) => {
     const call = request({
-      host: '127.0.0.1',
+      host: o.host ?? '127.0.0.1',
       port: server.port,
       path,
       servername: 'demo-r',
@@ -117,13 +120,25 @@ function clientCertificate(name: string, o: { selfSigned?: boolean } = {}): { ce
 before(async () => {
   makeTls(join(folder, 'tls'), ['demo-rw', 'demo-r']);
   material = readTlsFiles(join(folder, 'tls'))!;
-  server = await serveManager({ port: 0, host: '127.0.0.1', material, answers });
+  server = await serveManager({ port: 0, material, answers });
   local = await serveLocal(join(folder, 'manager.sock'), answers);
 });
 
 after(() => {
   server.close();
   local.close();
+});
+
+test('it is reached by IPv4 and by IPv6', { skip: SIX ? false : 'this machine has no IPv6' }, async () => {
+  for (const host of ['127.0.0.1', '::1']) assert.equal((await get('/healthz', { host })).status, 200, host);
+  const peers = new PeersClient({
+    cluster: 'demo',
+    port: server.port,
+    tls: () => ({ ca: material.ca, cert: material.clientCert, key: material.clientKey }),
+  });
+  const answers = await peers.ask([{ name: 'demo-1', address: '::1' }], 5_000);
+  peers.close();
+  assert.equal(answers['demo-1']?.name, 'demo-1');
 });
 
 test('probes need no certificate; readiness says why not', async () => {

@@ -70,6 +70,8 @@ export interface Facts {
   backup?: BackupFacts;
   /** Names of nodes that take no new pods; undefined where the operator may not look at nodes. */
   cordoned?: ReadonlySet<string>;
+  /** Names of all nodes; undefined as well. */
+  nodes?: ReadonlySet<string>;
   /** Secrets by name: our own, and those of the user that the spec names. */
   secrets: Map<string, Secret>;
   /** The highest number that was ever given to an instance, as far as anyone remembers. */

@@ -92,6 +92,7 @@ export async function observe(
     asked: memory.asked,
     ...defined({
       cordoned: context.nodes?.cordoned(),
+      nodes: context.nodes?.names(),
       clusterDomain: context.clusterDomain,
       lease,
       leaseVersion,

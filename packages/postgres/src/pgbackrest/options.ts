@@ -1,4 +1,5 @@
-/** pgbackrest.conf: options of repositories, hosts and the server, and the text they make. Pure. */
+/** pgbackrest.conf: options of repositories, hosts and the server, and the text they make. */
+import { networkInterfaces } from 'node:os';
 import { PostgresError } from '../errors.ts';
 
 /** Options by name, as pgbackrest.conf spells them; a list is an option that is given several times. */
@@ -186,6 +187,14 @@ export function serverOptions(number: number, server: BackrestServer): BackrestO
   return Object.fromEntries(Object.entries(options).map(([name, value]) => [`pg${number}-${name}`, value]));
 }
 
+/**
+ * What pgBackRest listens on to be reached at every address of this machine: its `*` is IPv4 alone, and `::`, which
+ * takes both, fails where there is no IPv6.
+ */
+export function everyAddress(interfaces: NodeJS.Dict<{ family: string }[]>): string {
+  return Object.values(interfaces).some((all) => all?.some(({ family }) => family === 'IPv6')) ? '::' : '*';
+}
+
 /** The options of `pgbackrest server`. `clients`: by the name in a certificate, which stanzas it may reach. */
 export function tlsServerOptions(o: {
   port: number;
@@ -193,7 +202,7 @@ export function tlsServerOptions(o: {
   clients: Record<string, string>;
 }): BackrestOptions {
   return {
-    'tls-server-address': '*',
+    'tls-server-address': everyAddress(networkInterfaces()),
     'tls-server-port': o.port,
     'tls-server-ca-file': o.tls.ca,
     'tls-server-cert-file': o.tls.cert,

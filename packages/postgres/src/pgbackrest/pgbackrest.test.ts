@@ -4,6 +4,7 @@ import { PostgresError } from '../errors.ts';
 import { dependents, parseBackrestInfo } from './info.ts';
 import {
   type BackrestRepository,
+  everyAddress,
   optionArgs,
   renderBackrest,
   repositoryOptions,
@@ -130,6 +131,15 @@ for (const { what, repository, lines } of repositories) {
     assert.deepEqual(text.split('\n').slice(3, -1), lines);
   });
 }
+
+test('it listens on both families of addresses where there are both', () => {
+  const four = [{ family: 'IPv4' }];
+  const both = [...four, { family: 'IPv6' }];
+  assert.equal(everyAddress({ lo: four, eth0: four }), '*');
+  assert.equal(everyAddress({ lo: both, eth0: four }), '::');
+  assert.equal(everyAddress({ eth0: [{ family: 'IPv6' }] }), '::');
+  assert.equal(everyAddress({}), '*');
+});
 
 test('a server, here and elsewhere, and the TLS server', () => {
   const here = { path: '/d', port: 5432, socketDir: '/run/postgresql', user: 'postgres' };

@@ -19,6 +19,8 @@ function service(context: SpecContext, name: string, spec: Partial<Service['spec
     metadata: childMetadata(context, name),
     spec: {
       type: 'ClusterIP',
+      // Where the cluster has both families of addresses, the service does; elsewhere it has the one that there is.
+      ipFamilyPolicy: 'PreferDualStack',
       ports: [{ name: 'postgresql', port: POSTGRES_PORT, targetPort: POSTGRES_PORT, protocol: 'TCP' }],
       ...spec,
     },

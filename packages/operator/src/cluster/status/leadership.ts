@@ -74,6 +74,29 @@ function leaderNotServing(facts: Facts, leader: InstanceFacts): Verdict | undefi
   };
 }
 
+/**
+ * The primary serves on because all members let it, but the API does not hear from it. Where the service account was
+ * made anew, the tokens of pods from before are refused until the kubelet fetches others, which may take an hour.
+ */
+export function lockedOut({ facts }: Outcome): Verdict | undefined {
+  if ((facts.leaseUnchangedMs ?? 0) <= facts.spec.primaryLease.takeMs) return undefined;
+  const leader = facts.instances.find((instance) => isLeader(facts, instance));
+  if (leader?.report?.role !== 'primary') return undefined;
+  const { name, namespace } = facts.cluster.metadata;
+  const account = Date.parse(facts.serviceAccount?.metadata.creationTimestamp ?? '');
+  const older = facts.instances.filter(
+    ({ pod }) => pod && Date.parse(pod.metadata.creationTimestamp ?? '') < account - 1000,
+  );
+  const cause =
+    older.length > 0
+      ? `the service account ${facts.serviceAccount?.metadata.name} was made anew, and the API server refuses the old tokens of ${older.map((instance) => instance.name).join(', ')}: delete these pods one after the other, the primary last (kubectl delete pod -n ${namespace} ...), or wait up to an hour`
+      : `it does not reach the API server, or is refused there: pgherd logs ${name} --instance ${leader.name} -n ${namespace}`;
+  return {
+    phase: 'Degraded',
+    reason: `${leader.name} serves, but has not renewed its Lease since ${facts.lease?.renewTime}; ${cause}`,
+  };
+}
+
 /** Commits wait, because too few of the instances the rule names confirm them. */
 export function waitingForSync({ facts }: Outcome): Verdict | undefined {
   const { synchronous } = facts.spec.postgresql;

@@ -172,6 +172,111 @@ const cases: Case[] = [
     phase: 'Creating',
     reason: /unbound.*demo-1 has got no volume from the StorageClass fast: .*describe pvc demo-1 -n default/,
   },
+  ...[
+    { known: ['n1', 'n2'], says: /node n2, or in its zone: make room there/ },
+    {
+      known: ['n1'],
+      says: /node n2, or in its zone, which is not there any more: .*destroy demo demo-3 -n default/,
+    },
+    { known: undefined, says: /demo-3 \(pv-3\) can be used only on node n2, or in its zone: / },
+  ].map(({ known, says }) => ({
+    name: `a volume on a node that takes no pod, of ${known?.length ?? 'unknown'} nodes`,
+    facts: from(healthyFacts(), (facts) => {
+      const three = instance(facts, 'demo-3');
+      const message = '0/2 nodes are available: 2 node(s) had volume node affinity conflict.';
+      three.pod!.status = {
+        phase: 'Pending',
+        conditions: [{ type: 'PodScheduled', status: 'False', message }],
+      };
+      delete three.report;
+      three.data!.spec.volumeName = 'pv-3';
+      three.data!.metadata.annotations = { 'volume.kubernetes.io/selected-node': 'n2' };
+      if (known) facts.nodes = new Set(known);
+    }),
+    phase: 'Degraded' as const,
+    reason: says,
+  })),
+  ...(
+    [
+      ['ErrImagePull', 'pull access denied', /demo-3: container postgres: ErrImagePull: pull access denied/],
+      ['InvalidImageName', 'could not parse', /InvalidImageName/],
+      ['CreateContainerConfigError', 'secret "x" not found', /secret "x" not found/],
+    ] as const
+  ).map(([reason, message, says]) => ({
+    name: `a container that waits: ${reason}`,
+    facts: from(healthyFacts(), (facts) => {
+      const three = instance(facts, 'demo-3');
+      delete three.report;
+      const waiting = { reason, message };
+      three.pod!.status = {
+        phase: 'Pending',
+        containerStatuses: [{ name: 'postgres', state: { waiting }, ready: false, restartCount: 0 } as never],
+      };
+    }),
+    phase: 'Degraded' as const,
+    reason: says,
+  })),
+  ...(
+    [
+      [
+        { conditions: [{ type: 'NodeResizeError', status: 'True', message: 'no space in the pool' }] },
+        'Degraded',
+        /volume demo-2 does not grow to 2Gi: no space in the pool/,
+      ],
+      [
+        { allocatedResourceStatuses: { storage: 'ControllerResizeInfeasible' } },
+        'Degraded',
+        /does not grow to 2Gi: its driver says that it cannot \(ControllerResizeInfeasible\)/,
+      ],
+      [
+        {
+          conditions: [
+            { type: 'FileSystemResizePending', status: 'True', lastTransitionTime: '2026-06-01T11:50:00Z' },
+          ],
+        },
+        'Degraded',
+        /while it is in use: make the pod anew \(kubectl delete pod demo-2 -n default\)/,
+      ],
+      [
+        {
+          conditions: [
+            { type: 'FileSystemResizePending', status: 'True', lastTransitionTime: '2026-06-01T11:59:50Z' },
+          ],
+        },
+        'Ready',
+        /demo-1 is primary/,
+      ],
+    ] as const
+  ).map(([status, phase, reason], index) => ({
+    name: `a volume that is to grow, ${index + 1}`,
+    facts: from(healthyFacts({ storage: { size: '2Gi' } }), (facts) => {
+      const { data } = instance(facts, 'demo-2');
+      data!.status = { phase: 'Bound', ...(status as object) };
+    }),
+    phase,
+    reason,
+  })),
+  {
+    name: 'a primary whose API access is gone serves on, and that is told',
+    facts: from(healthyFacts(), (facts) => {
+      facts.leaseUnchangedMs = 20_000;
+    }),
+    phase: 'Degraded',
+    reason:
+      /demo-1 serves, but has not renewed its Lease since .*does not reach the API server, or is refused/,
+  },
+  {
+    name: 'a service account that was deleted: the tokens of its pods are dead',
+    facts: from(healthyFacts(), (facts) => {
+      facts.leaseUnchangedMs = 20_000;
+      facts.serviceAccount = {
+        metadata: { name: 'demo', creationTimestamp: '2026-06-01T11:59:00Z' },
+      } as never;
+      for (const { pod } of facts.instances) pod!.metadata.creationTimestamp = '2026-06-01T10:00:00Z';
+    }),
+    phase: 'Degraded',
+    reason: /the service account demo was made anew.*old tokens of demo-1, demo-2, demo-3: delete these pods/,
+  },
   {
     name: 'replicas copy for the first time',
     facts: from(healthyFacts({}, 3, { phase: 'Initializing' }), (facts) => {

@@ -14,9 +14,9 @@ import {
 } from '../facts.ts';
 import { missingSecrets } from '../plan-secrets.ts';
 import { archiveState, notArchivingSince, SET_UP_MS } from './archive.ts';
-import { headless, waitingForSync } from './leadership.ts';
+import { headless, lockedOut, waitingForSync } from './leadership.ts';
 import { instanceTrouble, isOverdue, podTrouble, startTrouble, waitsText } from './trouble.ts';
-import { volumesFull, volumesHung, volumesLow } from './volumes.ts';
+import { volumesFull, volumesGrowing, volumesHung, volumesLow } from './volumes.ts';
 
 export interface Verdict {
   phase: ClusterPhase;
@@ -43,6 +43,7 @@ const RULES: ((outcome: Outcome) => Verdict | undefined)[] = [
   volumesHung,
   headless,
   waitingForSync,
+  lockedOut,
   changing,
   replicas,
   overdue,
@@ -50,6 +51,7 @@ const RULES: ((outcome: Outcome) => Verdict | undefined)[] = [
   misconfigured,
   archiving,
   volumesLow,
+  volumesGrowing,
 ];
 
 const WARNINGS: ClusterPhase[] = ['Degraded', 'Failed', 'WaitingForSync', 'Failover'];
@@ -183,7 +185,7 @@ function beginning({ facts }: Outcome): Verdict | undefined {
   const { report } = first;
   if (report?.state === 'failed')
     return { phase: 'Failed', reason: `${first.name}: ${report.error?.message ?? 'initialising failed'}` };
-  const trouble = startTrouble(first);
+  const trouble = startTrouble(facts, first);
   if (trouble) return { phase: 'Creating', reason: `${first.name}: ${trouble}` };
   // The next try is no news before it succeeds.
   const { phase: before, phaseReason } = facts.cluster.status ?? {};

@@ -1,6 +1,6 @@
 /** Why an instance is not as it should be, in words for people. Pure. */
 import { type InstanceReport, isFenced } from '@pgherd/api';
-import type { ContainerStatus, Pod } from '@pgherd/kube';
+import type { ContainerStatus, PersistentVolumeClaim, Pod } from '@pgherd/kube';
 import { type Facts, type InstanceFacts, isLeader, isPodReady, isTerminating } from '../facts.ts';
 import { isStuck, stuckText } from '../stuck.ts';
 
@@ -34,9 +34,14 @@ function containerTrouble({ name, state, lastState, restartCount }: ContainerSta
   return undefined;
 }
 
-/** As podTrouble; names the volume claim, where that is what the pod waits for. */
-export function startTrouble({ pod, data, wal }: InstanceFacts): string | undefined {
+/** As podTrouble; names the volume or its claim, where that is what the pod waits for. */
+export function startTrouble(
+  facts: Pick<Facts, 'cluster' | 'nodes'>,
+  { name: instance, pod, data, wal }: InstanceFacts,
+): string | undefined {
   const trouble = podTrouble(pod);
+  if (trouble && /volume node affinity conflict/i.test(trouble))
+    return `${trouble}; ${boundVolumes(facts, instance, [data, wal])}`;
   const claim = [data, wal].find((each) => each?.status?.phase === 'Pending');
   if (!trouble || !claim || !/PersistentVolumeClaim|storageclass/i.test(trouble)) return trouble;
   const { name, namespace } = claim.metadata;
@@ -44,6 +49,24 @@ export function startTrouble({ pod, data, wal }: InstanceFacts): string | undefi
     ? `the StorageClass ${claim.spec.storageClassName}`
     : 'the default StorageClass';
   return `${trouble}; its volume claim ${name} has got no volume from ${ofClass}: see why with kubectl describe pvc ${name} -n ${namespace}`;
+}
+
+/** What the scheduler notes on a claim whose volume is made where its pod is placed. */
+const SELECTED_NODE = 'volume.kubernetes.io/selected-node';
+
+/** Volumes that can be used in one place only, and what to do when that place takes no pod. */
+function boundVolumes(
+  { cluster, nodes }: Pick<Facts, 'cluster' | 'nodes'>,
+  instance: string,
+  claims: (PersistentVolumeClaim | undefined)[],
+): string {
+  const bound = claims.filter((claim) => claim?.spec?.volumeName);
+  const volumes = bound.map((claim) => `${claim?.metadata.name} (${claim?.spec.volumeName})`).join(', ');
+  const node = bound.map((claim) => claim?.metadata.annotations?.[SELECTED_NODE]).find(Boolean);
+  const gone = node && nodes && !nodes.has(node) ? ', which is not there any more' : '';
+  const place = node ? `node ${node}, or in its zone${gone}` : 'other nodes, or another zone';
+  const { name, namespace } = cluster.metadata;
+  return `its volume ${volumes} can be used only on ${place}: make room there or bring it back, or have a new instance made in its place with pgherd destroy ${name} ${instance} -n ${namespace}`;
 }
 
 /** What an instance waits for, after its name. */
@@ -57,7 +80,7 @@ export function instanceTrouble(facts: Facts, instance: InstanceFacts): string |
   if (pod && isTerminating(pod))
     return isStuck(facts, instance) ? stuckText(instance) : 'its pod is being stopped';
   if (isFenced(facts.cluster, instance.name)) return `it is fenced (${fenceCommand(facts, instance.name)})`;
-  const trouble = startTrouble(instance);
+  const trouble = startTrouble(facts, instance);
   if (trouble) return trouble;
   if (report?.error) return `${report.error.code}: ${report.error.message}`;
   if (!report) return silent ? `it does not answer: ${silent}` : 'it is starting';

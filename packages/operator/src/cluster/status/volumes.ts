@@ -1,5 +1,6 @@
 /** What volumes without room say about the phase. Pure. */
 import type { VolumeUsage } from '@pgherd/api';
+import type { PersistentVolumeClaim } from '@pgherd/kube';
 import type { Facts } from '../facts.ts';
 import { isTerminating } from '../facts.ts';
 import type { Outcome, Verdict } from './phase.ts';
@@ -49,4 +50,36 @@ function volumeText({ name, level, usedBytes, sizeBytes }: VolumeUsage): string 
   const percent = Math.floor((usedBytes / sizeBytes) * 100);
   const left = Math.floor((sizeBytes - usedBytes) / (1 << 20));
   return `volume ${name} is ${level === 'full' ? 'full' : 'nearly full'} (${percent}%, ${left} MB left)`;
+}
+
+/** A file system that has not grown by then waits for its pod to be made anew. */
+const GROW_MS = 300_000;
+
+/** Volumes that were to grow and do not. */
+export function volumesGrowing({ facts }: Outcome): Verdict | undefined {
+  const stuck = facts.instances.flatMap(({ name, data, wal }) =>
+    [data, wal].flatMap((claim) => {
+      const trouble = claim && !isTerminating(claim) ? growthTrouble(facts, name, claim) : undefined;
+      return trouble ? [trouble] : [];
+    }),
+  );
+  return stuck.length > 0 ? { phase: 'Degraded', reason: stuck.join('; ') } : undefined;
+}
+
+function growthTrouble(
+  { now, cluster }: Facts,
+  instance: string,
+  { metadata, spec, status }: PersistentVolumeClaim,
+): string | undefined {
+  const wanted = `volume ${metadata.name} does not grow to ${spec.resources?.requests?.storage}`;
+  const of = (type: string) =>
+    status?.conditions?.find((each) => each.type === type && each.status === 'True');
+  const error = of('ControllerResizeError') ?? of('NodeResizeError');
+  if (error) return `${wanted}: ${error.message ?? error.type}`;
+  const infeasible = status?.allocatedResourceStatuses?.storage;
+  if (infeasible?.endsWith('Infeasible'))
+    return `${wanted}: its driver says that it cannot (${infeasible}): lower spec.storage.size, or see kubectl describe pvc ${metadata.name} -n ${metadata.namespace}`;
+  const pending = of('FileSystemResizePending');
+  if (!pending || now - Date.parse(pending.lastTransitionTime ?? '') < GROW_MS) return undefined;
+  return `${wanted} while it is in use: make the pod anew (kubectl delete pod ${instance} -n ${cluster.metadata.namespace})`;
 }
