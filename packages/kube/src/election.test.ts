@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { Client, type Lease, microTime, runElection } from './index.ts';
+import { Client, type Lease, type Log, microTime, runElection } from './index.ts';
 import { ApiServer } from './testing/api-server.ts';
 import { until } from './testing/until.ts';
+import { silent } from './types.ts';
 
 const api = new ApiServer();
 let client: Client;
@@ -25,11 +26,19 @@ after(async () => {
   await api.stop();
 });
 
-function candidate(name: string, identity: string) {
+function candidate(name: string, identity: string, log?: Log) {
   const stop = new AbortController();
   stops.push(stop);
   const state = { leading: false, terms: 0, done: Promise.resolve(), stop };
-  const options = { client, namespace: 'a', name, identity, leaseMs: 600, retryMs: 50 };
+  const options = {
+    client,
+    namespace: 'a',
+    name,
+    identity,
+    leaseMs: 600,
+    retryMs: 50,
+    ...(log ? { log } : {}),
+  };
   state.done = runElection(
     options,
     async (signal) => {
@@ -70,6 +79,21 @@ test('a leader that cannot renew stops before another may start', async () => {
   assert.equal(holder('y'), 'one');
   assert.ok(lease);
   await until('one leads again', () => one.leading && one.terms === 2);
+  one.stop.abort();
+  await one.done;
+});
+
+test('why nobody can lead is told, and once as long as it is the same', async () => {
+  const told: string[] = [];
+  const log: Log = {
+    ...silent,
+    warn: (fields) => void told.push((fields as { error: string }).error),
+  };
+  api.faults = [{ match: 'GET', times: 3, status: 403 }];
+  const one = candidate('w', 'one', log);
+  await until('one leads', () => one.leading);
+  assert.equal(told.length, 1, told.join('\n'));
+  assert.match(told[0] ?? '', /Lease/);
   one.stop.abort();
   await one.done;
 });

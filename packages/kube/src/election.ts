@@ -79,6 +79,8 @@ class Election {
   private seen: Lease | undefined;
   private seenAt = 0;
   private renewedAt = 0;
+  /** The cause of failures that has been told. */
+  private told = '';
 
   constructor(options: ElectionOptions) {
     const { log, ...rest } = options;
@@ -142,13 +144,23 @@ class Election {
     const timeoutMs = Math.max(1, Math.min(this.o.renewDeadlineMs, deadline - now));
     try {
       const renewed = await this.write({ signal, timeoutMs });
+      this.told = '';
       if (renewed) this.renewedAt = now;
       return renewed;
     } catch (error) {
       if (isKubeError(error, 'Conflict', 'AlreadyExists', 'NotFound')) this.forget();
-      if (!signal.aborted) this.log.debug({ error: String(error) }, 'the Lease could not be written');
+      if (!signal.aborted) this.tell(error);
       return false;
     }
+  }
+
+  /** Each cause is told once until it is over: who cannot reach the API, or may not write, should not be silent. */
+  private tell(error: unknown): void {
+    const cause = isKubeError(error) ? error.code : String(error);
+    const lostRace = isKubeError(error, 'Conflict', 'AlreadyExists');
+    const level = lostRace || cause === this.told ? 'debug' : 'warn';
+    if (!lostRace) this.told = cause;
+    this.log[level]({ error: String(error) }, 'the Lease could not be written');
   }
 
   /** The next write must start from a fresh reading; what it brings counts as seen at that time. */
