@@ -33,11 +33,16 @@ const pairs = {
   isolate: [node.isolate, node.join],
 } as const;
 
-/** Does that to a node. */
-export async function breakNode(world: World, name: string, how: keyof typeof pairs): Promise<Undo> {
+/** Does that to a node. `keepClients`: an isolated one is still reached by clients of what runs there. */
+export async function breakNode(
+  world: World,
+  name: string,
+  how: keyof typeof pairs,
+  { keepClients = false } = {},
+): Promise<Undo> {
   const [act, undo] = pairs[how];
   const options = { state: world.state };
-  await act(name, options);
+  await act(name, keepClients ? { ...options, keepClients } : options);
   return async () => {
     await undo(name, options);
   };

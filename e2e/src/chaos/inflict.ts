@@ -4,7 +4,9 @@ import { bringUp, ClusterKind } from '@pgherd/cli';
 import { commandLine, killPod } from '@pgherd/cli/pod-processes';
 import { kinds } from '@pgherd/kube';
 import { status } from '@pgherd/local';
+import type { Disks } from '../disks.ts';
 import { breakNode, operatorPods, takeApiAway, takeOperatorAway, type Undo } from '../faults.ts';
+import { endlessTransaction, manyConnections } from './occupy.ts';
 import type { FaultKind, PlannedFault } from './plan.ts';
 import { managerOf, postgresOf, type Seen, type Target } from './target.ts';
 
@@ -17,6 +19,9 @@ export interface Blow {
 }
 
 type Inflict = (blow: Blow) => Promise<Undo | undefined>;
+
+/** A full volume has less than so many megabytes left. */
+const ALMOST_FULL_MB = 40;
 
 /** How many instances the cluster has when nothing is scaled. */
 export const INSTANCES = 3;
@@ -64,6 +69,11 @@ const once =
     return undefined;
   };
 
+function disksOf({ disks }: Target): Disks {
+  if (!disks) throw new Error('the volumes of this run cannot be broken');
+  return disks;
+}
+
 async function killComponent({ target }: Blow, name: string): Promise<void> {
   const { components } = await status({ state: target.stage.world.state });
   const pid = components.find((each) => each.name === name)?.pid;
@@ -98,7 +108,20 @@ export const inflict: Record<FaultKind, Inflict> = {
   'api-away': ({ target }) => takeApiAway(target.stage.world),
   'operator-away': ({ target }) => takeOperatorAway(target.stage),
   'manager-freeze': freeze(managerOf),
-  'postmaster-freeze': freeze(postgresOf),
+  'postmaster-freeze': freeze((victim) => postgresOf(victim).slice(0, 1)),
+  'postgres-freeze': freeze(postgresOf),
+  'endless-transaction': endlessTransaction,
+  'many-connections': manyConnections,
+  'disk-hang': ({ target, victim }) => disksOf(target).hang(victim.node),
+  'disk-full': ({ target, victim, fault }) =>
+    disksOf(target).fill(victim.node, Math.floor(fault.which * ALMOST_FULL_MB)),
+  backup: once(({ target, say }) => {
+    const { stage } = target;
+    // It may fail beside other faults; it must only end, and with a reason.
+    void stage
+      .cli(['backup', stage.cluster, '--timeout', '120s'], { timeoutMs: 150_000 })
+      .then(({ code, stderr }) => say(`backup ended with ${code} ${stderr.trim().split('\n').at(-1)}`));
+  }),
   'postmaster-kill': once(({ victim }) => signalAll(postgresOf(victim).slice(0, 1), 'SIGKILL')),
   'manager-kill': once(({ victim }) => signalAll(managerOf(victim), 'SIGKILL')),
   'pod-kill': once(({ victim }) => killPod(victim.uid)),

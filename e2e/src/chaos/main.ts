@@ -4,18 +4,23 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type KubeObject, kinds } from '@pgherd/kube';
 import { stateLayout } from '@pgherd/local';
+import { Disks } from '../disks.ts';
 import { report } from '../failure-report.ts';
 import { Stage } from '../stage.ts';
 import { startLocalWorld, stopAllWorlds } from '../world.ts';
-import { DESTROYING, type FaultKind, LASTING, MOMENTARY } from './plan.ts';
-import { type ChaosResult, NODES, runChaos } from './run.ts';
+import type { ChaosResult } from './options.ts';
+import { type FaultKind, kindsFor } from './plan.ts';
+import { NODES, runChaos } from './run.ts';
 
-const KINDS: FaultKind[] = [...(Object.keys(LASTING) as FaultKind[]), ...MOMENTARY, ...DESTROYING];
-const USAGE = `Usage: npm run chaos -- [--seed S] [--minutes M] [--mode sync|async] [--only FAULT]... [--skip N]
+const ALL = { mode: 'sync', backups: true } as const;
+const KINDS: FaultKind[] = [...new Set([false, true].flatMap((disks) => kindsFor({ ...ALL, disks })))];
+const USAGE = `Usage: npm run chaos -- [--seed S] [--minutes M] [--mode sync|async] [--disks] [--no-backups] [--only FAULT]...
+                        [--skip N]
 
 Starts local mode with a cluster of three, writes and reads, and lets faults come down on it, several at a time.
 After each episode the cluster must be well again and have every acknowledged write. The same seed gives the same
-episodes; --skip N leaves out the first N. Ends at the first violation, and keeps the logs.
+episodes; --skip N leaves out the first N. Ends at the first violation, and keeps the logs. --disks puts the volumes
+on small file systems of their own, which hang and fill up: that needs root.
 
 Faults: ${KINDS.join(', ')}
 
@@ -28,6 +33,8 @@ const { values } = parseArgs({
     minutes: { type: 'string' },
     mode: { type: 'string', default: 'sync' },
     only: { type: 'string', multiple: true },
+    disks: { type: 'boolean', default: false },
+    'no-backups': { type: 'boolean', default: false },
     skip: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   },
@@ -45,6 +52,10 @@ if (unknown.length > 0 || (mode !== 'sync' && mode !== 'async')) {
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void stopAllWorlds().finally(() => process.exit(130)));
 
+if (values.disks && !Disks.possible()) {
+  console.error('--disks mounts file systems: run it as root.');
+  process.exit(2);
+}
 const seed = values.seed === undefined ? Math.floor(Math.random() * 1_000_000) : Number(values.seed);
 const folder = join(import.meta.dirname, '..', '..', '..', '.tmp', 'chaos', `${seed}`);
 mkdirSync(folder, { recursive: true });
@@ -65,6 +76,8 @@ try {
     seed,
     lastsMs: Number(values.minutes ?? 10) * 60_000,
     mode,
+    disks: values.disks,
+    backups: !values['no-backups'],
     kinds: values.only as FaultKind[] | undefined,
     skip: Number(values.skip ?? 0),
     say,

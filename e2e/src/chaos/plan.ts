@@ -12,7 +12,10 @@ export const LASTING = {
   'api-away': [1_000, 20_000],
   'operator-away': [2_000, 15_000],
   'manager-freeze': [1_000, 15_000],
-  'postmaster-freeze': [500, 8_000],
+  'postmaster-freeze': [500, 15_000],
+  'postgres-freeze': [500, 15_000],
+  'endless-transaction': [3_000, 20_000],
+  'many-connections': [3_000, 15_000],
   'scale-down': [5_000, 20_000],
   'scale-up': [5_000, 20_000],
   'supervisor-kill': [0, 3_000],
@@ -39,10 +42,24 @@ export const MOMENTARY = [
   'lease-delete',
 ] as const;
 
+/** Faults of volumes, for runs whose volumes lie on file systems of their own. */
+export const OF_DISKS = {
+  'disk-hang': [1_000, 25_000],
+  'disk-full': [3_000, 20_000],
+} as const satisfies Record<string, readonly [number, number]>;
+
+/** What is asked of a cluster that has a repository. */
+export const OF_BACKUPS = ['backup'] as const;
+
 /** Faults that take data: only one in an episode, and only on a cluster that has all of them. */
 export const DESTROYING = ['data-empty', 'data-damage', 'volume-delete'] as const;
 
-export type FaultKind = keyof typeof LASTING | (typeof MOMENTARY)[number] | (typeof DESTROYING)[number];
+export type FaultKind =
+  | keyof typeof LASTING
+  | (typeof MOMENTARY)[number]
+  | keyof typeof OF_DISKS
+  | (typeof OF_BACKUPS)[number]
+  | (typeof DESTROYING)[number];
 export type Victim = 'primary' | 'replica' | 'any';
 
 export interface PlannedFault {
@@ -70,15 +87,41 @@ const MEANT_FOR: Partial<Record<FaultKind, Victim>> = {
   'data-damage': 'replica',
   'volume-delete': 'replica',
   'walsenders-end': 'primary',
+  'endless-transaction': 'primary',
+  'many-connections': 'primary',
 };
 
-/** The episodes of a seed, without end. `kinds` narrows what happens. */
-export function* episodes(seed: number, kinds?: readonly FaultKind[]): Generator<Episode, never> {
+/** What a run can do. */
+export interface Means {
+  mode: 'sync' | 'async';
+  disks: boolean;
+  backups: boolean;
+}
+
+/** The faults that a run with these means has. */
+export function kindsFor({ mode, disks, backups }: Means): FaultKind[] {
+  const unfit: FaultKind[] = [
+    // It would make the run a synchronous one.
+    ...(mode === 'async' ? (['synchronous-change'] as const) : []),
+    // There are as many disks as instances, and each is used once.
+    ...(disks ? (['scale-up', 'scale-down', 'volume-delete'] as const) : []),
+  ];
+  const all: FaultKind[] = [
+    ...(Object.keys(LASTING) as (keyof typeof LASTING)[]),
+    ...MOMENTARY,
+    ...(disks ? (Object.keys(OF_DISKS) as (keyof typeof OF_DISKS)[]) : []),
+    ...(backups ? OF_BACKUPS : []),
+    ...DESTROYING,
+  ];
+  return all.filter((each) => !unfit.includes(each));
+}
+
+/** The episodes of a seed, without end, made of these faults. */
+export function* episodes(seed: number, kinds: readonly FaultKind[]): Generator<Episode, never> {
   const random = new Random(seed);
-  const all: FaultKind[] = [...(Object.keys(LASTING) as (keyof typeof LASTING)[]), ...MOMENTARY];
-  const wanted = (each: FaultKind) => !kinds || kinds.includes(each);
-  const harmless = all.filter(wanted);
-  const destroying = DESTROYING.filter(wanted);
+  const takesData = (each: FaultKind) => DESTROYING.some((kind) => kind === each);
+  const harmless = kinds.filter((each) => !takesData(each));
+  const destroying = kinds.filter(takesData);
   for (let number = 1; ; number++) {
     const faults: PlannedFault[] = [];
     const count = random.pick([1, 1, 2, 2, 3]);
@@ -93,7 +136,7 @@ export function* episodes(seed: number, kinds?: readonly FaultKind[]): Generator
 }
 
 function plan(random: Random, kind: FaultKind, atMs: number): PlannedFault {
-  const lasting: Partial<Record<FaultKind, readonly [number, number]>> = LASTING;
+  const lasting: Partial<Record<FaultKind, readonly [number, number]>> = { ...LASTING, ...OF_DISKS };
   const [low, high] = lasting[kind] ?? [0, 0];
   const drawn = random.pick(['primary', 'primary', 'replica', 'any'] as const);
   const victim = MEANT_FOR[kind] ?? drawn;

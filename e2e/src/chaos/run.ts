@@ -5,48 +5,21 @@ import { waitFor } from '@pgherd/cli';
 import { accessInside } from '@pgherd/cli/access';
 import { kinds } from '@pgherd/kube';
 import { node } from '@pgherd/local';
+import { DISK_CLASS, Disks } from '../disks.ts';
 import type { Undo } from '../faults.ts';
 import type { Stage } from '../stage.ts';
 import type { ClientSettings } from './clients/protocol.ts';
 import { type RunningClients, startClients } from './clients/run.ts';
 import { History } from './history.ts';
 import { INSTANCES, inflict } from './inflict.ts';
-import { describe, type Episode, episodes, type FaultKind, type PlannedFault } from './plan.ts';
+import { MANY_CONNECTIONS } from './occupy.ts';
+import type { ChaosOptions, ChaosResult } from './options.ts';
+import { describe, type Episode, episodes, kindsFor, type PlannedFault } from './plan.ts';
 import { Target } from './target.ts';
-
-export interface ChaosOptions {
-  seed: number;
-  /** No new episode begins after this, milliseconds. */
-  lastsMs: number;
-  /** With `required` synchronous replication, or asynchronous: then losses are counted, not judged. */
-  mode: 'sync' | 'async';
-  kinds?: readonly FaultKind[];
-  /** The first episodes that are left out: to come to the interesting one. */
-  skip?: number;
-  /** Fields of the Cluster's spec beside those that the run needs. */
-  spec?: Record<string, unknown>;
-  say(text: string): void;
-}
-
-export interface ChaosResult {
-  seed: number;
-  episodes: number;
-  faults: Record<string, number>;
-  acknowledged: number;
-  reads: number;
-  /** Acknowledged and gone, in async. */
-  lost: number;
-  staleReads: number;
-  worstStaleMs: number;
-  overlaps: number;
-  longestPauseMs: number;
-  /** How long the cluster took to be well after an episode, milliseconds. */
-  recoveriesMs: number[];
-  violations: string[];
-}
 
 /** Nodes that a run needs: those of the instances, and one for the clients. */
 export const NODES = INSTANCES + 1;
+const DISK_MB = 1_024;
 const LABEL = 'chaos/database';
 const BOUND = 'bound';
 const WRITERS: ClientSettings['writers'] = [
@@ -102,12 +75,23 @@ class ChaosRun {
     const apart = nodes.pop() ?? '';
     const body = { metadata: { labels: { [LABEL]: 'yes' } } };
     for (const name of nodes) await client.patch(kinds.Node, { name }, { type: 'merge', body });
+    const { disks, backups } = this.options;
+    if (disks) this.target.disks = await Disks.make(this.stage, DISK_MB, nodes);
     const synchronous = this.options.mode === 'sync' ? { synchronous: { method: 'any', number: 1 } } : {};
     await this.stage.createCluster({
       instances: INSTANCES,
       affinity: { nodeSelector: { [LABEL]: 'yes' } },
+      ...(disks ? { storage: { size: `${DISK_MB}Mi`, storageClass: DISK_CLASS } } : {}),
+      ...(backups ? { backup: { repositories: [{ name: 'local', volume: { size: '2Gi' } }] } } : {}),
       ...this.options.spec,
-      postgresql: { parameters: { shared_buffers: '64MB' }, ...synchronous },
+      postgresql: {
+        parameters: {
+          shared_buffers: '64MB',
+          max_connections: String(MANY_CONNECTIONS + 150),
+          max_wal_size: '128MB',
+        },
+        ...synchronous,
+      },
     });
     const tables = [...WRITERS.map(({ name }) => name), BOUND];
     await this.stage.sql(
@@ -130,7 +114,8 @@ class ChaosRun {
   }
 
   async play(): Promise<void> {
-    const plan = episodes(this.options.seed, this.options.kinds);
+    const { mode, disks = false, backups = false, seed } = this.options;
+    const plan = episodes(seed, this.options.kinds ?? kindsFor({ mode, disks, backups }));
     const end = performance.now() + this.options.lastsMs;
     for (let i = 0; i < (this.options.skip ?? 0); i++) plan.next();
     while (performance.now() < end && this.violations.length === 0) await this.playOne(plan.next().value);
@@ -144,6 +129,7 @@ class ChaosRun {
   async end(): Promise<void> {
     this.target.end();
     await this.clients?.stop();
+    await this.target.disks?.end();
   }
 
   result(): ChaosResult {

@@ -2,6 +2,7 @@
 import { LABEL_INSTANCE } from '@pgherd/api';
 import { commandLine, findInPod } from '@pgherd/cli/pod-processes';
 import type { Pod } from '@pgherd/kube';
+import type { Disks } from '../disks.ts';
 import type { Stage } from '../stage.ts';
 import type { PlannedFault } from './plan.ts';
 
@@ -19,6 +20,7 @@ export class Target {
   readonly stage: Stage;
   instances: Seen[] = [];
   primary: string | undefined;
+  disks: Disks | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(stage: Stage) {

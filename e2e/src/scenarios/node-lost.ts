@@ -72,10 +72,12 @@ async function freeze(stage: Stage, mode: Mode): Promise<void> {
 
 async function isolate(stage: Stage, mode: Mode): Promise<void> {
   const primary = await stage.primary();
-  const writer = await stage.startWriter({ node: await nodeBeside(stage, primary), table: 'isolated' });
-  const session = await stage.holdSession({ instance: primary, from: 'inside' });
+  const beside = await nodeBeside(stage, primary);
+  const writer = await stage.startWriter({ node: beside, table: 'isolated' });
+  const session = await stage.holdSession({ instance: primary, from: { node: beside } });
   const cutAt = stage.now();
-  const join = await breakNode(stage.world, await nodeOf(stage, primary), 'isolate');
+  // From the API and the other instances: what an open session gets meanwhile is the question.
+  const join = await breakNode(stage.world, await nodeOf(stage, primary), 'isolate', { keepClients: true });
   try {
     await stage.newPrimary(primary);
     await stage.written(writer, 100);

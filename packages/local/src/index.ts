@@ -105,8 +105,14 @@ export const node = {
   /** SIGSTOP to everything on the node: pods, shims, agent. */
   freeze: nodeAct('freeze'),
   thaw: nodeAct('thaw'),
-  /** Takes the node's link down; its processes run on. */
-  isolate: nodeAct('isolate'),
+  /**
+   * Takes the node's link down; its processes run on. With `keepClients` it is cut off from the API and from the pods
+   * that stand behind the same services, while clients of those services still reach it.
+   */
+  isolate: nodeAct('isolate') as (
+    name: string,
+    options?: { state?: string; keepClients?: boolean },
+  ) => Promise<NodeInfo>,
   /** Takes the link up again. */
   join: nodeAct('join'),
 };

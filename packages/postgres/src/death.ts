@@ -67,7 +67,7 @@ export async function certainDeath(pgdata: string, deadlineMs: number): Promise<
     if (performance.now() > end) {
       throw new PostgresError(
         'Undead',
-        `killing PostgreSQL in ${pgdata}: processes ${alive.join(', ')} survive SIGKILL`,
+        `killing PostgreSQL in ${pgdata}: ${alive.length} of its processes survive SIGKILL (${alive.slice(0, 5).join(', ')})`,
         {
           hint: 'the disk below the data directory may hang; the container must end before anything else may lead',
         },

@@ -202,8 +202,12 @@ function addNode(local: Command): void {
   example(list, 'pgherd local node list');
   for (const [act, [description, result]] of Object.entries(NODE_ACTS)) {
     const command = parent.command(act).description(description).argument('<node>', 'node, such as node-2');
-    withState(command).action(async (name: string, options: StateOption) => {
-      await node[act as keyof typeof NODE_ACTS](name, { state: resolve(stateFolder(options.state)) });
+    if (act === 'isolate')
+      command.option('--keep-clients', 'clients still reach what runs there; only peers and the API do not');
+    withState(command).action(async (name: string, options: StateOption & { keepClients?: boolean }) => {
+      const { keepClients } = options;
+      const state = resolve(stateFolder(options.state));
+      await node[act as keyof typeof NODE_ACTS](name, { state, ...(keepClients ? { keepClients } : {}) });
       print(`Node ${name} ${result}.`);
     });
     example(command, `pgherd local node ${act} node-2`);

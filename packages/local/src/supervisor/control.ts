@@ -3,6 +3,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { isLocalError, LocalError, type LocalErrorCode } from '../errors.ts';
 import { LineReader } from '../shim/protocol.ts';
 import type { ComponentInfo, LocalInfo, NodeInfo, Progress } from '../types.ts';
+import type { SparedTraffic } from './clients.ts';
 
 export type ApiActionName = 'stop' | 'start';
 export type NodeActionName = 'stop' | 'start' | 'freeze' | 'thaw' | 'isolate' | 'join';
@@ -11,7 +12,7 @@ export type NodeActionName = 'stop' | 'start' | 'freeze' | 'thaw' | 'isolate' | 
 export type ControlRequest =
   | { op: 'info' }
   | { op: 'down'; graceMs: number }
-  | { op: 'node'; action: NodeActionName; name: string }
+  | { op: 'node'; action: NodeActionName; name: string; spare?: SparedTraffic }
   | { op: 'api'; action: ApiActionName }
   | { op: 'images'; images: Record<string, unknown> };
 

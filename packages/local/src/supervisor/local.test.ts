@@ -351,6 +351,17 @@ describe('nodes and processes', () => {
     await assert.rejects(fetchText(port));
     await node.join('node-2', local);
     await answers();
+    const reachesApi = async (): Promise<boolean> => {
+      const connect = 'exec 3<>/dev/tcp/$KUBERNETES_SERVICE_HOST/$KUBERNETES_SERVICE_PORT';
+      const probe = ['sh', '-c', `timeout 2 bash -c '${connect}' 2>/dev/null && echo yes || echo no`];
+      return (await execInPod(local.client, 'far', probe)).output === 'yes\n';
+    };
+    assert.equal(await reachesApi(), true);
+    assert.equal((await node.isolate('node-2', { ...local, keepClients: true })).isolated, true);
+    await answers();
+    assert.equal(await reachesApi(), false);
+    await node.join('node-2', local);
+    assert.equal(await reachesApi(), true);
     const { init } = await initOf(pod);
     assert.equal((await node.stop('node-2', local)).state, 'stopped');
     assert.equal(isAlive(init), false);

@@ -45,7 +45,7 @@ try {
 const supervisor = new Supervisor(layout, log);
 const control = serveControl(layout.supervisorSocket, async (request, onProgress) => {
   if (request.op === 'info') return supervisor.info();
-  if (request.op === 'node') return supervisor.nodeAction(request.action, request.name);
+  if (request.op === 'node') return supervisor.nodeAction(request.action, request.name, request.spare);
   if (request.op === 'api') return supervisor.apiAction(request.action);
   if (request.op === 'images') {
     supervisor.addImages(request.images as NonNullable<SupervisorOptions['images']>);

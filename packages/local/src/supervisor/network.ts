@@ -1,9 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { cutButFor, uncut } from '../net/isolation.ts';
 import { type Holder, holderAlive, startNode, startRouter, stopHolder } from '../net/namespaces.ts';
 import { markedProcesses, signalPid } from '../net/processes.ts';
 import { removeLink, setLink, setUpNode, setUpRouter } from '../net/topology.ts';
 import { type NodeConfig, type StateLayout, writeJson } from '../state.ts';
+import type { SparedTraffic } from './clients.ts';
 
 interface Holders {
   router?: Holder;
@@ -44,6 +46,17 @@ export class Network {
 
   async setLink(node: NodeConfig, up: boolean): Promise<void> {
     await setLink(this.router, this.node(node.name), node.index, up);
+  }
+
+  /** Cuts a node off from all but its clients. Not kept over a restart: then it is cut off wholly. */
+  async cutButFor(node: NodeConfig, spare: SparedTraffic): Promise<void> {
+    await cutButFor(this.router, node.index, spare);
+  }
+
+  /** Mends what either of them cut. */
+  async join(node: NodeConfig): Promise<void> {
+    await uncut(this.router, node.index);
+    await this.setLink(node, !node.stopped);
   }
 
   private async startNode(node: NodeConfig): Promise<void> {

@@ -40,12 +40,15 @@ export async function listNodes(options: { state?: string }): Promise<NodeInfo[]
 export async function nodeAction(
   action: NodeActionName,
   name: string,
-  options: { state?: string },
+  options: { state?: string; keepClients?: boolean },
 ): Promise<NodeInfo> {
   const layout = stateLayout(options.state);
+  const spare = options.keepClients
+    ? { spare: await (await import('./clients.ts')).clientsOf(options.state, name) }
+    : {};
   const done = await askSupervisor<NodeInfo>(
     layout.supervisorSocket,
-    { op: 'node', action, name },
+    { op: 'node', action, name, ...spare },
     { timeoutMs: NODE_MS },
   );
   if (!done) throw notRunning(layout);

@@ -23,6 +23,7 @@ import {
   writeConfig,
 } from '../state.ts';
 import type { NodeInfo, Progress } from '../types.ts';
+import type { SparedTraffic } from './clients.ts';
 import { Component } from './component.ts';
 import type { ApiActionName, NodeActionName, SupervisorInfo } from './control.ts';
 import { offerGroups, takeGroupsBack } from './groups.ts';
@@ -120,7 +121,7 @@ export class Supervisor {
     writeConfig(this.layout, this.config);
   }
 
-  async nodeAction(action: NodeActionName, name: string): Promise<NodeInfo> {
+  async nodeAction(action: NodeActionName, name: string, spare?: SparedTraffic): Promise<NodeInfo> {
     const node = this.config.nodes.find((candidate) => candidate.name === name);
     if (!node)
       throw new LocalError(
@@ -128,7 +129,7 @@ export class Supervisor {
         `there is no node "${name}"`,
         `nodes: ${this.config.nodes.map((candidate) => candidate.name).join(', ')}`,
       );
-    await this.actions[action](node);
+    await this.actions[action](node, spare);
     writeConfig(this.layout, this.config);
     return this.nodeInfo(node);
   }
@@ -154,7 +155,10 @@ export class Supervisor {
     return this.stopped;
   }
 
-  private readonly actions: Record<NodeActionName, (node: NodeConfig) => Promise<void>> = {
+  private readonly actions: Record<
+    NodeActionName,
+    (node: NodeConfig, spare?: SparedTraffic) => Promise<void>
+  > = {
     stop: async (node) => {
       node.stopped = true;
       node.frozen = false;
@@ -181,13 +185,14 @@ export class Supervisor {
       const agent = this.agents.get(node.name)!.pid;
       signalTree([...this.shims(node.name), ...(agent ? [agent] : [])], 'SIGCONT');
     },
-    isolate: async (node) => {
+    isolate: async (node, spare) => {
       node.isolated = true;
-      await this.network.setLink(node, false);
+      if (spare) await this.network.cutButFor(node, spare);
+      else await this.network.setLink(node, false);
     },
     join: async (node) => {
       node.isolated = false;
-      if (!node.stopped) await this.network.setLink(node, true);
+      await this.network.join(node);
     },
   };
 
