@@ -34,6 +34,7 @@ export class Disks {
   static async make(stage: Stage, sizeMB: number, nodes?: string[]): Promise<Disks> {
     const disks = new Disks(stage);
     const { client, world } = stage;
+    world.closing.push(() => disks.end());
     const storageClass = {
       apiVersion: 'storage.k8s.io/v1',
       kind: 'StorageClass',
@@ -42,12 +43,7 @@ export class Disks {
     };
     await client.create(kinds.StorageClass, storageClass as KubeObject as StorageClass);
     const names = nodes ?? (await node.list({ state: world.state })).map(({ name }) => name);
-    try {
-      for (const name of names) await disks.add(name, sizeMB);
-    } catch (error) {
-      await disks.end();
-      throw error;
-    }
+    for (const name of names) await disks.add(name, sizeMB);
     return disks;
   }
 
@@ -102,7 +98,7 @@ export class Disks {
   }
 
   /** Unmounts them; what lies on them is gone with the world. */
-  async end(): Promise<void> {
+  private async end(): Promise<void> {
     for (const path of this.mounted) {
       await run('fsfreeze', ['--unfreeze', path]).catch(() => {});
       await run('umount', ['--lazy', path]).catch(() => {});

@@ -28,6 +28,8 @@ export interface World {
   imageRegistry: string | undefined;
   /** The name of one of our images, as nodes of this world can fetch it. */
   image(name: 'pgherd' | 'postgresql'): string;
+  /** Done first when it is stopped, also by an interrupt. */
+  closing: (() => Promise<void>)[];
   stop(): Promise<void>;
 }
 
@@ -51,9 +53,11 @@ const BUILT_IN = { pgherd: OPERATOR_IMAGE, postgresql: DEFAULT_POSTGRES_IMAGE };
 /** Starts a local mode in a temporary folder. */
 export async function startLocalWorld(label: string, nodes = 3): Promise<World> {
   const state = mkdtempSync(join(tmpdir(), `pgherd-${label}-`));
+  const closing: World['closing'] = [];
   const starting: Stoppable = {
     async stop() {
       running.delete(starting);
+      for (const close of closing) await close();
       await reset({ state });
       rmSync(state, { recursive: true, force: true });
     },
@@ -68,7 +72,7 @@ export async function startLocalWorld(label: string, nodes = 3): Promise<World> 
     };
     const image: World['image'] = (name) => BUILT_IN[name];
     const ownClass = { storageClass: undefined, imageRegistry: undefined };
-    return { kubeconfig: info.kubeconfig, client, state, stop, image, ...ownClass };
+    return { kubeconfig: info.kubeconfig, client, state, stop, closing, image, ...ownClass };
   } catch (error) {
     await starting.stop().catch(() => {});
     throw error;
@@ -94,6 +98,7 @@ export async function joinWorld(options: JoinOptions): Promise<World> {
       if (name === 'pgherd' && operator) return operator;
       return registry ? `${registry}/${BUILT_IN[name].split('/').at(-1)}` : BUILT_IN[name];
     },
+    closing: [],
     async stop() {
       client.close();
       if (own) rmSync(dirname(own), { recursive: true, force: true });

@@ -129,7 +129,6 @@ class ChaosRun {
   async end(): Promise<void> {
     this.target.end();
     await this.clients?.stop();
-    await this.target.disks?.end();
   }
 
   result(): ChaosResult {
