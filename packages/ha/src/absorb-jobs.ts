@@ -2,13 +2,19 @@
 import { backOff, type Context, note } from './context.ts';
 import type { Event, Job, Seen } from './events.ts';
 import { MAX_REWINDS } from './rules/times.ts';
+import type { State } from './state.ts';
 
 type Of<T extends Event['type']> = Extract<Event, { type: T }>;
 
 function inForce({ s, now }: Context, names: string, seen: Seen | undefined): void {
   s.applied = names;
   s.appliedAt = seen?.startedAt ?? now;
-  delete s.mark;
+  s.mark = undefined;
+}
+
+/** A standby that was told anew whom to follow has all the time again that it may take. */
+function patientAgain({ rejoin }: State): void {
+  if (rejoin) rejoin.stuckSince = undefined;
 }
 
 export function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
@@ -19,8 +25,8 @@ export function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
       s.deathNeeded = false;
       s.primaryMaybe = false;
       s.deadSince = now;
-      delete s.undead;
-      delete s.applied;
+      s.undead = undefined;
+      s.applied = undefined;
       if (s.handover?.stage === 'stopping') s.handover.stage = 'verifying';
       return;
     case 'startPrimary':
@@ -29,10 +35,10 @@ export function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
       s.checkpointDue = job.kind === 'promote';
       if (s.held) {
         s.held = { ...s.held, continuing: true };
-        delete s.held.timeline;
+        s.held.timeline = undefined;
       }
-      delete s.failingSince;
-      delete s.following;
+      s.failingSince = undefined;
+      s.following = undefined;
       if (job.kind === 'promote')
         note(
           c,
@@ -48,11 +54,11 @@ export function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
       s.promise = { ...job.promise };
       s.cutAt = result.seen?.startedAt ?? now;
       s.following = null;
-      delete s.promising;
+      s.promising = undefined;
       return;
     case 'startStandby':
       // Slots that were used while this was a primary would hold WAL here for ever: they are seen to anew.
-      delete s.slotsFor;
+      s.slotsFor = undefined;
       s.following = job.upstream && { ...job.upstream, applicationName: job.applicationName };
       return;
     case 'follow':
@@ -62,8 +68,8 @@ export function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
       if (s.handover?.stage === 'checkpoint') s.handover.stage = 'stopping';
       return;
     case 'rewind':
-      delete s.proven;
-      delete s.timelineSeen;
+      s.proven = undefined;
+      s.timelineSeen = undefined;
       // Where there was nothing to rewind, another try would change nothing either.
       if (s.rejoin)
         s.rejoin = {
@@ -71,14 +77,14 @@ export function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
           rung: 'follow',
           rewinds: result.rewound === false ? MAX_REWINDS : s.rejoin.rewinds + 1,
         };
-      delete s.rejoin?.stuckSince;
+      patientAgain(s);
       note(c, 'Warning', 'Rewound', rewoundText(s.self.name, result.discarded));
       return;
     case 'copy':
-      delete s.proven;
-      delete s.timelineSeen;
+      s.proven = undefined;
+      s.timelineSeen = undefined;
       if (s.rejoin) s.rejoin = { ...s.rejoin, rung: 'follow' };
-      delete s.rejoin?.stuckSince;
+      patientAgain(s);
       note(c, 'Normal', 'Copied', `${s.self.name} has a fresh copy from ${job.source.name}`);
       return;
     default:
@@ -97,7 +103,7 @@ export const STARTS: ReadonlySet<Job['kind']> = new Set(['startPrimary', 'startS
 /** The job that is under way has failed: the next try of its kind waits. */
 export function failed(c: Context, job: Job, error: { code: string; message: string }): void {
   const { s, now } = c;
-  delete s.job;
+  s.job = undefined;
   s.error = error;
   backOff(s, job.kind, now, job.kind === 'setSync' || job.kind === 'promote' ? 500 : 10_000);
   jobFailed(c, job, error.message);
@@ -122,12 +128,12 @@ function jobFailed(c: Context, job: Job, message: string): void {
     case 'promote':
       s.failingSince ??= now;
       // Its number may have been used.
-      if (s.held) delete s.held.timeline;
+      if (s.held) s.held.timeline = undefined;
       return;
     case 'cutWal':
       // Whom it follows now is not known: it is told again.
-      delete s.following;
-      delete s.promising;
+      s.following = undefined;
+      s.promising = undefined;
       return;
     case 'checkpoint':
       if (s.handover?.stage === 'checkpoint') s.handover.stage = 'stopping';

@@ -39,7 +39,7 @@ const ABSORB: Absorb = {
 
   leaseRead(c, { sentAt, outcome }) {
     const { s } = c;
-    delete s.reading;
+    s.reading = undefined;
     s.lastRead = sentAt;
     if (outcome.kind === 'found') s.readOk = sentAt;
     readOutcome(c, outcome);
@@ -49,7 +49,7 @@ const ABSORB: Absorb = {
     const { s, now } = c;
     if (s.write?.id !== id) return;
     const { purpose, record } = s.write;
-    delete s.write;
+    s.write = undefined;
     if (outcome.kind !== 'ok') {
       backOff(s, 'write', now, 500);
       if (outcome.kind === 'unknown' && purpose === 'renew') {
@@ -67,7 +67,7 @@ const ABSORB: Absorb = {
     if (s.held && s.held.timeline === undefined && reserved !== s.lease?.record.reserved)
       s.held = { ...s.held, ...(reserved === undefined ? {} : { timeline: reserved }) };
     // What we gave up ourselves is not lost.
-    if (purpose === 'release') delete s.held;
+    if (purpose === 'release') s.held = undefined;
     know(c, outcome.version, outcome.record);
     if (purpose === 'take') taken(c, outcome.record, sentAt);
     else if (purpose === 'renew' && s.held) s.held = { ...s.held, t0: sentAt };
@@ -75,7 +75,7 @@ const ABSORB: Absorb = {
   },
 
   peers({ s }, { askedAt, answers }) {
-    delete s.asking;
+    s.asking = undefined;
     if (s.askingOnly) s.askingOnly = false;
     else {
       s.askDue = false;
@@ -85,14 +85,14 @@ const ABSORB: Absorb = {
   },
 
   observed({ s }, { startedAt, view }) {
-    delete s.observing;
+    s.observing = undefined;
     see(s, { startedAt, view });
   },
 
   exited(c, { expected, reason }) {
     const { s, now } = c;
     s.observeDue = true;
-    delete s.applied;
+    s.applied = undefined;
     if (expected) return;
     s.deathNeeded = true;
     const running = s.job?.job;
@@ -107,10 +107,10 @@ const ABSORB: Absorb = {
     const { s } = c;
     if (s.job?.id !== event.id) return;
     const { job } = s.job;
-    delete s.job;
+    s.job = undefined;
     // A standby has come up for good only when it streams.
     if (job.kind !== 'startStandby') delete s.retries[job.kind];
-    delete s.error;
+    s.error = undefined;
     jobDone(c, job, event);
     seenAfterJob(s, event.seen);
   },
@@ -126,7 +126,7 @@ const ABSORB: Absorb = {
   asideDone({ s, now }, { kind, ok }) {
     s.asides[kind] = false;
     if (ok) return;
-    if (kind === 'slots') delete s.slotsFor;
+    if (kind === 'slots') s.slotsFor = undefined;
     backOff(s, kind, now);
   },
 
@@ -150,13 +150,13 @@ const ABSORB: Absorb = {
 function readOutcome(c: Context, outcome: LeaseReadOutcome): void {
   const { s } = c;
   if (outcome.kind === 'failed') {
-    delete s.sight;
+    s.sight = undefined;
     return;
   }
   s.staleLease = false;
   if (outcome.kind === 'missing') {
     s.lease = null;
-    delete s.sight;
+    s.sight = undefined;
     anotherVersion(s, undefined);
     return;
   }
@@ -173,7 +173,7 @@ function know(c: Context, version: string, record: LeaseRecord): void {
   // A Lease made anew while we hold it is ours to take again; one that names another, or nobody, is lost.
   const madeAnew = !rules.isGenuine(record, s.epochSeen);
   if (s.held && !rules.isHeldBy(record, s.self.identity) && !madeAnew) {
-    delete s.held;
+    s.held = undefined;
     s.lost = {
       why: record.leader ? `the Lease was taken by ${record.leader.name}` : 'the Lease was taken',
       taken: true,
@@ -185,9 +185,9 @@ function know(c: Context, version: string, record: LeaseRecord): void {
 
 /** Whatever hung on the version before is void: promises, and writes that might yet have come through. */
 function anotherVersion(s: State, version: string | undefined): void {
-  delete s.perhapsMembers;
-  if (s.promise?.version !== version) delete s.promise;
-  if (s.promises?.state.version !== version) delete s.promises;
+  s.perhapsMembers = undefined;
+  if (s.promise?.version !== version) s.promise = undefined;
+  if (s.promises?.state.version !== version) s.promises = undefined;
 }
 
 function taken(c: Context, record: LeaseRecord, sentAt: Now): void {
@@ -202,16 +202,16 @@ function taken(c: Context, record: LeaseRecord, sentAt: Now): void {
     ...(timeline === undefined ? {} : { timeline }),
   };
   if (s.takingOver?.forced) s.promoteDone = s.takingOver.forced;
-  delete s.takingOver;
-  delete s.lost;
-  delete s.failingSince;
-  delete s.giveUp;
-  delete s.stayLeader;
-  delete s.standAfter;
-  delete s.election;
-  delete s.rejoin;
-  delete s.slotsFor;
-  delete s.mark;
+  s.takingOver = undefined;
+  s.lost = undefined;
+  s.failingSince = undefined;
+  s.giveUp = undefined;
+  s.stayLeader = undefined;
+  s.standAfter = undefined;
+  s.election = undefined;
+  s.rejoin = undefined;
+  s.slotsFor = undefined;
+  s.mark = undefined;
   s.joining = {};
   s.retries = {};
   note(c, 'Normal', 'LeadershipTaken', `${s.self.name} leads, epoch ${record.epoch}`);
@@ -222,9 +222,9 @@ function released(c: Context, record: LeaseRecord): void {
   const to = record.handover?.to;
   // Who gave up because it could not start lets others try first.
   if (!to && s.handover?.reason !== 'fence') s.standAfter = now;
-  delete s.held;
-  delete s.handover;
-  delete s.release;
+  s.held = undefined;
+  s.handover = undefined;
+  s.release = undefined;
   note(
     c,
     'Normal',
@@ -247,7 +247,7 @@ function see(s: State, seen: Seen): void {
   if (timeline) s.timelineSeen = { incarnation, timeline: highest };
   s.viewAt = seen.startedAt;
   if (seen.view.silent) s.silentSince ??= seen.startedAt;
-  else delete s.silentSince;
+  else s.silentSince = undefined;
   noteMark(s);
 }
 
@@ -257,7 +257,7 @@ function seenAfterJob(s: State, seen: Seen | undefined): void {
     s.observeDue = true;
     return;
   }
-  delete s.observing;
+  s.observing = undefined;
   s.observeDue = false;
   see(s, seen);
 }

@@ -77,8 +77,15 @@ export function fulfilledAt(rule: CommitRule, replication: readonly ReplicationR
 
 /** demo-2 before demo-10. */
 export function compareNames(a: string, b: string): number {
-  const [, stemA = a, serialA = '0'] = /^(.*?)(\d*)$/.exec(a) ?? [];
-  const [, stemB = b, serialB = '0'] = /^(.*?)(\d*)$/.exec(b) ?? [];
+  const [endA, endB] = [stemEnd(a), stemEnd(b)];
+  const [stemA, stemB] = [a.slice(0, endA), b.slice(0, endB)];
   if (stemA !== stemB) return stemA < stemB ? -1 : 1;
-  return Number(serialA) - Number(serialB);
+  return Number(a.slice(endA)) - Number(b.slice(endB));
+}
+
+/** Where the digits at the end of a name begin. */
+function stemEnd(name: string): number {
+  let end = name.length;
+  while (end > 0 && name[end - 1]! >= '0' && name[end - 1]! <= '9') end--;
+  return end;
 }

@@ -43,10 +43,10 @@ export function note(c: Context, severity: 'Normal' | 'Warning', reason: string,
 export function begin(c: Context, job: Job): void {
   const id = c.s.nextId++;
   c.s.job = { id, job, since: c.now };
-  delete c.s.waiting;
+  c.s.waiting = undefined;
   if (job.kind !== 'die') c.s.acted = true;
   if (job.kind === 'startPrimary' || job.kind === 'promote') c.s.primaryMaybe = true;
-  if (job.kind.startsWith('start')) delete c.s.deadSince;
+  if (job.kind.startsWith('start')) c.s.deadSince = undefined;
   c.actions.push({ type: 'job', id, job });
 }
 

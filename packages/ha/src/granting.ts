@@ -32,7 +32,7 @@ export function grantAsked(c: Context, { id, leader, epoch }: Of<'grantAsked'>):
 
 /** With grants of all members leadership counts from before they were asked. */
 export function grantsCame({ s, rules }: Context, { askedAt, epoch, answers }: Of<'grants'>): void {
-  delete s.askingGrants;
+  s.askingGrants = undefined;
   if (!s.held || s.held.epoch !== epoch || !s.lease) return;
   const members = [...s.lease.record.members, ...(s.perhapsMembers ?? [])];
   if (!rules.allGrant(members, s.self.name, answers, s.self.identity, epoch)) return;
@@ -47,7 +47,7 @@ export function promiseAsked({ s, now }: Context, { id, epoch, version }: Of<'pr
 }
 
 export function promisesCame({ s }: Context, { epoch, version, answers }: Of<'promises'>): void {
-  delete s.askingPromises;
+  s.askingPromises = undefined;
   const given = s.promises?.state.version === version ? { ...s.promises.given } : {};
   for (const [name, answer] of Object.entries(answers))
     if (answer && 'promised' in answer && answer.promised.version === version) given[name] = answer;
@@ -82,13 +82,13 @@ function watchPromising(c: Context): void {
   const { promising } = s;
   if (!promising || promising.ready) return;
   if (elapsed(promising.since, now) >= PROMISE_MS) {
-    delete s.promising;
+    s.promising = undefined;
     return;
   }
   if (!s.readOk || s.readOk.mono < promising.since.mono) return;
   const fits = s.lease?.version === promising.version;
   if (fits && rules.mayPromise(s.lease!, s, settingsOf(s), now).ok) promising.ready = true;
-  else delete s.promising;
+  else s.promising = undefined;
 }
 
 function answered(c: Context, caller: State['promiseCallers'][number]): boolean {

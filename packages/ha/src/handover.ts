@@ -86,7 +86,7 @@ export function continueHandover(c: Context): void {
   const { s } = c;
   const plan = s.handover!;
   if (s.terminating && plan.reason !== 'shutdown') {
-    if (inPlace(c, plan)) delete plan.to;
+    if (inPlace(c, plan)) plan.to = undefined;
     plan.reason = 'shutdown';
     plan.since = c.now;
   }
@@ -111,8 +111,8 @@ function inPlace({ s }: Context, plan: HandoverPlan): boolean {
 function startAgain({ s, now }: Context, plan: HandoverPlan): void {
   s.switchoverOutcome = { id: plan.id!, outcome: 'done' };
   s.stayLeader = now;
-  delete s.handover;
-  delete s.waiting;
+  s.handover = undefined;
+  s.waiting = undefined;
 }
 
 /** How long the checkpoint before the stop may take. */
@@ -158,7 +158,7 @@ function choose(c: Context, plan: HandoverPlan): void {
 
 function chosen(c: Context, plan: HandoverPlan, target: string | undefined): void {
   if (target) plan.to = target;
-  else delete plan.to;
+  else plan.to = undefined;
   plan.stage = target ? 'checkpoint' : 'stopping';
   if (target)
     note(c, 'Normal', 'HandingOver', `${c.s.self.name} hands leadership to ${target} (${plan.reason})`);
@@ -219,7 +219,7 @@ function finish(
   position: string | undefined,
 ): void {
   const { s } = c;
-  delete s.askOnly;
+  s.askOnly = undefined;
   if (!next && !goesAnyway(plan)) {
     abandon(c, `${plan.to} did not receive everything in time; ${s.self.name} starts again`);
     return;
@@ -247,8 +247,8 @@ function abandon(c: Context, why: string): void {
   if (plan.reason === 'leaving') backOff(s, 'leaving', now, 60_000);
   if (plan.reason === 'full') roomNotFound(c);
   if (plan.stage !== 'choosing') s.stayLeader = now;
-  delete s.handover;
-  delete s.waiting;
+  s.handover = undefined;
+  s.waiting = undefined;
   const reason = plan.reason === 'switchover' ? 'SwitchoverFailed' : 'HandoverFailed';
   note(c, 'Warning', reason, why);
 }

@@ -19,7 +19,7 @@ export function hungVolume(view: View | undefined): VolumeFact | undefined {
 export function seeDisk(s: State, { view, startedAt }: Seen): void {
   const progress = view.currentLsn !== undefined && view.currentLsn !== s.view?.currentLsn;
   if (hungVolume(view) && s.held && !progress) s.stuckDiskSince ??= startedAt;
-  else delete s.stuckDiskSince;
+  else s.stuckDiskSince = undefined;
 }
 
 /** Why PostgreSQL here is to be killed, in words; undefined while it is well, or while that would help nobody. */

@@ -1,6 +1,6 @@
 /** What is written to the Lease, and when: renewals, what the leader records, taking it, giving it up. */
 import { elapsed } from './clock.ts';
-import { withRule } from './commit-rule.ts';
+import { sameRule, withRule } from './commit-rule.ts';
 import { type Context, mayRetry, recordOf, settingsOf, wakeIn } from './context.ts';
 import type { WritePurpose } from './events.ts';
 import { nextMembership, ruleToApply, runsAsPrimary, watchJoining, withSelf } from './membership.ts';
@@ -47,8 +47,7 @@ export function tendHeld(c: Context, lease: KnownLease): void {
   }
   if (runsAsPrimary(c)) watchJoining(c);
   const next = leaderRecord(c, lease.record);
-  const changed = JSON.stringify(substance(next)) !== JSON.stringify(substance(lease.record));
-  if (changed || elapsed(held.t0, now) >= settings.renewMs) {
+  if (isNews(next, lease.record) || elapsed(held.t0, now) >= settings.renewMs) {
     write(c, 'renew', next);
     return;
   }
@@ -63,7 +62,7 @@ function selfAsLeader({ s }: Context): LeaseLeader {
 function leaderRecord(c: Context, record: LeaseRecord): LeaseRecord {
   const { s } = c;
   const next: LeaseRecord = { ...record, ...nextMembership(c, record), leader: selfAsLeader(c) };
-  delete next.handover;
+  next.handover = undefined;
   // To be promoted again, or without an election: the number of the new timeline is reserved first.
   if (s.held!.timeline === undefined && s.view?.process === 'running' && s.view.inRecovery === true)
     next.reserved = c.rules.timelineToReserve(record, s);
@@ -77,28 +76,31 @@ function leaderRecord(c: Context, record: LeaseRecord): LeaseRecord {
   return next;
 }
 
-/** What cannot wait for the next renewal: everything but the position. */
-function substance(record: LeaseRecord): unknown {
-  const { leader, timeline, reserved, settled, members, rules, systemID, handover } = record;
-  return [
-    leader?.name,
-    leader?.podUID,
-    leader?.address,
-    leader?.containerID,
-    timeline,
-    reserved,
-    settled,
-    members,
-    rules,
-    systemID,
-    handover,
-  ];
+/** Whether what the leader says differs in more than its position, which can wait for the next renewal. */
+function isNews(next: LeaseRecord, before: LeaseRecord): boolean {
+  return (
+    next.timeline !== before.timeline ||
+    next.reserved !== before.reserved ||
+    next.handover !== before.handover ||
+    !sameFields(next.leader, before.leader, ['name', 'podUID', 'address', 'containerID']) ||
+    !sameFields(next.settled, before.settled, ['epoch', 'parent', 'start']) ||
+    !sameList(next.members, before.members, (a, b) => sameFields(a, b, ['name', 'incarnation'])) ||
+    !sameList(next.rules, before.rules, sameRule)
+  );
+}
+
+function sameFields<T extends object>(a: T | undefined, b: T | undefined, fields: (keyof T)[]): boolean {
+  return a === b || (!!a && !!b && fields.every((field) => a[field] === b[field]));
+}
+
+function sameList<T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boolean): boolean {
+  return a.length === b.length && a.every((each, i) => same(each, b[i]!));
 }
 
 function releasedRecord(c: Context, record: LeaseRecord): LeaseRecord {
   const { to, position } = c.s.release!;
   const next: LeaseRecord = { ...record, holder: null };
-  delete next.handover;
+  next.handover = undefined;
   if (position) next.position = position;
   if (to) next.handover = { to, position: position ?? '0/0', at: '' };
   return next;
@@ -124,7 +126,7 @@ export function take(c: Context, lease: KnownLease, continuing: boolean, forced?
     members,
     rules: forced ? [rule] : withRule(record.rules, rule),
   };
-  delete next.handover;
+  next.handover = undefined;
   if (!continuing) next.reserved = rules.timelineToReserve(record, s);
   const systemID = record.systemID ?? s.view?.systemID;
   if (systemID) next.systemID = systemID;

@@ -60,10 +60,10 @@ function copyOf(state: State): State {
     joining: { ...state.joining },
     asides: { ...state.asides },
     retries: { ...state.retries },
-    ...(held ? { held: { ...held } } : {}),
-    ...(handover ? { handover: { ...handover } } : {}),
-    ...(rejoin ? { rejoin: { ...rejoin } } : {}),
-    ...(promising ? { promising: { ...promising } } : {}),
+    held: held && { ...held },
+    handover: handover && { ...handover },
+    rejoin: rejoin && { ...rejoin },
+    promising: promising && { ...promising },
   };
 }
 
@@ -86,8 +86,8 @@ function endLeadership(c: Context): void {
   const why = `the Lease could not be renewed for ${seconds} s, and not every member lets this instance go on`;
   s.lost = { why, taken: false };
   c.actions.push({ type: 'note', severity: 'Warning', reason: 'LeadershipLost', message: s.lost.why });
-  delete s.held;
-  delete s.handover;
-  delete s.release;
+  s.held = undefined;
+  s.handover = undefined;
+  s.release = undefined;
   s.readDue = true;
 }

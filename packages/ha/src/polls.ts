@@ -98,7 +98,7 @@ function askPeers(c: Context): void {
   s.askDue = false;
   s.asking = now;
   const only = s.askOnly;
-  delete s.askOnly;
+  s.askOnly = undefined;
   s.askingOnly = only !== undefined;
   const known = only ? [only] : s.pods.map((pod) => pod.instance);
   const names = [...new Set(known)].filter((name) => name !== s.self.name);
@@ -154,7 +154,7 @@ function asides(c: Context): void {
   const primary = leader && { name: leader.name, address: leader.address };
   // Moved after a primary as soon as we stream from it: it may be gone before the next turn.
   const others =
-    JSON.stringify(wanted) !== JSON.stringify(s.slotsFor) ||
+    (wanted !== s.slotsFor && wanted.join() !== s.slotsFor?.join()) ||
     (primary !== undefined && primary.name !== s.slotsAfter);
   if (
     !s.asides.slots &&
@@ -174,10 +174,17 @@ function asides(c: Context): void {
 
 /** Slots for every instance that exists, is recorded, or has a pod: one that joins needs its slot before it is a member. */
 function slotsWanted({ s }: Context): string[] {
-  const names = [
-    ...s.pods.map((pod) => pod.instance),
-    ...(s.lease?.record.members ?? []).map((member) => member.name),
-    ...(s.settings?.instanceNames ?? []),
+  const { pods } = s;
+  const members = s.lease?.record.members;
+  const names = s.settings?.instanceNames;
+  const last = s.slotsOf;
+  if (last && last.pods === pods && last.members === members && last.names === names) return last.wanted;
+  const all = [
+    ...pods.map((pod) => pod.instance),
+    ...(members ?? []).map((member) => member.name),
+    ...(names ?? []),
   ];
-  return [...new Set(names)].filter((name) => name !== s.self.name).sort();
+  const wanted = [...new Set(all)].filter((name) => name !== s.self.name).sort();
+  s.slotsOf = { pods, members, names, wanted };
+  return wanted;
 }

@@ -170,11 +170,11 @@ export function rejoinRunning(c: Context): void {
   }
   const rejoin = ladder(c);
   if (s.view!.streaming) {
-    delete rejoin.stuckSince;
+    rejoin.stuckSince = undefined;
     delete s.retries.startStandby;
-    delete s.waiting;
-    delete s.error;
-    delete s.lost;
+    s.waiting = undefined;
+    s.error = undefined;
+    s.lost = undefined;
     return;
   }
   rejoin.stuckSince ??= now;
@@ -182,7 +182,8 @@ export function rejoinRunning(c: Context): void {
   askLeader(c, `WAL from ${leader.name}`);
   // Nobody streams from a PostgreSQL that hangs or starts: that says nothing about our data.
   const word = s.peers[leader.name]?.report;
-  if (word?.leader && (word.role !== 'primary' || word.currentLsn === undefined)) delete rejoin.stuckSince;
+  if (word?.leader && (word.role !== 'primary' || word.currentLsn === undefined))
+    rejoin.stuckSince = undefined;
   if (!proven.ok || !rejoin.stuckSince) return;
   const parted = rules.hasParted(recordOf(s)!, s);
   const gone = s.view!.missingWal;
@@ -205,7 +206,7 @@ function climb(c: Context, why: string, to?: Rung): void {
   if (rejoin.rung === next) return;
   note(c, 'Warning', 'Rejoining', `${s.self.name} cannot follow by itself (${why}): next try is a ${next}`);
   s.rejoin = { ...rejoin, rung: next, since: rejoin.since ?? c.now };
-  delete s.rejoin.stuckSince;
+  s.rejoin.stuckSince = undefined;
   delete s.retries.startStandby;
   if (s.view!.process !== 'stopped')
     begin(c, { kind: 'stop', fastMs: settingsOf(s).fastStopMs, immediateMs: 5_000 });

@@ -171,7 +171,7 @@ export const SITUATIONS: readonly Situation[] = [
     why: '',
     when: (c) => c.s.held !== undefined,
     act: (c) => {
-      if (runsAsPrimary(c)) delete c.s.waiting;
+      if (runsAsPrimary(c)) c.s.waiting = undefined;
       else waitFor(c, 'PostgreSQL to answer');
     },
   },

@@ -66,7 +66,7 @@ function stand(c: Context, lease: KnownLease): void {
 }
 
 function standDown(c: Context, why?: string): void {
-  delete c.s.election;
+  c.s.election = undefined;
   if (why && !c.s.waiting) waitFor(c, why);
 }
 

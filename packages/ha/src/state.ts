@@ -140,6 +140,13 @@ export interface State {
   slotsFor?: string[];
   /** The primary whose slots a standby's were last moved after. */
   slotsAfter?: string | undefined;
+  /** The instances that slots are wanted for, and what that was made of: it is asked at each step. */
+  slotsOf?: {
+    pods: PodFact[];
+    members: LeaseMember[] | undefined;
+    names: readonly string[] | undefined;
+    wanted: string[];
+  };
   /** When the slots were last seen to. */
   slotsAt?: Now;
   /** Since when PostgreSQL runs without an answer of any kind. */
@@ -191,6 +198,74 @@ export interface State {
   error?: { code: string; message: string };
 }
 
+type Optional = { [K in keyof State]-?: undefined extends State[K] ? K : never }[keyof State];
+
+/** Every field is there from the beginning, and none is ever deleted: what has the same fields in the same order is quick. */
+const UNSET: Record<Optional, undefined> = {
+  settings: undefined,
+  lease: undefined,
+  staleLease: undefined,
+  sight: undefined,
+  held: undefined,
+  startedAt: undefined,
+  perhapsMembers: undefined,
+  grant: undefined,
+  askingGrants: undefined,
+  lastGrantsAsked: undefined,
+  promise: undefined,
+  promising: undefined,
+  cutAt: undefined,
+  promises: undefined,
+  askingPromises: undefined,
+  lost: undefined,
+  write: undefined,
+  reading: undefined,
+  lastRead: undefined,
+  readOk: undefined,
+  lastWriteTry: undefined,
+  view: undefined,
+  viewAt: undefined,
+  timelineSeen: undefined,
+  observing: undefined,
+  asking: undefined,
+  askDue: undefined,
+  askOnly: undefined,
+  askingOnly: undefined,
+  lastAsked: undefined,
+  deadSince: undefined,
+  job: undefined,
+  slotsFor: undefined,
+  slotsAfter: undefined,
+  slotsOf: undefined,
+  slotsAt: undefined,
+  silentSince: undefined,
+  stuckDiskSince: undefined,
+  applied: undefined,
+  appliedAt: undefined,
+  mark: undefined,
+  takingOver: undefined,
+  undead: undefined,
+  acted: undefined,
+  election: undefined,
+  handover: undefined,
+  switchoverOutcome: undefined,
+  promoteDone: undefined,
+  release: undefined,
+  stayLeader: undefined,
+  giveUp: undefined,
+  failingSince: undefined,
+  standAfter: undefined,
+  rejoin: undefined,
+  proven: undefined,
+  following: undefined,
+  routed: undefined,
+  lastRouteTry: undefined,
+  beat: undefined,
+  terminating: undefined,
+  waiting: undefined,
+  error: undefined,
+};
+
 /**
  * The state of a manager that has just started. It holds nothing, whatever the Lease says about its predecessor,
  * and takes PostgreSQL to be running as a primary until its death is certain (ELECTION 1, 3).
@@ -199,8 +274,9 @@ export interface State {
  */
 export function initialState(self: Self, promise?: LeaseState): State {
   return {
+    ...UNSET,
     self,
-    ...(promise ? { promise } : {}),
+    promise,
     promiseCallers: [],
     epochSeen: 0,
     readDue: true,

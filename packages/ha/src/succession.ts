@@ -79,12 +79,12 @@ export function succeedAfterDeath(c: Context): void {
   }
   const full = fullVolume(s.view);
   if (full) {
-    delete s.failingSince;
+    s.failingSince = undefined;
     waitForSpace(c, full);
     return;
   }
   if (s.giveUp || (others && startFailedTooLong(c))) {
-    delete s.giveUp;
+    s.giveUp = undefined;
     s.release = { why: 'PostgreSQL could not be started in time' };
     waitFor(c, 'the Lease to be released');
     return;

@@ -19,10 +19,13 @@ export function parseSync(text: string): Sync | undefined {
 export function enoughFor(sync: Sync | undefined, senders: readonly Link[]): number {
   if (!sync) return Number.POSITIVE_INFINITY;
   const { method, number, names } = sync;
-  const confirmed = names.flatMap((name) => {
-    const links = senders.filter((link) => link.name === name);
-    return links.length === 0 ? [] : [Math.max(...links.map((link) => link.confirmed))];
-  });
+  const confirmed: number[] = [];
+  for (const name of names) {
+    let furthest = -1;
+    for (const link of senders)
+      if (link.name === name && link.confirmed > furthest) furthest = link.confirmed;
+    if (furthest >= 0) confirmed.push(furthest);
+  }
   if (confirmed.length < number) return 0;
   // FIRST counts the first that are connected, ANY the furthest.
   if (method === 'FIRST') return Math.min(...confirmed.slice(0, number));

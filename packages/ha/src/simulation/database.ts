@@ -345,10 +345,10 @@ export class SimDatabase {
   acknowledge(): void {
     if (this.#waiting.length === 0 || !this.acts()) return;
     const enough = enoughFor(this.#sync, this.#senders);
-    const done = this.#waiting.filter((record) => record.length <= enough);
-    if (done.length === 0) return;
-    this.#waiting = this.#waiting.filter((record) => record.length > enough);
-    for (const record of done) this.world.acknowledged(this.owner, record);
+    // They wait in the order in which they were written.
+    let count = 0;
+    while (count < this.#waiting.length && this.#waiting[count]!.length <= enough) count++;
+    for (const record of this.#waiting.splice(0, count)) this.world.acknowledged(this.owner, record);
   }
 
   // --- what can be seen -------------------------------------------------------------------------------------------

@@ -199,6 +199,7 @@ export class Executor {
     const serial = ++this.#jobs;
     const { world, database } = this.#o;
     world.note(this.#o.name, `job ${job.kind}`);
+    if (job.kind === 'promote' || job.kind === 'startPrimary') world.watchdog.beginsToLead(this.#o);
     this.#o.later(DURATION[job.kind] * world.between(0.8, 1.5), () => {
       if (serial !== this.#jobs) return;
       const began = this.#o.clocks.now();

@@ -88,7 +88,7 @@ export function play(plan: Plan, options: PlayOptions = {}): History {
   const world = new World({
     seed,
     instances,
-    settings: structuredClone(settings),
+    settings,
     settled: true,
     ...(options.rules ? { rules: options.rules } : {}),
     ...(options.noGuard ? { noGuard: true } : {}),

@@ -39,8 +39,9 @@ export class SimInstance {
   readonly #executor: Executor;
   /** Events of an earlier manager never reach a later one. */
   #life = 0;
-  #wake = 0;
-  #wakeAt = Number.POSITIVE_INFINITY;
+  /** When the machine wants to be asked again at the latest, and when the next alarm is due. */
+  #wakeAt = 0;
+  #alarmAt = Number.POSITIVE_INFINITY;
   #guardAt: number | undefined;
   /** What would have happened while it stood still. */
   #missed: (() => void)[] = [];
@@ -87,6 +88,7 @@ export class SimInstance {
     this.frozen = false;
     this.databaseFrozen = false;
     this.#missed = [];
+    this.#alarmAt = Number.POSITIVE_INFINITY;
     this.exited = undefined;
     this.#guardAt = undefined;
     const { name, podUID, address } = this;
@@ -217,14 +219,21 @@ export class SimInstance {
   }
 
   #wakeUp(ms: number): void {
-    const at = this.world.time + ms;
-    // An earlier wake that is still to come will do: it asks again.
-    if (this.#wakeAt <= at && this.#wakeAt > this.world.time) return;
-    const wake = ++this.#wake;
-    this.#wakeAt = at;
-    this.later(ms, () => {
-      if (wake !== this.#wake) return;
-      this.#wakeAt = Number.POSITIVE_INFINITY;
+    this.#wakeAt = this.world.time + ms;
+    if (this.#alarmAt > this.#wakeAt) this.#alarm();
+  }
+
+  /** One alarm at a time; one that comes too early, because more has happened since it was set, is set again. */
+  #alarm(): void {
+    const at = this.#wakeAt;
+    this.#alarmAt = at;
+    this.later(at - this.world.time, () => {
+      if (this.#alarmAt !== at) return;
+      if (this.world.time < this.#wakeAt) {
+        this.#alarm();
+        return;
+      }
+      this.#alarmAt = Number.POSITIVE_INFINITY;
       this.feed({ type: 'tick' });
     });
   }

@@ -122,9 +122,12 @@ export class Watchdog {
       if (this.#timelines.has(timeline)) this.#violation(`two histories bear timeline ${timeline}`);
       this.#timelines.add(timeline);
     }
-    const knows = instance.state.settings?.fenced.includes(instance.name);
-    if (knows && this.#fenced.includes(instance.name) && this.#world.time - this.#wishesAt > CALM_MS)
-      this.#violation(`${instance.name} is fenced and is promoted`);
+  }
+
+  /** An instance begins to make its database a primary. Who learns of a fence only while it does hands over afterwards. */
+  beginsToLead(instance: SimInstance): void {
+    if (this.#fenced.includes(instance.name) && instance.state.settings?.fenced.includes(instance.name))
+      this.#violation(`${instance.name} knows that it is fenced and begins to lead`);
   }
 
   /** What an instance holds is about to be overwritten, or to begin anew. */

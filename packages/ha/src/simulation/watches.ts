@@ -45,10 +45,12 @@ export class Watches {
   }
 
   leaseChanged(version: string | undefined): void {
-    if (this.#o.world.api.reachable(this.#o.name))
-      this.#o.later(this.#o.world.api.delay(), () =>
-        this.#o.feed(version === undefined ? { type: 'leaseHint' } : { type: 'leaseHint', version }),
-      );
+    if (!this.#o.world.api.reachable(this.#o.name)) return;
+    this.#o.later(this.#o.world.api.delay(), () => {
+      // What it knows already, by a write of its own, is no news.
+      if (version !== undefined && version === this.#o.state.lease?.version) return;
+      this.#o.feed(version === undefined ? { type: 'leaseHint' } : { type: 'leaseHint', version });
+    });
   }
 
   podsChanged(): void {
