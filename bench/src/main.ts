@@ -17,6 +17,7 @@ const USAGE = `Usage: npm run bench -- bootstrap|throughput|steady|failover|back
   steady      writes to the API, memory and CPU of a cluster that does nothing
   failover    write outages after faults, beside Patroni with etcd (installed by apt when missing);
               [--only FAULT]... [--only-system pgherd|patroni-tuned|patroni-default]...
+              [--minutes M]: no further run that would not end by then;
               [--file FILE]: trials are kept there, and those that are there already are not made again
   backup      full backup, restore and WAL archive, over pgBackRest without pgherd; [--scale S]
 
@@ -30,6 +31,7 @@ const { values, positionals } = parseArgs({
     output: { type: 'string', short: 'o' },
     runs: { type: 'string' },
     seconds: { type: 'string' },
+    minutes: { type: 'string' },
     scale: { type: 'string' },
     only: { type: 'string', multiple: true },
     file: { type: 'string' },
@@ -63,6 +65,7 @@ try {
   const outcome = await measurement({
     runs: values.runs ? Number(values.runs) : undefined,
     seconds: values.seconds ? Number(values.seconds) : undefined,
+    minutes: values.minutes ? Number(values.minutes) : undefined,
     scale: values.scale ? Number(values.scale) : undefined,
     only: values.only,
     systems: values['only-system'],

@@ -1,6 +1,8 @@
 export interface MeasurementOptions {
   runs?: number;
   seconds?: number;
+  /** No further run is begun that would not end within this time. */
+  minutes?: number;
   /** Of pgbench's tables. */
   scale?: number;
   /** Names of what to measure, and of whom; all when empty. */

@@ -35,7 +35,7 @@ export async function stopSystems(): Promise<void> {
 }
 
 export const failover: Measurement = async (options) => {
-  const { runs = RUNS, only = [], systems = [], file, say } = options;
+  const { runs = RUNS, minutes = Number.POSITIVE_INFINITY, only = [], systems = [], file, say } = options;
   const wanted = rows.filter(
     (row) => only.length === 0 || only.includes(row.name) || only.includes(row.fault),
   );
@@ -55,12 +55,22 @@ export const failover: Measurement = async (options) => {
     (name) => new Lane(name, makers[name], { say, turns, trials: (row) => trialsOf(found, row) }),
   );
   try {
-    say(`Starting ${names.join(', ')}`);
-    await Promise.all(lanes.map((lane) => lane.start()));
+    for (const lane of lanes) {
+      say(`Starting ${lane.name}`);
+      await lane.start();
+    }
+    const began = performance.now();
+    let longest = 0;
     for (let run = 1; run <= runs; run++) {
+      const runBegan = performance.now();
+      if (runBegan - began + longest > minutes * 60_000) {
+        say(`Run ${run} would not end within ${minutes} minutes: it is left out`);
+        break;
+      }
       await oneRun(lanes, wanted, run, () => {
         if (file) save(file, found);
       });
+      longest = Math.max(longest, performance.now() - runBegan);
       if (run < runs) say([`After ${run} of ${runs} runs:`, '', ...soFar().lines, ''].join('\n'));
     }
   } finally {

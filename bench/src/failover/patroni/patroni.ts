@@ -32,6 +32,8 @@ const ETCD_INDEX = 9;
 /** A service manager starts a service again after this, unless told otherwise (systemd's RestartSec). */
 const RESTART_MS = 100;
 const SETTLE_MS = 120_000;
+/** Its first members are copied. */
+const START_MS = 300_000;
 
 export class PatroniSystem implements System {
   readonly name: SystemName;
@@ -73,7 +75,7 @@ export class PatroniSystem implements System {
     }
     await this.startRelay(router);
     for (const member of this.members) member.start();
-    await this.settled();
+    await this.settled(START_MS);
     await this.makeDatabase();
   }
 
@@ -95,7 +97,7 @@ export class PatroniSystem implements System {
     await this.settled();
   }
 
-  async settled(): Promise<void> {
+  async settled(timeoutMs = SETTLE_MS): Promise<void> {
     let seen = 'Patroni has not answered yet';
     await waitFor(
       async () => {
@@ -103,7 +105,7 @@ export class PatroniSystem implements System {
         seen = members.map((each) => `${each.name} ${each.role} ${each.state}`).join(', ');
         return isSettled(members, this.mode) && (await this.opensFor(members));
       },
-      { timeoutMs: SETTLE_MS, everyMs: 200, describe: () => `Patroni is not settled: ${seen}` },
+      { timeoutMs, everyMs: 200, describe: () => `Patroni is not settled: ${seen}` },
     );
   }
 
