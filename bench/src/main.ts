@@ -76,7 +76,12 @@ try {
     say: (text) => console.error(text),
   });
   tell(outcome);
+} catch (error) {
+  // What was measured until then is worth something all the same.
+  if (soFar) tell(soFar());
+  console.error(error);
+  process.exitCode = 1;
 } finally {
   await stopAllWorlds();
 }
-process.exit(0);
+process.exit();
