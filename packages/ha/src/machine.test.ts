@@ -482,6 +482,25 @@ describe('everyone else', () => {
     assert.deepEqual(writes(result.actions), []);
   });
 
+  test("a standby moves its slots after the leader's as soon as it streams, and then now and then", () => {
+    const slots = (changed: Partial<State>, streaming = true) => {
+      const before = state(2, {
+        view: standbyView(2, { streaming }),
+        slotsFor: ['demo-1', 'demo-3'],
+        slotsAt: at(0),
+        ...changed,
+      });
+      const { actions } = step(before, TICK, at(10));
+      return actions.flatMap((action) =>
+        action.type === 'aside' && action.aside.kind === 'slots' ? [action.aside.primary?.name] : [],
+      );
+    };
+    assert.deepEqual(slots({}), ['demo-1']);
+    assert.deepEqual(slots({ slotsAfter: 'demo-3' }), ['demo-1']);
+    assert.deepEqual(slots({ slotsAfter: 'demo-1' }), []);
+    assert.deepEqual(slots({}, false), []);
+  });
+
   test('a standby does not give up on a leader whose PostgreSQL hangs or starts', () => {
     for (const changed of [{ currentLsn: undefined }, { role: 'none' as const }]) {
       const stuck = state(2, {

@@ -80,6 +80,15 @@ const cases: Case[] = [
     phase: 'Degraded',
     reason: /^demo-2: volume demo-2 is nearly full \(95%, 50 MB left\)$/,
   },
+  {
+    name: 'a volume that takes no writes, although all else looks well',
+    facts: from(healthyFacts(), (facts) => {
+      const volume = { name: 'demo-1', level: 'fine', usedBytes: 1, sizeBytes: 100, hung: true } as const;
+      instance(facts, 'demo-1').report = testReport('demo-1', 'primary', { volumes: [volume] });
+    }),
+    phase: 'Degraded',
+    reason: /^demo-1: volume demo-1 takes no writes$/,
+  },
   { name: 'nothing is there yet', facts: () => bareFacts(), phase: 'Creating', reason: /creating/ },
   {
     name: 'the first cannot be scheduled',
