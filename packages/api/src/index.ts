@@ -47,11 +47,10 @@ export * from './quantity.ts';
 export type { RecoveryTargetSpec } from './recovery/fields.ts';
 export * from './recovery/source.ts';
 export * from './recovery/target-time.ts';
-export {
-  SCHEDULE_PATTERN,
-  type ScheduledBackup,
-  type ScheduledBackupSpec,
-  type ScheduledBackupStatus,
+export type {
+  ScheduledBackup,
+  ScheduledBackupSpec,
+  ScheduledBackupStatus,
 } from './scheduled-backup/scheduled-backup.ts';
 export type { StructuralSchema } from './structural.ts';
 export * from './validate.ts';

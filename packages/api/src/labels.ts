@@ -67,3 +67,8 @@ export function clusterLabels(cluster: string): Record<string, string> {
 export function instanceLabels(cluster: string, instance: string): Record<string, string> {
   return { [LABEL_CLUSTER]: cluster, [LABEL_INSTANCE]: instance };
 }
+
+/** On a Cluster with backups: it is not gone before its last WAL is in the archive, or cannot get there. */
+export const FINALIZER_LAST_WAL = 'pgherd.io/last-wal';
+/** On a Cluster, with any value: it may go without that. */
+export const ANNOTATION_WITHOUT_LAST_WAL = 'pgherd.io/without-last-wal';

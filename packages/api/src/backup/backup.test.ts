@@ -118,6 +118,29 @@ test('a Backup never changes', () => {
   assert.equal(validateObject(BACKUP_DEFINITION, backup('whole')).length, 1);
 });
 
+const SCHEDULES = [
+  '59 23 31 12 7',
+  '00 03 L * *',
+  '0 3 15W * ?',
+  '0 3 * jan-Mar fri#2',
+  '0-30/10,45 * * * *',
+];
+const NO_SCHEDULES = [
+  '99 3 * * *',
+  '60 3 * * *',
+  '0 24 * * *',
+  '0 3 32 * *',
+  '0 3 0 * *',
+  '0 3 * 13 *',
+  '0 3 * * 8',
+  '60 0 3 * * *',
+  '*/0 * * * *',
+  '0 3 * * FUN',
+  '-1 3 * * *',
+  '0 3 * * 1-',
+  'a b c d e',
+];
+
 test('schedules', () => {
   const scheduled = (schedule: string) => ({
     apiVersion: 'pgherd.io/v1',
@@ -125,12 +148,12 @@ test('schedules', () => {
     metadata: { name: 's' },
     spec: { cluster: { name: 'demo' }, schedule },
   });
-  for (const good of ['0 3 * * *', '0 0 3 * * *', '@daily', '*/5 1-4 * * MON,TUE'])
+  for (const good of ['0 3 * * *', '0 0 3 * * *', '@daily', '*/5 1-4 * * MON,TUE', ...SCHEDULES])
     assert.deepEqual(validateObject(SCHEDULED_BACKUP_DEFINITION, scheduled(good)), [], good);
-  for (const bad of ['', 'daily', '* * * *', '1 2 3 4 5 6 7', '@never'])
+  for (const bad of ['', 'daily', '* * * *', '1 2 3 4 5 6 7', '@never', ...NO_SCHEDULES])
     assert.match(
       validateObject(SCHEDULED_BACKUP_DEFINITION, scheduled(bad))[0]?.message ?? '',
-      /five fields/,
+      /a time as in cron/,
       bad,
     );
 });

@@ -3,12 +3,9 @@ import type { Static } from 'typebox';
 import { backupFields } from '../backup/backup.ts';
 import { kindObject } from '../object.ts';
 import { bool, object, oneOf, optional, text } from '../schema.ts';
+import { SCHEDULE_PATTERN } from './schedule-pattern.ts';
 
 const time = (description: string) => text(description, { format: 'date-time' });
-
-/** Five fields, six with seconds first, or a word such as @daily. */
-export const SCHEDULE_PATTERN =
-  '^(@(yearly|annually|monthly|weekly|daily|hourly)|[^\\s@]+([ \\t]+[^\\s@]+){4,5})$';
 
 const ScheduledBackupSpecSchema = object('Which backups are to be made, and when.', {
   ...backupFields,
@@ -20,7 +17,7 @@ const ScheduledBackupSpecSchema = object('Which backups are to be made, and when
         {
           rule: `self.matches('${SCHEDULE_PATTERN.replaceAll('\\', '\\\\')}')`,
           message:
-            'must be five fields as in cron (minute, hour, day of the month, month, day of the week), six with the second first, or @daily and the like',
+            'must be a time as in cron: minute (0-59), hour (0-23), day of the month (1-31), month (1-12 or JAN-DEC), day of the week (0-7 or SUN-SAT); six fields begin with the second (0-59); or @daily and the like',
         },
       ],
     },

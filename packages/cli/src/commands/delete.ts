@@ -1,4 +1,4 @@
-import { LABEL_CLUSTER, LABEL_REPOSITORY } from '@pgherd/api';
+import { ANNOTATION_WITHOUT_LAST_WAL, LABEL_CLUSTER, LABEL_REPOSITORY } from '@pgherd/api';
 import { isKubeError, kinds } from '@pgherd/kube';
 import type { Command } from 'commander';
 import { getCluster } from '../clusters.ts';
@@ -53,6 +53,7 @@ async function deleteCluster(name: string, options: DeleteOptions): Promise<void
   await confirm('Are you sure?', options);
   if (cluster.status?.firstRecoverabilityPoint && !options.deleteBackups && !options.withoutLastWal)
     await archiveLastWal(connection, name);
+  await withoutWaiting(connection, name);
   try {
     await client.delete(ClusterKind, { namespace, name }, { preconditions: { uid: cluster.metadata.uid } });
   } catch (error) {
@@ -62,6 +63,16 @@ async function deleteCluster(name: string, options: DeleteOptions): Promise<void
     for (const claim of backups) await client.delete(kinds.PersistentVolumeClaim, { namespace, name: claim });
   if (!options.wait) return print(`Cluster ${name} is being deleted.`);
   await waitForEnd(connection, name, options.timeout);
+}
+
+/** Its last WAL is archived, or not to be: the operator need not see to it. */
+async function withoutWaiting({ client, namespace }: Connection, name: string): Promise<void> {
+  const body = { metadata: { annotations: { [ANNOTATION_WITHOUT_LAST_WAL]: 'true' } } };
+  try {
+    await client.patch(ClusterKind, { namespace, name }, { type: 'merge', body });
+  } catch (error) {
+    if (!isKubeError(error, 'NotFound')) throw error;
+  }
 }
 
 /** Label selectors: volumes of repositories, and all others. */

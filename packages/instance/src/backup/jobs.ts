@@ -17,6 +17,8 @@ const KEPT = 20;
 const LONGEST_LINE = 200;
 /** pgBackRest waits so long for the WAL that a backup needs, in seconds. */
 const ARCHIVE_TIMEOUT = 60;
+/** Of small questions: a store that does not answer is tried three times, and is to be named within a minute. */
+const SHORT_IO = { 'io-timeout': 10 };
 
 export interface BackupJobsOptions {
   /** Of what has to run where the repositories are. */
@@ -157,7 +159,7 @@ export class BackupJobs {
       config: this.#infoConfig,
       stanza,
       timeoutMs: 60_000,
-      ...(repository === undefined ? {} : { options: { repo: repository } }),
+      options: { ...SHORT_IO, ...(repository === undefined ? {} : { repo: repository }) },
     });
   }
 
@@ -168,7 +170,7 @@ export class BackupJobs {
       stanza,
       doing: `making the stanza ${stanza}`,
       timeoutMs: 120_000,
-      options: serverOptions(1, this.#server(primary)),
+      options: { ...serverOptions(1, this.#server(primary)), ...SHORT_IO },
     });
   }
 

@@ -64,6 +64,8 @@ const STANZA_AGAIN_MS = 5_000;
 /** And one that is there is looked at again. */
 const STANZA_LOOK_MS = 300_000;
 const SECRETS_MS = 30_000;
+/** While a repository has a problem: a secret that was put right is to be seen soon. */
+const SECRETS_SOON_MS = 5_000;
 /** A replica that has not streamed for so long may ask the archive. */
 const FETCH_AFTER_MS = 5_000;
 const STANZA_MS = 125_000;
@@ -85,6 +87,8 @@ export class BackupKeeper {
   #wanted: Wanted | undefined;
   #followed = '';
   #configured = false;
+  /** By repository: what is wrong with its secrets, and with its stanza. */
+  #unresolved = new Map<string, string>();
   #problems = new Map<string, string>();
   /** By repository: when its stanza was found to be there, and when it is to be looked at again. */
   #stanzas = new Map<string, { ready: boolean; notBefore: number }>();
@@ -182,7 +186,8 @@ export class BackupKeeper {
       if (this.#configured) await this.#takeDown();
       return;
     }
-    if (wanted !== this.#written || performance.now() - this.#secretsAt > SECRETS_MS)
+    const secretsMs = this.#problems.size + this.#unresolved.size > 0 ? SECRETS_SOON_MS : SECRETS_MS;
+    if (wanted !== this.#written || performance.now() - this.#secretsAt > secretsMs)
       await this.#configure(wanted);
     if (!this.#configured) return;
     this.#server.start();
@@ -198,6 +203,7 @@ export class BackupKeeper {
     this.#o.marks.fetch(false);
     this.#stanzas.clear();
     this.#problems.clear();
+    this.#unresolved.clear();
     await removeFiles(this.#folder);
   }
 
@@ -214,17 +220,20 @@ export class BackupKeeper {
       files: backrestFiles(this.#folder).secrets,
       secret: (name, key) => secrets.get(name)?.[key],
     };
-    this.#problems.clear();
+    this.#unresolved.clear();
     const repositories: ResolvedRepository[] = [];
     for (const one of backup.repositories) {
       try {
         repositories.push(resolveRepository(one, wanted.numbers.get(one.name)!, context));
       } catch (error) {
-        this.#problems.set(one.name, (error as Error).message);
+        this.#unresolved.set(one.name, (error as Error).message);
       }
     }
     this.#secretsAt = performance.now();
-    if (wanted !== this.#written) this.#stanzas.clear();
+    if (wanted !== this.#written) {
+      this.#stanzas.clear();
+      this.#problems.clear();
+    }
     this.#written = wanted;
     // Without any repository, WAL has to wait.
     if (repositories.length === 0) return this.#o.marks.stanza(undefined);
@@ -239,6 +248,8 @@ export class BackupKeeper {
     };
     if (await writeFiles(this.#folder, instanceFiles(setup))) {
       log.info({ repositories: backup.repositories.map(({ name }) => name) }, 'pgBackRest is set up');
+      // What failed may be put right by this.
+      for (const name of this.#problems.keys()) this.#stanzas.delete(name);
       this.#server.reload();
     }
     this.#configured = true;
@@ -282,7 +293,7 @@ export class BackupKeeper {
     const archives = row.command === ARCHIVE_COMMAND;
     const stanzas = [...this.#stanzas].filter(([, stanza]) => stanza.ready).map(([name]) => name);
     const problems = new Map(archives ? [] : stanzas.map((name) => [name, NOT_ARCHIVING]));
-    for (const [name, problem] of this.#problems) problems.set(name, problem);
+    for (const [name, problem] of [...this.#problems, ...this.#unresolved]) problems.set(name, problem);
     this.#report = {
       ...archiveReport(row, waiting, marks.said(wanted.stanza)),
       ...(this.#archived ? { lastArchived: this.#archived } : {}),

@@ -61,6 +61,8 @@ export function instanceFiles(s: InstanceSetup): Map<string, string> {
       // Its background process has nowhere else to say what is wrong.
       'global:archive-push': {
         'archive-timeout': 30,
+        // A store that does not answer is tried three times: its name is known after a minute.
+        'io-timeout': 20,
         'log-level-file': 'warn',
         'log-path': join(s.folder, 'log'),
       },

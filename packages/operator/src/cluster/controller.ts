@@ -20,6 +20,7 @@ import { type BackupInfos, createBackupInfos } from './backup-infos.ts';
 import { absorb, type ClusterCaches, createClusterCaches, eachCache } from './caches.ts';
 import { type CallAnswer, type Connections, call, createConnections } from './connections.ts';
 import { type Facts, type InstanceFacts, isTerminating } from './facts.ts';
+import { sayFarewell } from './farewell.ts';
 import { ClusterKind, type ClusterObject } from './kind.ts';
 import { createLeaseLook } from './lease-look.ts';
 import { createMemory } from './memory.ts';
@@ -28,6 +29,7 @@ import { type Nodes, noNodes, watchNodes } from './nodes.ts';
 import { observe } from './observe.ts';
 import { plan } from './plan.ts';
 import { authorityOf } from './plan-certificates.ts';
+import { release as releaseAction } from './plan-farewell.ts';
 import { createReports, type Reports } from './reports.ts';
 import { decoded } from './specs/secrets.ts';
 import { archiveEvent } from './status/archive.ts';
@@ -291,7 +293,12 @@ class Controller implements ClusterController {
     this.options.metrics?.phase(key, status.phase);
     if (!written) return { afterMs: GATHER_MS };
     if (failures.length > 0) throw failures[0]!.error;
-    if (isTerminating(cluster)) return undefined;
+    if (isTerminating(cluster)) {
+      const release = (of: Facts) => this.carryOut(of, [releaseAction(of.cluster)], signal);
+      const ask = this.ask.bind(this);
+      await sayFarewell({ event: this.event, ask, release }, facts);
+      return undefined;
+    }
     return { afterMs: nextLookMs(cluster, status.phase, this.now()) };
   }
 

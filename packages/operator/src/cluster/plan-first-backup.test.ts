@@ -14,6 +14,8 @@ const SPEC = {
   },
 };
 
+const TEN = ['1110', '1112', '1116', '1124', '1134', '1144', '1151'];
+
 function facts(o: {
   ready?: string[];
   backups?: number[];
@@ -50,8 +52,26 @@ for (const [what, given, expected] of CASES)
     );
   });
 
-test('first backups: what was made is not made again', () => {
+for (const [what, asked, expected] of [
+  ['what was made this minute is not made again', ['local-202606011200', 'far-202606011200'], []],
+  ['after a minute, the next one', ['local-202606011159', 'far-202606011200'], ['local']],
+  ['after two, the third one', ['local-202606011155', 'local-202606011159', 'far-202606011200'], []],
+  ['after many, it takes ten minutes', TEN.map((minute) => `local-20260601${minute}`), ['far']],
+] as const)
+  test(`first backups: ${what}`, () => {
+    const given = facts({});
+    given.asked = new Set(asked.map((name) => `demo-first-${name}`));
+    const made = planFirstBackup(given).map((action) =>
+      action.do === 'create' ? action.object.metadata.name : '',
+    );
+    assert.deepEqual(
+      made,
+      expected.map((name) => `demo-first-${name}-202606011200`),
+    );
+  });
+
+test('first backups: none while one runs', () => {
   const given = facts({});
-  given.asked = new Set(['demo-first-local-202606011200', 'demo-first-far-202606011200']);
+  given.backup!.info!.running = true;
   assert.deepEqual(planFirstBackup(given), []);
 });

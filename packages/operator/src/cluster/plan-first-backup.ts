@@ -6,8 +6,9 @@ import { type Facts, isLeader, isTerminating } from './facts.ts';
 import { numbersOf } from './plan-repository.ts';
 import { childMetadata } from './specs/metadata.ts';
 
-/** After a failure the next one is asked for in the next stretch of this length. */
-const AGAIN_MS = 10 * 60_000;
+const MINUTE_MS = 60_000;
+/** After a failure the next one is asked for a minute later, then after ever more minutes, up to so many. */
+const LONGEST_MINUTES = 10;
 
 /** A full backup into every repository that is ready and has none. `facts.asked`: those that were made already. */
 export function planFirstBackup(facts: Facts): Action[] {
@@ -17,15 +18,12 @@ export function planFirstBackup(facts: Facts): Action[] {
   if (!spec.backup || isTerminating(cluster) || leader?.report?.role !== 'primary' || !info) return [];
   if (cluster.status?.restoration) return [];
   const numbers = numbersOf(facts);
-  const stretch = new Date(Math.floor(now / AGAIN_MS) * AGAIN_MS)
-    .toISOString()
-    .replace(/\D/g, '')
-    .slice(0, 12);
   return spec.backup.repositories.flatMap(({ name }): Action[] => {
     const ready = leader.report?.archive?.repositories?.includes(name);
     const has = info.backups.some(({ repository }) => repository === numbers.get(name));
-    const backup = `${cluster.metadata.name}-first-${name}-${stretch}`;
-    if (!ready || has || facts.asked?.has(backup)) return [];
+    const prefix = `${cluster.metadata.name}-first-${name}-`;
+    if (!ready || has || info.running || now < dueAt(prefix, facts.asked)) return [];
+    const backup = `${prefix}${minuteOf(now)}`;
     const object = {
       apiVersion: API_VERSION,
       kind: BACKUP_KIND,
@@ -34,4 +32,18 @@ export function planFirstBackup(facts: Facts): Action[] {
     } as unknown as BackupObject;
     return [{ do: 'create', kind: BackupKind, object }];
   });
+}
+
+/** When the next one may be made (milliseconds): the names of those that were made end in their minute. */
+function dueAt(prefix: string, asked: ReadonlySet<string> = new Set()): number {
+  const made = [...asked].filter((name) => name.startsWith(prefix)).sort();
+  const last = made.at(-1)?.slice(prefix.length);
+  if (!last) return 0;
+  const [, year, month, day, hour, minute] = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)$/.exec(last) ?? [];
+  const at = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:00Z`);
+  return at + Math.min(2 ** (made.length - 1), LONGEST_MINUTES) * MINUTE_MS;
+}
+
+function minuteOf(ms: number): string {
+  return new Date(ms).toISOString().replace(/\D/g, '').slice(0, 12);
 }

@@ -7,6 +7,7 @@ import { differs } from '@pgherd/kube/merge';
 import type { Action, Plan } from './actions.ts';
 import { type Facts, isHeld, isTerminating, leaderName, systemID } from './facts.ts';
 import { planCertificates } from './plan-certificates.ts';
+import { planHold } from './plan-farewell.ts';
 import { planFirstBackup } from './plan-first-backup.ts';
 import { planInstances } from './plan-instances.ts';
 import { planMarks } from './plan-marks.ts';
@@ -44,6 +45,7 @@ export function plan(facts: Facts): Plan {
       ...planServices(facts),
       ...planRepository(facts),
       ...planFirstBackup(facts),
+      ...planHold(facts),
       ...planBudget(facts),
       ...planMarks(facts),
       ...(restoration?.actions ?? []),

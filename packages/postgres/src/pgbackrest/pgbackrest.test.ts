@@ -208,6 +208,56 @@ test('errors keep their number, their words and their hints', () => {
   assert.equal(parseBackrestError(['WARN: nothing', '']), undefined);
 });
 
+const REPORTS: [string, string[], RegExp][] = [
+  [
+    'S3, a key that is wrong',
+    [
+      'ERROR: [039]: HTTP request failed with 403 (Forbidden):',
+      '       *** Path/Query ***:',
+      '       GET /backups/?delimiter=%2F&list-type=2&prefix=x%2F',
+      '       *** Request Headers ***:',
+      '       authorization: <redacted>',
+      '       *** Response Content ***:',
+      '       <?xml version="1.0" encoding="UTF-8"?>',
+      '       <Error><Code>SignatureDoesNotMatch</Code><Message>Check your key.</Message></Error>',
+    ],
+    /^\[039\]: the store answers 403 Forbidden to GET \/backups\/: SignatureDoesNotMatch: Check your key\. \(HINT: .*secret/,
+  ],
+  [
+    'Azure, no such container; its message has more lines',
+    [
+      'ERROR: [039]: HTTP request failed with 404 (The specified container does not exist.):',
+      '       *** Path/Query ***:',
+      '       PUT /account/nothere/pgherd/x',
+      '       *** Response Content ***:',
+      '       <Error>',
+      '       <Code>ContainerNotFound</Code>',
+      '       <Message>The specified container does not exist.',
+      '       RequestId:1',
+      '       Time:2</Message></Error>',
+    ],
+    /ContainerNotFound: The specified container does not exist\. \(HINT: the bucket or container has to exist/,
+  ],
+  [
+    'a request that is answered without words',
+    [
+      'ERROR: [039]: HTTP request failed with 403 (Forbidden):',
+      '       *** Path/Query ***:',
+      '       HEAD /backups/x',
+    ],
+    /^\[039\]: the store answers 403 Forbidden to HEAD \/backups\/x \(HINT: the store refuses access/,
+  ],
+  [
+    'an authority that is not known',
+    [
+      "ERROR: [095]: unable to verify certificate presented by 'store:9000': [20] unable to get local issuer certificate",
+    ],
+    /^\[095\]: unable to verify .* \(HINT: name the authority/,
+  ],
+];
+for (const [what, lines, expected] of REPORTS)
+  test(`what a store says: ${what}`, () => assert.match(parseBackrestError(lines)?.text ?? '', expected));
+
 const INFO = JSON.stringify([
   {
     archive: [

@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { PostgresError } from '../errors.ts';
 import { runTool } from '../tool.ts';
 import { type BackrestOptions, optionArgs } from './options.ts';
+import { storeRemedy, storeWords } from './store-words.ts';
 
 export interface BackrestCommand {
   /** Path of the configuration. */
@@ -83,8 +84,14 @@ export function parseBackrestError(lines: readonly string[]): BackrestFailure | 
     if (!/^\s/.test(line)) break;
     more.push(line.trim());
   }
-  const hints = more.filter((line) => line.startsWith('HINT:'));
+  const report = [lines[start]!, ...lines.slice(start + 1, start + 1 + more.length)];
+  const remedy = storeRemedy(report);
+  const words = storeWords(report);
+  if (words) return { number: Number(match[2]), text: `[${match[2]}]: ${words}${hint(remedy)}` };
+  const hints = [...more.filter((line) => line.startsWith('HINT:')), ...(remedy ? [`HINT: ${remedy}`] : [])];
   const rest = more.filter((line) => line !== '' && !line.startsWith('HINT:') && !line.startsWith('['));
   const said = [match[1]!.trim(), ...rest].join(' ');
   return { number: Number(match[2]), text: hints.length > 0 ? `${said} (${hints.join(' ')})` : said };
 }
+
+const hint = (text: string | undefined): string => (text ? ` (HINT: ${text})` : '');

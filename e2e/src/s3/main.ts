@@ -1,0 +1,20 @@
+/** A server that speaks S3 over TLS, in a pod: s3rver, which checks the signature of every request. */
+import { readFileSync } from 'node:fs';
+import S3rver from '@20minutes/s3rver';
+import { DUMMY_ACCOUNT } from '@20minutes/s3rver/lib/models/account.js';
+
+const { STORE_KEY = '', STORE_SECRET = '', STORE_BUCKET = '', STORE_PORT = '' } = process.env;
+
+DUMMY_ACCOUNT.createKeyPair(STORE_KEY, STORE_SECRET);
+await new S3rver({
+  address: '0.0.0.0',
+  port: Number(STORE_PORT),
+  directory: '/data',
+  key: readFileSync('/certificate/tls.key', 'utf8'),
+  cert: readFileSync('/certificate/tls.crt', 'utf8'),
+  silent: true,
+  vhostBuckets: false,
+  configureBuckets: [{ name: STORE_BUCKET }],
+}).run();
+process.stdout.write('the store is open\n');
+process.once('SIGTERM', () => process.exit(0));

@@ -1,0 +1,64 @@
+/** What an object store answered, out of the long report that pgBackRest makes of it. Pure. */
+
+const FAILED = /HTTP request failed with (\d{3})(?: \(([^)]*)\))?/;
+/** The request, in the line after its title. */
+const REQUEST = /^\s*((?:GET|HEAD|PUT|POST|DELETE) \S+)/;
+/** S3 and Azure answer in XML, Google in JSON. */
+const CODE = [/<Code>([^<]+)<\/Code>/, /"reason": *"([^"]+)"/];
+const MESSAGE = [/<Message>([^<]+)<\/Message>/, /"message": *"([^"]+)"/];
+
+/** By what pgBackRest says: what the user can do about it. */
+const REMEDIES: [RegExp, string][] = [
+  [
+    /\b(NoSuchBucket|ContainerNotFound)\b/,
+    'the bucket or container has to exist: make it, or correct its name',
+  ],
+  [
+    /\b(SignatureDoesNotMatch|InvalidAccessKeyId|AuthenticationFailed|AuthorizationFailure|InvalidToken)\b/,
+    'the store refuses the keys: look at the secret that the credentials name',
+  ],
+  [
+    /\bAccessDenied\b|failed with 40[13]\b/,
+    'the store refuses access: look at the keys and what they may do',
+  ],
+  [
+    /failed with 404\b/,
+    'the store does not know this place: look at bucket or container, endpoint and uriStyle',
+  ],
+  [/unable to verify certificate/, "name the authority of the store's certificate in its field ca"],
+  [
+    /unable to find hostname .* in certificate/,
+    "the store's certificate is for another name: look at endpoint and uriStyle",
+  ],
+  [/unable to get address for '/, 'the name of the store is not known: look at its endpoint'],
+  [
+    /unable to connect to '|timeout connecting to '/,
+    'the store is not reached: look at its endpoint, and at what the network lets through',
+  ],
+];
+
+/**
+ * The words of a failed request to a store: its status, the store's own code and message, the request. Undefined when
+ * `lines` are no such report.
+ */
+export function storeWords(lines: readonly string[]): string | undefined {
+  const text = lines.join('\n');
+  const failed = FAILED.exec(text);
+  if (!failed) return undefined;
+  const [, status, reason] = failed;
+  const title = lines.findIndex((line) => line.includes('*** Path/Query ***'));
+  const request = REQUEST.exec(lines[title + 1] ?? '')?.[1]?.replace(/\?.*/, '');
+  const first = (patterns: RegExp[]) => patterns.map((one) => one.exec(text)?.[1]?.trim()).find(Boolean);
+  const said = [first(CODE), first(MESSAGE)?.split('\n')[0]].filter(Boolean).join(': ');
+  return [
+    `the store answers ${[status, reason].filter(Boolean).join(' ')}`,
+    ...(request ? [` to ${request}`] : []),
+    ...(said ? [`: ${said}`] : []),
+  ].join('');
+}
+
+/** What to do about an error of a store; undefined where nothing is known. */
+export function storeRemedy(lines: readonly string[]): string | undefined {
+  const text = lines.join('\n');
+  return REMEDIES.find(([pattern]) => pattern.test(text))?.[1];
+}
