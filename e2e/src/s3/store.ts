@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { waitFor } from '@pgherd/cli';
+import { captureInPod } from '@pgherd/cli/pod-exec';
 import { COMMON } from '@pgherd/cli/programs/bundle';
 import { type ConfigMap, kinds, type Pod, type Service } from '@pgherd/kube';
 import { createAuthority, createLeaf } from '@pgherd/operator/pki';
@@ -67,8 +68,12 @@ export async function startStore(stage: Stage): Promise<Store> {
     bucket: BUCKET,
     keys: { secret: `${NAME}-keys`, values },
     async files(folder) {
-      const found = await stage.inPod(NAME, `find /data/${BUCKET}/${folder} -type f | wc -l`);
-      return Number(found);
+      const list = `fs.readdirSync('/data/${BUCKET}/${folder}', { recursive: true, withFileTypes: true })`;
+      const script = `console.log(${list}.filter((entry) => entry.isFile()).length)`;
+      const command = ['/pgherd/bin/node', '-e', script];
+      const { code, stdout, stderr } = await captureInPod(client, { metadata }, command, { container: NAME });
+      if (code !== 0) throw new Error(`looking into the bucket: ${stderr}`);
+      return Number(stdout);
     },
   };
 }

@@ -19,13 +19,13 @@ export const objectStore: Scenario = {
     const archiving = async () =>
       (await stage.getCluster()).status?.conditions?.find(({ type }) => type === 'ContinuousArchiving');
     const began = performance.now();
-    await waitFor(async () => /SignatureDoesNotMatch/.test((await archiving())?.message ?? ''), {
+    await waitFor(async () => /s3: .*403 Forbidden/.test((await archiving())?.message ?? ''), {
       timeoutMs: stage.patience(30_000),
       describe: () => 'the status does not say that the key is wrong',
     });
     const refused = await archiving();
     assert.equal(refused?.status, 'False', JSON.stringify(refused));
-    assert.match(refused?.message ?? '', /^repositories are not ready: s3: .*look at the secret/);
+    assert.match(refused?.message ?? '', /^repositories are not ready: s3: .*the store refuses access/);
     await stage.sql('CREATE TABLE story (i int); INSERT INTO story VALUES (1)');
     await writeSecret(stage, store.keys.secret, store.keys.values);
     await waitFor(async () => (await stage.getCluster()).status?.firstRecoverabilityPoint, {
@@ -41,6 +41,28 @@ export const objectStore: Scenario = {
     });
     const folder = `pgherd/${stage.namespace}/${stage.cluster}`;
     assert.ok((await store.files(`${folder}/backup`)) > 100, 'the backup is not in the bucket');
+
+    const asked = performance.now();
+    const schedule = [
+      'create',
+      'schedule',
+      stage.cluster,
+      '--schedule',
+      '@yearly',
+      '--immediate',
+      '--verify',
+    ];
+    assert.equal((await stage.cli(schedule)).code, 0);
+    const proven = async () =>
+      (await stage.getCluster()).status?.conditions?.find(({ type }) => type === 'BackupVerified');
+    await waitFor(async () => (await proven())?.status === 'True', {
+      timeoutMs: stage.patience(60_000),
+      describe: () => 'the scheduled backup is not proven',
+    });
+    assert.match((await proven())?.message ?? '', /the backup \d{8}-\d{6}F\S* is good: .*checksums/s);
+    stage.note(
+      `backed up by a schedule, and proven, in ${((performance.now() - asked) / 1000).toFixed(1)} s`,
+    );
 
     await stage.sql('INSERT INTO story VALUES (2)');
     const deleted = await stage.kubectl(['delete', 'cluster.pgherd.io', stage.cluster, '--wait']);

@@ -39,7 +39,8 @@ export function operatorRules(): PolicyRule[] {
   return [
     // Never a spec: what is asked of the instances goes into annotations. Clones are made, and go if they fail.
     rule(GROUP, [CLUSTER_PLURAL], [...READ, 'create', 'patch', 'delete']),
-    rule(GROUP, [OPERATION_PLURAL], [...FOLLOW, 'delete']),
+    // Those that prove scheduled backups it makes itself.
+    rule(GROUP, [OPERATION_PLURAL], [...READ, 'create', 'delete']),
     rule(GROUP, [`${CLUSTER_PLURAL}/status`, `${OPERATION_PLURAL}/status`], ['update']),
     // To own children with blockOwnerDeletion.
     rule(GROUP, [`${CLUSTER_PLURAL}/finalizers`], ['update']),

@@ -5,6 +5,8 @@ export interface OperatorMetrics {
   reconciled(seconds: number): void;
   failed(): void;
   phase(cluster: string, phase: ClusterPhase | undefined): void;
+  /** The last proof of one of its backups. */
+  verified(cluster: string, good: boolean): void;
   gone(cluster: string): void;
   /** The text a scraper reads. */
   text(): Promise<string>;
@@ -33,6 +35,12 @@ export function createMetrics(requests: () => number): OperatorMetrics {
     labelNames: ['namespace', 'cluster', 'phase'],
     registers,
   });
+  const proofs = new Gauge({
+    name: 'pgherd_cluster_backup_verified',
+    help: 'Whether the last backup that was verified is good: 1 or 0.',
+    labelNames: ['namespace', 'cluster'],
+    registers,
+  });
   new Gauge({
     name: 'pgherd_operator_api_requests',
     help: 'Requests sent to the Kubernetes API since the start; a watch counts once.',
@@ -42,10 +50,11 @@ export function createMetrics(requests: () => number): OperatorMetrics {
     },
   });
   const known = new Map<string, string>();
-  const labels = (cluster: string, phase: string) => {
+  const place = (cluster: string) => {
     const [namespace = '', name = ''] = cluster.split('/');
-    return { namespace, cluster: name, phase };
+    return { namespace, cluster: name };
   };
+  const labels = (cluster: string, phase: string) => ({ ...place(cluster), phase });
   const forget = (cluster: string) => {
     const phase = known.get(cluster);
     if (phase) phases.remove(labels(cluster, phase));
@@ -62,6 +71,10 @@ export function createMetrics(requests: () => number): OperatorMetrics {
       known.set(cluster, phase);
       phases.set(labels(cluster, phase), 1);
     },
-    gone: forget,
+    verified: (cluster, good) => proofs.set(place(cluster), good ? 1 : 0),
+    gone(cluster) {
+      forget(cluster);
+      proofs.remove(place(cluster));
+    },
   };
 }

@@ -2,7 +2,7 @@
 import type { Static } from 'typebox';
 import { backupFields } from '../backup/backup.ts';
 import { kindObject } from '../object.ts';
-import { bool, object, oneOf, optional, text } from '../schema.ts';
+import { bool, object, oneOf, openWord, optional, text } from '../schema.ts';
 import { SCHEDULE_PATTERN } from './schedule-pattern.ts';
 
 const time = (description: string) => text(description, { format: 'date-time' });
@@ -29,6 +29,11 @@ const ScheduledBackupSpecSchema = object('Which backups are to be made, and when
     }),
   ),
   immediate: optional(bool('Whether a first backup is made at once. Default: false.')),
+  verify: optional(
+    bool(
+      'Whether each backup is proven when it has ended: an Operation VerifyBackup restores it into an instance of its own, looks at it and throws it away. Takes the room of one instance meanwhile. Default: false.',
+    ),
+  ),
   suspend: optional(bool('Whether no backups are made for now. Default: false.')),
   backupOwnerReference: optional(
     oneOf(
@@ -42,6 +47,18 @@ const ScheduledBackupStatusSchema = object('What came of it; written by the oper
   lastScheduleTime: optional(time('When the last backup was due.')),
   nextScheduleTime: optional(time('When the next one is due.')),
   lastBackup: optional(text('Name of the last Backup it made.')),
+  lastVerification: optional(
+    object('How the last backup was proven, where spec.verify asks for it.', {
+      backup: text('Name of the Backup.'),
+      label: optional(text("pgBackRest's name of the backup.")),
+      operation: optional(text('Name of the Operation that looks at it.')),
+      phase: openWord<'Waiting' | 'Running' | 'Succeeded' | 'Failed' | 'Skipped'>(
+        'Waiting (for the backup), Running, Succeeded, Failed or Skipped (there was no backup to prove).',
+      ),
+      message: optional(text('What was found.')),
+      finishedAt: optional(time('When it ended.')),
+    }),
+  ),
   message: optional(text('Why no backups are made, if there is a reason.')),
 });
 

@@ -15,6 +15,7 @@ interface ScheduleOptions extends ConnectionOptions {
   repo?: string;
   timeZone?: string;
   immediate?: boolean;
+  verify?: boolean;
 }
 
 /** `pgherd create schedule`. */
@@ -32,7 +33,8 @@ export function addCreateSchedule(create: Command): void {
     )
     .option('--repo <name>', 'repository they go to (default: the first one)')
     .option('--time-zone <zone>', 'time zone of the schedule, such as Europe/Berlin (default: UTC)')
-    .option('--immediate', 'make a first backup at once');
+    .option('--immediate', 'make a first backup at once')
+    .option('--verify', 'prove each backup by restoring it into an instance of its own');
   withConnection(command).action(createSchedule);
   example(command, "pgherd create schedule demo --type full --schedule '0 3 * * SUN'");
 }
@@ -53,6 +55,7 @@ async function createSchedule(cluster: string, options: ScheduleOptions): Promis
       ...(options.repo ? { repository: options.repo } : {}),
       ...(options.timeZone ? { timeZone: options.timeZone } : {}),
       ...(options.immediate ? { immediate: true } : {}),
+      ...(options.verify ? { verify: true } : {}),
     },
   } as ScheduledBackupObject;
   await client.create(ScheduledBackupKind, schedule, { fieldValidation: 'Strict' });

@@ -5,6 +5,7 @@ import {
   isBackupOver,
   LABEL_CLUSTER,
   LABEL_SCHEDULE,
+  OPERATION_KIND,
   SCHEDULED_BACKUP_KIND,
   type ScheduledBackupStatus,
 } from '@pgherd/api';
@@ -12,8 +13,16 @@ import { isKubeError, type OwnerReference } from '@pgherd/kube';
 import type { ClusterController } from '../cluster/controller.ts';
 import { ownerReference } from '../cluster/specs/metadata.ts';
 import { type Controller, type ControllerOptions, KindController } from '../kind-controller.ts';
+import { OperationKind, type OperationObject } from '../operation/kind.ts';
 import { BackupKind, type BackupObject, ScheduledBackupKind, type ScheduledBackupObject } from './kind.ts';
 import { planSchedule, scheduledName } from './schedule.ts';
+import {
+  isVerified,
+  planVerification,
+  type VerificationStep,
+  verificationOf,
+  verifyOperation,
+} from './verification.ts';
 
 export interface ScheduleControllerOptions extends ControllerOptions {
   clusters: Pick<ClusterController, 'find'>;
@@ -55,8 +64,65 @@ class Schedules {
     let { status } = step;
     // The object first: its name says for which time it is, so that a second try finds it there.
     if (step.make !== undefined) status = { ...status, ...(await this.make(schedule, step.make, signal)) };
-    await this.controller.writeStatus(schedule, status, signal);
-    return step.afterMs === undefined ? undefined : { afterMs: step.afterMs };
+    const proven = await this.verify(schedule, status, signal);
+    await this.controller.writeStatus(schedule, proven, signal);
+    const afterMs = isUnderWay(proven) ? Math.min(step.afterMs ?? VERIFY_MS, VERIFY_MS) : step.afterMs;
+    return afterMs === undefined ? undefined : { afterMs };
+  }
+
+  /** One step of proving the last backup; returns the status with what came of it. */
+  private async verify(
+    schedule: ScheduledBackupObject,
+    status: ScheduledBackupStatus,
+    signal: AbortSignal,
+  ): Promise<ScheduledBackupStatus> {
+    const { client } = this.options;
+    const { namespace } = schedule.metadata;
+    const wanted = schedule.spec.verify === true;
+    const current = verificationOf(status, wanted);
+    if (!current) return status;
+    const [backup, operation] = await Promise.all([
+      client.find(BackupKind, { namespace, name: current.backup }, { signal }),
+      client.find(OperationKind, { namespace, name: verifyOperation(current.backup) }, { signal }),
+    ]);
+    const step = planVerification({ now: this.now(), wanted, status, backup, operation });
+    if (step.make) await this.makeVerification(schedule, step, signal);
+    const { verification } = step;
+    if (step.ended && verification) {
+      const good = verification.phase === 'Succeeded';
+      const [type, reason] = good
+        ? (['Normal', 'BackupVerified'] as const)
+        : (['Warning', 'BackupNotVerified'] as const);
+      this.controller.event(schedule, type, reason, `${verification.backup}: ${verification.message ?? ''}`);
+    }
+    return verification ? { ...status, lastVerification: verification } : status;
+  }
+
+  private async makeVerification(
+    { metadata, spec }: ScheduledBackupObject,
+    { verification, make }: VerificationStep,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { label, repository } = make!;
+    const operation = {
+      apiVersion: API_VERSION,
+      kind: OPERATION_KIND,
+      metadata: {
+        name: verification!.operation!,
+        namespace: metadata.namespace,
+        labels: { [LABEL_CLUSTER]: spec.cluster.name, [LABEL_SCHEDULE]: metadata.name.slice(0, 63) },
+      },
+      spec: {
+        cluster: spec.cluster.name,
+        type: 'VerifyBackup',
+        verifyBackup: { backup: label, ...(repository ? { repository } : {}) },
+      },
+    } as unknown as OperationObject;
+    try {
+      await this.options.client.create(OperationKind, operation, { signal });
+    } catch (error) {
+      if (!isKubeError(error, 'AlreadyExists')) throw error;
+    }
   }
 
   private async isBusy(schedule: ScheduledBackupObject, signal: AbortSignal): Promise<boolean> {
@@ -116,6 +182,13 @@ class Schedules {
       return { ...ownerReference(cluster), controller: false, blockOwnerDeletion: false };
     return undefined;
   }
+}
+
+/** While a backup is made or looked at that is to be proven, so often. */
+const VERIFY_MS = 3_000;
+
+function isUnderWay({ lastVerification }: ScheduledBackupStatus): boolean {
+  return lastVerification !== undefined && !isVerified(lastVerification);
 }
 
 function keyOf({ metadata }: ScheduledBackupObject): string {

@@ -23,7 +23,7 @@ import { type Facts, type InstanceFacts, isTerminating } from './facts.ts';
 import { sayFarewell } from './farewell.ts';
 import { ClusterKind, type ClusterObject } from './kind.ts';
 import { createLeaseLook } from './lease-look.ts';
-import { createMemory } from './memory.ts';
+import { createMemory, type Verified } from './memory.ts';
 import { nextLookMs } from './next-look.ts';
 import { type Nodes, noNodes, watchNodes } from './nodes.ts';
 import { observe } from './observe.ts';
@@ -78,6 +78,8 @@ export interface ClusterController {
   find(namespace: string, name: string): ClusterObject | undefined;
   /** Has a cluster looked at soon. */
   nudge(namespace: string, name: string): void;
+  /** One of its backups was looked at, by an Operation. */
+  verified(namespace: string, name: string, found: Verified): void;
   /** A backup of a cluster has ended; `failedAt` (RFC 3339) when it failed. */
   backupsChanged(namespace: string, name: string, failedAt?: string): void;
 }
@@ -213,6 +215,18 @@ class Controller implements ClusterController {
   backupsChanged(namespace: string, name: string, failedAt?: string): void {
     if (failedAt) this.infos.failed(`${namespace}/${name}`, failedAt);
     this.infos.changed(`${namespace}/${name}`);
+    this.nudge(namespace, name);
+  }
+
+  verified(namespace: string, name: string, found: Verified): void {
+    const cluster = this.find(namespace, name);
+    if (!cluster) return;
+    this.memory.of(keyOf(cluster), cluster.metadata.uid).verified = found;
+    const [type, reason] = found.good
+      ? (['Normal', 'BackupVerified'] as const)
+      : (['Warning', found.reason] as const);
+    this.event(cluster, type, reason, found.message);
+    this.options.metrics?.verified(keyOf(cluster), found.good);
     this.nudge(namespace, name);
   }
 

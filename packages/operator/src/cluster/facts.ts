@@ -13,6 +13,7 @@ import type {
 } from '@pgherd/kube';
 import type { BackupFacts } from './backup-facts.ts';
 import type { ClusterObject } from './kind.ts';
+import type { Verified } from './memory.ts';
 
 /** A field of the spec that cannot be done, in words for its user. */
 export interface SpecProblem {
@@ -46,6 +47,8 @@ export interface Facts {
   problems: SpecProblem[];
   /** Names of first backups that this operator has made. */
   asked?: ReadonlySet<string>;
+  /** How the last proof of a backup ended, as far as this operator has seen it. */
+  verified?: Verified;
   /** By serial. */
   instances: InstanceFacts[];
   /** Instances from before a restore in place, whose volumes only wait. */

@@ -1,6 +1,13 @@
 /** What this process knows of a cluster beyond the API: its own deletions that caches may not show yet. */
 import type { SpecProblem } from './facts.ts';
 
+/** `reason`: of the Operation that looked. */
+export interface Verified {
+  good: boolean;
+  reason: string;
+  message: string;
+}
+
 export interface ClusterMemory {
   uid: string;
   highestSerial: number;
@@ -10,6 +17,8 @@ export interface ClusterMemory {
   asked: Set<string>;
   /** The version of the Lease that was seen last, and since when (performance.now()). */
   lease?: { version: string | undefined; since: number };
+  /** How the last proof of one of its backups ended. */
+  verified?: Verified;
   /** What was found wrong with the spec of this generation: looking costs more than all else of a steady look. */
   problems?: { generation: number | undefined; found: SpecProblem[] };
 }

@@ -91,6 +91,7 @@ export async function observe(
     highestSerial: memory.highestSerial,
     asked: memory.asked,
     ...defined({
+      verified: memory.verified,
       cordoned: context.nodes?.cordoned(),
       nodes: context.nodes?.names(),
       clusterDomain: context.clusterDomain,

@@ -11,7 +11,7 @@ import { line } from './line.ts';
 import { advanced, currentStep, failed, pending, refused, started } from './progress.ts';
 
 export interface OperationControllerOptions extends ControllerOptions {
-  clusters: Pick<ClusterController, 'observe' | 'carryOut' | 'nudge' | 'ask'>;
+  clusters: Pick<ClusterController, 'observe' | 'carryOut' | 'nudge' | 'ask' | 'verified'>;
   /** For tests. */
   handlers?: Partial<Record<string, Handler>>;
 }
@@ -182,6 +182,12 @@ class Operations {
     this.options.log.info({ operation: key, type: spec.type, phase, message }, 'operation');
     const type = phase === 'Failed' ? 'Warning' : 'Normal';
     this.controller.event(before, type, phase, message);
+    if (spec.type === 'VerifyBackup' && (phase === 'Succeeded' || phase === 'Failed'))
+      this.options.clusters.verified(metadata.namespace, spec.cluster, {
+        good: phase === 'Succeeded',
+        reason: phase === 'Succeeded' ? 'BackupGood' : (status?.reason ?? 'Failed'),
+        message,
+      });
     this.options.clusters.nudge(metadata.namespace, spec.cluster);
   }
 

@@ -27,6 +27,8 @@ import { ARCHIVE_REASONS, archiveState, archiveStatus, backupStatus } from './ar
 import { type Outcome, phaseOf, type Verdict } from './phase.ts';
 import { podTrouble } from './trouble.ts';
 
+export const BACKUP_VERIFIED = 'BackupVerified';
+
 /** The whole status; times of transitions are kept where nothing changed. */
 export function deriveStatus(outcome: Outcome): ClusterStatus {
   const { facts } = outcome;
@@ -200,6 +202,7 @@ function conditions({ facts, plan }: Outcome, { phase, reason }: Verdict): Clust
     ),
     ...onRequest(facts, plan.intent),
     ...archiving(facts),
+    ...verified(facts),
   ];
 }
 
@@ -234,6 +237,17 @@ function archiving(facts: Facts): ClusterCondition[] {
   return [
     condition(facts, 'ContinuousArchiving', archiveStatus(state), ARCHIVE_REASONS[state.is], state.message),
   ];
+}
+
+/** What the last proof of a backup found: it stays until the next one. */
+function verified(facts: Facts): ClusterCondition[] {
+  const known = facts.cluster.status?.conditions?.find(({ type }) => type === BACKUP_VERIFIED);
+  const { verified } = facts;
+  if (!facts.spec.backup) return [];
+  if (!verified) return known ? [known] : [];
+  // A proof that could not be carried out says nothing about the backup.
+  const is = verified.good ? 'True' : verified.reason === 'BackupNotGood' ? 'False' : 'Unknown';
+  return [condition(facts, BACKUP_VERIFIED, is, verified.reason, verified.message)];
 }
 
 function condition(
