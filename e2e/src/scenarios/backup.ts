@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { waitFor } from '@pgherd/cli';
+import { ClusterKind, type ClusterObject, waitFor, waitUntilReady } from '@pgherd/cli';
 import type { Scenario } from '../scenario.ts';
+
+const OTHER = 'other';
 
 /** What `pgherd show backup -o json` prints, as far as this looks at it. */
 interface Info {
@@ -9,7 +11,8 @@ interface Info {
 
 export const backup: Scenario = {
   name: 'backup',
-  title: 'backups by command and by schedule, shown, and removed; WAL is archived',
+  title:
+    'backups by command and by schedule, shown, and removed; WAL is archived; recovered under another name',
   alongside: true,
   async run(stage) {
     // Asked for later, as people do: nothing restarts.
@@ -54,6 +57,27 @@ export const backup: Scenario = {
     const refused = await stage.cli(['delete', 'backup', stage.cluster, dependent.reference![0]!, '--yes']);
     assert.equal(refused.code, 4, refused.stderr);
     assert.match(refused.stderr, new RegExp(dependent.label));
+
+    // Deleted by kubectl, its last commit comes back all the same: under another name, out of the volume it left.
+    await stage.sql("CREATE TABLE last_words AS SELECT 'kept' AS w");
+    const deleted = await stage.kubectl(['delete', 'cluster.pgherd.io', stage.cluster], {
+      timeoutMs: 120_000,
+    });
+    assert.equal(deleted.code, 0, deleted.stderr);
+    const gone = stage.now();
+    const source = { cluster: stage.cluster, repositoryName: 'local' };
+    const spec = { instances: 1, storage: { size: '1Gi' }, bootstrap: { recovery: { source } } };
+    await stage.client.create(ClusterKind, {
+      apiVersion: 'pgherd.io/v1',
+      kind: 'Cluster',
+      metadata: { name: OTHER, namespace: stage.namespace },
+      spec: stage.fitted(spec),
+    } as unknown as ClusterObject);
+    await waitUntilReady(stage.client, stage.namespace, OTHER, { timeoutMs: stage.patience(120_000) });
+    const words = ['psql', OTHER, '--no-stdin', '--', '-d', 'app', '-XAtqc', 'TABLE last_words'];
+    const { stdout, stderr } = await stage.cli(words);
+    assert.equal(stdout.trim(), 'kept', stderr);
+    stage.note(`recovered under another name in ${((stage.now() - gone) / 1000).toFixed(1)} s`);
 
     async function info(): Promise<Info> {
       const { stdout, code, stderr } = await stage.cli(['show', 'backup', stage.cluster, '-o', 'json']);

@@ -8,6 +8,8 @@ const COPY = 'copy';
 
 export const objectStore: Scenario = {
   name: 'object-store',
+  alongside: true,
+  timeoutMs: 600_000,
   title:
     'backups into a store of S3 kind over TLS; a wrong key is named; deleted by kubectl, restored under another name',
   async run(stage) {
@@ -20,7 +22,7 @@ export const objectStore: Scenario = {
       (await stage.getCluster()).status?.conditions?.find(({ type }) => type === 'ContinuousArchiving');
     const began = performance.now();
     await waitFor(async () => /s3: .*403 Forbidden/.test((await archiving())?.message ?? ''), {
-      timeoutMs: stage.patience(30_000),
+      timeoutMs: stage.patience(150_000),
       describe: () => 'the status does not say that the key is wrong',
     });
     const refused = await archiving();
@@ -29,14 +31,14 @@ export const objectStore: Scenario = {
     await stage.sql('CREATE TABLE story (i int); INSERT INTO story VALUES (1)');
     await writeSecret(stage, store.keys.secret, store.keys.values);
     await waitFor(async () => (await stage.getCluster()).status?.firstRecoverabilityPoint, {
-      timeoutMs: stage.patience(60_000),
+      timeoutMs: stage.patience(150_000),
       describe: () => 'there is no first backup after the key was put right',
     });
     stage.note(
       `a backup ${((performance.now() - began) / 1000).toFixed(1)} s after a wrong key was named and put right`,
     );
     await waitFor(async () => (await archiving())?.status === 'True', {
-      timeoutMs: 30_000,
+      timeoutMs: 60_000,
       describe: () => 'the condition does not say that WAL is archived',
     });
     const folder = `pgherd/${stage.namespace}/${stage.cluster}`;
@@ -56,7 +58,7 @@ export const objectStore: Scenario = {
     const proven = async () =>
       (await stage.getCluster()).status?.conditions?.find(({ type }) => type === 'BackupVerified');
     await waitFor(async () => (await proven())?.status === 'True', {
-      timeoutMs: stage.patience(60_000),
+      timeoutMs: stage.patience(150_000),
       describe: () => 'the scheduled backup is not proven',
     });
     assert.match((await proven())?.message ?? '', /the backup \d{8}-\d{6}F\S* is good: .*checksums/s);
@@ -65,7 +67,9 @@ export const objectStore: Scenario = {
     );
 
     await stage.sql('INSERT INTO story VALUES (2)');
-    const deleted = await stage.kubectl(['delete', 'cluster.pgherd.io', stage.cluster, '--wait']);
+    const deleted = await stage.kubectl(['delete', 'cluster.pgherd.io', stage.cluster], {
+      timeoutMs: 120_000,
+    });
     assert.equal(deleted.code, 0, deleted.stderr);
     const recovery = { source: { cluster: stage.cluster, repository } };
     const copy = {
@@ -75,7 +79,7 @@ export const objectStore: Scenario = {
       spec: stage.fitted({ instances: 1, storage: { size: '1Gi' }, bootstrap: { recovery } }),
     };
     await stage.client.create(ClusterKind, copy as unknown as ClusterObject, { fieldValidation: 'Strict' });
-    await waitUntilReady(stage.client, stage.namespace, COPY, { timeoutMs: stage.patience(60_000) });
+    await waitUntilReady(stage.client, stage.namespace, COPY, { timeoutMs: stage.patience(150_000) });
     const rows = await stage.cli(['psql', COPY, '--no-stdin', '--', '-d', 'app', '-XAtqc', 'TABLE story']);
     assert.equal(rows.stdout.trim(), '1\n2', rows.stderr);
   },

@@ -12,6 +12,8 @@ export const REPOSITORY_SETTINGS = 'PGHERD_REPOSITORY';
 /** Where the repository pod finds its volumes, its certificate, and the passphrases by name of repository. */
 export const REPOSITORY_MOUNT = '/repository';
 export const CERTIFICATE_MOUNT = '/etc/pgherd/certificate';
+/** Below both: what belongs to the repository of a cluster that is gone. No repository can be called so. */
+export const FOREIGN = '.foreign';
 export const PASSPHRASE_MOUNT = '/etc/pgherd/passphrases';
 
 export interface RepositorySettings {
@@ -21,6 +23,8 @@ export interface RepositorySettings {
   /** Processes of pgBackRest. */
   parallelism: number;
   repositories: (Pick<EffectiveRepository, 'name' | 'retention'> & { number: number; encrypted: boolean })[];
+  /** The repository of a cluster that is gone is mounted too, to be read. */
+  foreign?: { encrypted: boolean };
 }
 
 /** POST /backrest/backup: a backup that somebody asks for. The same id again asks for nothing new. */

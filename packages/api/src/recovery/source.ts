@@ -12,6 +12,8 @@ export interface RepositorySource {
   repository: EffectiveRepository;
   /** Its number: the pgBackRest that serves it must know it by the same. */
   number: number;
+  /** A volume whose cluster is gone: this claim is mounted into our own repository pod, to be read from there. */
+  claim?: string;
   target?: RecoveryTargetSpec;
   /** The archive holds everything up to here (RFC 3339), whatever the listing of its files says. */
   completeUntil?: string;

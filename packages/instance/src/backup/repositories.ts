@@ -20,6 +20,9 @@ type SecretKey = { name: string; key: string };
 
 /** Where the repository pod keeps its configuration: the other pgBackRest has to be told. */
 export const REPOSITORY_CONFIG = '/run/pgherd/pgbackrest/pgbackrest.conf';
+/** And that of a repository whose cluster is gone: nothing else sees it, so that nothing there changes. */
+export const FOREIGN_CONFIG = '/run/pgherd/pgbackrest/foreign.conf';
+
 export interface RepositoryContext {
   /** The cluster whose repositories these are. */
   cluster: string;
@@ -28,6 +31,8 @@ export interface RepositoryContext {
   tls: HostTls;
   /** Folder for the authorities and key files of object stores. */
   files: string;
+  /** The configuration of the other side, where it is not the usual one. */
+  hostConfig?: string;
   /** The value of a key of a Secret; undefined when there is none. */
   secret(name: string, key: string): string | undefined;
 }
@@ -86,7 +91,7 @@ function place(
       host: `${names(c.cluster).backup}.${c.namespace}.svc`,
       port: PGBACKREST_PORT,
       tls: c.tls,
-      config: REPOSITORY_CONFIG,
+      config: c.hostConfig ?? REPOSITORY_CONFIG,
     };
   const address = {
     endpoint: store.endpoint,

@@ -22,7 +22,7 @@ import {
   repositoryOptions,
   writeDurable,
 } from '@pgherd/postgres';
-import { commonOptions, resolveRepository } from '../backup/repositories.ts';
+import { commonOptions, FOREIGN_CONFIG, resolveRepository } from '../backup/repositories.ts';
 import { type Layout, tlsFiles } from '../database/layout.ts';
 import type { CloneSpec, RecoverSpec } from '../database/recover.ts';
 import { InstanceError } from '../errors.ts';
@@ -105,16 +105,19 @@ export async function repositorySpec(
 
 async function writeRepositoryConfig(
   c: RecoveryContext,
-  { repository, cluster, number }: RepositorySource,
+  { repository, cluster, number, claim }: RepositorySource,
   folder: string,
   eff: EffectiveSpec,
 ): Promise<string> {
   const secrets = new Map<string, Record<string, string>>();
   for (const { name } of repositorySecrets(repository)) secrets.set(name, await readSecret(c, name));
+  // Whose repository pod it is behind.
+  const server = claim ? c.cluster : cluster;
   const { repository: resolved, files } = resolveRepository(repository, number, {
-    cluster,
+    cluster: server,
     namespace: c.namespace,
-    tls: await clientTls(c, cluster, folder),
+    tls: await clientTls(c, server, folder),
+    ...(claim ? { hostConfig: FOREIGN_CONFIG } : {}),
     files: folder,
     secret: (name, key) => secrets.get(name)?.[key],
   });

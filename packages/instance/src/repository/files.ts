@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   CERTIFICATE_MOUNT,
+  FOREIGN,
   instanceHost,
   PASSPHRASE_MOUNT,
   PGBACKREST_PORT,
@@ -19,7 +20,7 @@ import {
   repositoryOptions,
   tlsServerOptions,
 } from '@pgherd/postgres';
-import { commonOptions, REPOSITORY_CONFIG, retentionOf } from '../backup/repositories.ts';
+import { commonOptions, FOREIGN_CONFIG, REPOSITORY_CONFIG, retentionOf } from '../backup/repositories.ts';
 import { backrestFiles } from '../backup/setup.ts';
 
 /** Folder of everything we write; it is in memory. */
@@ -76,6 +77,7 @@ export function repositoryFiles(
     };
     Object.assign(common, repositoryOptions(repository));
   }
+  const foreign = settings.foreign && foreignConfig(settings, settings.foreign.encrypted, passphrase);
   const tls = certificatePaths();
   const server = tlsServerOptions({ port: PGBACKREST_PORT, tls, clients: { [REPLICATION_USER]: '*' } });
   return new Map([
@@ -83,8 +85,22 @@ export function repositoryFiles(
     [tls.cert, certificate.serverCert],
     [tls.key, certificate.serverKey],
     [REPOSITORY_CONFIG, renderBackrest({ global: common })],
+    ...(foreign ? [[FOREIGN_CONFIG, foreign] as const] : []),
     [backrestFiles(FOLDER).server, renderBackrest({ global: { ...server, 'log-level-file': 'off' } })],
   ]);
+}
+
+function foreignConfig(
+  settings: RepositorySettings,
+  encrypted: boolean,
+  passphrase: (repository: string) => string,
+): string {
+  const repository = {
+    number: 1,
+    place: { kind: 'folder' as const, path: join(REPOSITORY_MOUNT, FOREIGN, 'pgbackrest') },
+    ...(encrypted ? { passphrase: passphrase(FOREIGN) } : {}),
+  };
+  return renderBackrest({ global: { ...commonOptions(settings, FOLDER), ...repositoryOptions(repository) } });
 }
 
 function readPassphrase(repository: string): string {

@@ -32,7 +32,7 @@ import { bootstrapSource } from './recovery-source.ts';
 import type { Answer, Reports } from './reports.ts';
 import { specProblems } from './spec-problems.ts';
 import { isLeftover, isOwned } from './specs/metadata.ts';
-import { volumeRepositories } from './specs/repository.ts';
+import { needsRepositoryPod } from './specs/repository.ts';
 import { decoded } from './specs/secrets.ts';
 
 export interface ObserveContext {
@@ -129,6 +129,7 @@ async function recoveryOf(
     cluster,
     (name) => caches.clusters.get(namespace, name),
     (name) => client.find(BackupKind, { namespace, name }, { signal, timeoutMs: 5_000 }),
+    (name) => caches.claims.get(namespace, name) !== undefined,
   );
 }
 
@@ -221,7 +222,7 @@ function cachedSecrets(
     spec.initdb.secret,
     ...certificateSecrets({ spec }),
   ]);
-  if (volumeRepositories(spec.backup).length > 0) wanted.add(own.backup);
+  if (needsRepositoryPod({ cluster, spec })) wanted.add(own.backup);
   if (spec.enableSuperuserAccess) wanted.add(spec.superuserSecret);
   const found = [...wanted, own.superuser].flatMap((secret) => caches.secrets.get(namespace, secret) ?? []);
   const ours = found.filter((secret) => !isLeftover(secret, cluster));

@@ -7,7 +7,7 @@ import { givenProblem, type LeafName, type LeafSource, leafCheck, leafSource } f
 import { type Facts, isTerminating } from './facts.ts';
 import { hasFormer, isInUse, isSettled, lacksTrust, withFormer } from './overlap.ts';
 import { isOwned } from './specs/metadata.ts';
-import { volumeRepositories } from './specs/repository.ts';
+import { needsRepositoryPod } from './specs/repository.ts';
 import { decoded } from './specs/secrets.ts';
 
 const DAY_MS = 86_400_000;
@@ -59,8 +59,8 @@ function of(works: { which: LeafName; work: Work }[], where: (work: Work) => boo
 }
 
 /** The repository pod needs a certificate only where there is one. */
-function leafNames({ spec }: Facts): LeafName[] {
-  const volumes = volumeRepositories(spec.backup).length > 0;
+function leafNames(facts: Facts): LeafName[] {
+  const volumes = needsRepositoryPod(facts);
   return ['server', 'replication', ...(volumes ? (['backup'] as const) : [])];
 }
 
@@ -141,7 +141,7 @@ export function expirations(facts: Facts): Record<string, string> {
     [own.ca, 'ca.crt'],
     [own.server, 'tls.crt'],
     [own.replication, 'tls.crt'],
-    ...(volumeRepositories(facts.spec.backup).length > 0 ? [[own.backup, 'tls.crt']] : []),
+    ...(needsRepositoryPod(facts) ? [[own.backup, 'tls.crt']] : []),
   ].flatMap(([name, key]) => {
     const secret = facts.secrets.get(name!);
     const cert = decoded(secret, key!);

@@ -5,6 +5,7 @@ import { differs } from '@pgherd/kube/merge';
 import type { Action } from './actions.ts';
 import { type Facts, isTerminating } from './facts.ts';
 import {
+  needsRepositoryPod,
   podsService,
   repositoryClaim,
   repositoryDeployment,
@@ -22,14 +23,15 @@ export function planRepository(facts: Facts): Action[] {
   const { backup } = facts.spec;
   const found = facts.backup ?? { claims: [] };
   const volumes = volumeRepositories(backup);
-  if (!backup) return [...unwanted(facts), ...remove(kinds.Service, found.pods)];
-  const pods = ensured(kinds.Service, podsService(facts), found.pods);
-  if (volumes.length === 0) return [...pods, ...unwanted(facts)];
+  const pods = backup
+    ? ensured(kinds.Service, podsService(facts), found.pods)
+    : remove(kinds.Service, found.pods);
+  if (!needsRepositoryPod(facts)) return [...pods, ...unwanted(facts)];
   return [
     ...pods,
     ...volumes.flatMap((one) => planClaim(repositoryClaim(facts, one), found.claims)),
     ...ensured(kinds.Service, repositoryService(facts), found.service),
-    ...ensured(kinds.Deployment, repositoryDeployment(facts, backup, numbersOf(facts)), found.deployment),
+    ...ensured(kinds.Deployment, repositoryDeployment(facts, numbersOf(facts)), found.deployment),
   ];
 }
 

@@ -8,12 +8,15 @@ import {
   type RecoverySource,
   type RepositorySource,
   readRecoverySource,
+  repositoryClaimName,
   repositoryNumbers,
   repositorySecrets,
 } from '@pgherd/api';
 import type { ClusterObject } from './kind.ts';
 
 export type FindCluster = (name: string) => ClusterObject | undefined;
+/** Whether there is a volume claim of that name. */
+export type FindClaim = (name: string) => boolean;
 export type FindBackup = (name: string) => Promise<Backup | undefined>;
 
 type Resolved = RecoverySource | { problem: string };
@@ -23,12 +26,14 @@ export async function bootstrapSource(
   cluster: ClusterObject,
   findCluster: FindCluster,
   findBackup: FindBackup,
+  findClaim: FindClaim,
 ): Promise<Resolved | undefined> {
   const { recovery, pg_basebackup: copy } = cluster.spec.bootstrap ?? {};
   if (copy) return { from: 'cluster', cluster: copy.source.cluster };
   if (!recovery) return undefined;
   const { recoveryTarget: target } = recovery;
-  if (!recovery.backup) return fromSource(cluster, findCluster, recovery.source ?? {}, target);
+  const find = { findCluster, findClaim };
+  if (!recovery.backup) return fromSource(cluster, find, recovery.source ?? {}, target);
   const { name } = recovery.backup;
   const backup = await findBackup(name);
   if (!backup) return { problem: `there is no Backup ${name}` };
@@ -38,7 +43,7 @@ export async function bootstrapSource(
     return { problem: `the Backup ${name} is not completed: it is ${phase ?? 'new'}` };
   return fromSource(
     cluster,
-    findCluster,
+    find,
     {
       cluster: backup.spec.cluster.name,
       ...(repository ? { repositoryName: repository } : {}),
@@ -49,18 +54,23 @@ export async function bootstrapSource(
 }
 
 /** A repository, and its number where it is served. */
-type Found = Pick<RepositorySource, 'repository' | 'number'>;
+type Found = Pick<RepositorySource, 'repository' | 'number' | 'claim'>;
+
+interface Find {
+  findCluster: FindCluster;
+  findClaim: FindClaim;
+}
 
 type Given = NonNullable<NonNullable<ClusterObject['spec']['bootstrap']>['recovery']>;
 
 function fromSource(
   cluster: ClusterObject,
-  findCluster: FindCluster,
+  find: Find,
   source: NonNullable<Given['source']>,
   target: Given['recoveryTarget'],
 ): Resolved {
   const owner = source.cluster ?? cluster.metadata.name;
-  const found = repositoryOf(cluster, findCluster, owner, source);
+  const found = repositoryOf(cluster, find, owner, source);
   if ('problem' in found) return found;
   return {
     from: 'repository',
@@ -74,19 +84,16 @@ function fromSource(
 
 function repositoryOf(
   cluster: ClusterObject,
-  findCluster: FindCluster,
+  find: Find,
   owner: string,
   { repository, repositoryName }: NonNullable<Given['source']>,
 ): Found | { problem: string } {
   const { name, namespace } = cluster.metadata;
   if (repository)
-    return reachable(
-      effectiveRepository(repository, `/pgherd/${namespace}/${owner}`),
-      cluster,
-      owner,
-      findCluster,
-    );
-  const other = owner === name ? undefined : findCluster(owner);
+    return reachable(effectiveRepository(repository, `/pgherd/${namespace}/${owner}`), cluster, owner, find);
+  const other = owner === name ? undefined : find.findCluster(owner);
+  const left = other ? undefined : leftBehind(name, owner, repositoryName, find);
+  if (left) return left;
   const holder = other ?? cluster;
   if (!holder.spec.backup)
     return {
@@ -98,7 +105,21 @@ function repositoryOf(
   const { repositories } = effectiveBackup({ name: owner, namespace }, holder.spec.backup);
   const one = repositoryName ? repositories.find((each) => each.name === repositoryName) : repositories[0];
   if (!one) return { problem: `cluster ${holder.metadata.name} has no repository ${repositoryName}` };
-  return reachable(one, cluster, owner, findCluster);
+  return reachable(one, cluster, owner, find);
+}
+
+/** The volume of a cluster that is gone, by the names of both: what is known of it is that nothing there is encrypted. */
+function leftBehind(
+  name: string,
+  owner: string,
+  repository: string | undefined,
+  { findClaim }: Find,
+): Found | undefined {
+  if (owner === name || !repository) return undefined;
+  const claim = repositoryClaimName(owner, repository);
+  if (!findClaim(claim)) return undefined;
+  const store = { kind: 'volume' as const, size: '0', bytes: 0 };
+  return { repository: { name: repository, store, retention: {} }, number: 1, claim };
 }
 
 /** A volume is served by the pod of the cluster whose it is. */
@@ -106,7 +127,7 @@ function reachable(
   repository: EffectiveRepository,
   cluster: ClusterObject,
   owner: string,
-  findCluster: FindCluster,
+  { findCluster, findClaim }: Find,
 ): Found | { problem: string } {
   const alone = { repository, number: 1 };
   if (repository.store.kind !== 'volume') return alone;
@@ -115,10 +136,12 @@ function reachable(
     ({ name, volume }) => name === repository.name && volume,
   );
   if (server && serves) return { repository, number: numberOf(server, repository.name) };
+  const claim = repositoryClaimName(owner, repository.name);
+  if (!server && findClaim(claim)) return { ...alone, claim };
   return {
     problem: server
       ? `no repository ${repository.name} with a volume is in spec.backup of cluster ${owner}`
-      : `the volume of a cluster that is gone can only be read by a cluster of its name: make one called ${owner} with the same spec.backup, and clone that`,
+      : `there is neither a cluster ${owner} nor a volume claim ${claim}: bootstrap.recovery.source names the cluster and, by repositoryName, its repository`,
   };
 }
 
@@ -126,7 +149,17 @@ function reachable(
 export function sourceSecrets(cluster: string, source: RecoverySource): string[] {
   if (source.from === 'cluster') return [names(source.cluster).replication];
   const keys = repositorySecrets(source.repository).map(({ name }) => name);
-  return source.cluster === cluster ? keys : [...keys, names(source.cluster).replication];
+  return source.cluster === cluster || source.claim ? keys : [...keys, names(source.cluster).replication];
+}
+
+/** The volume of a cluster that is gone, while this one is restored from there. */
+export function foreignRepository(
+  cluster: ClusterObject,
+): { claim: string; encryption?: EffectiveRepository['encryption'] } | undefined {
+  const source = sourceUnderWay(cluster);
+  if (source?.from !== 'repository' || !source.claim) return undefined;
+  const { encryption } = source.repository;
+  return { claim: source.claim, ...(encryption ? { encryption } : {}) };
 }
 
 /** What is being restored by the status, if anything is. */

@@ -4,6 +4,7 @@ import {
   clusterLabels,
   type EffectiveBackup,
   type EffectiveRepository,
+  FOREIGN,
   LABEL_REPOSITORY,
   LABEL_REPOSITORY_POD,
   MANAGER_PORT,
@@ -25,6 +26,7 @@ import type {
   Volume,
   VolumeMount,
 } from '@pgherd/kube';
+import { foreignRepository } from '../recovery-source.ts';
 import { childMetadata, type SpecContext } from './metadata.ts';
 import { payloadContainer, restricted, restrictedPod } from './pod.ts';
 
@@ -33,6 +35,11 @@ type VolumeRepository = EffectiveRepository & { store: { kind: 'volume' } };
 /** Those of the repositories that are volumes. */
 export function volumeRepositories(backup: EffectiveBackup | undefined): VolumeRepository[] {
   return (backup?.repositories ?? []).filter((one): one is VolumeRepository => one.store.kind === 'volume');
+}
+
+/** Whether there is something to serve: repositories that are volumes, or that of a cluster that is gone. */
+export function needsRepositoryPod({ cluster, spec }: Pick<SpecContext, 'cluster' | 'spec'>): boolean {
+  return volumeRepositories(spec.backup).length > 0 || foreignRepository(cluster) !== undefined;
 }
 
 /** The labels by which the repository pod is found. Not the cluster's own: those mark its instances. */
@@ -101,16 +108,14 @@ export function podsService(context: SpecContext): Service {
 }
 
 /** `numbers`: pgBackRest's numbers of the repositories. */
-export function repositoryDeployment(
-  context: SpecContext,
-  backup: EffectiveBackup,
-  numbers: ReadonlyMap<string, number>,
-): Deployment {
+export function repositoryDeployment(context: SpecContext, numbers: ReadonlyMap<string, number>): Deployment {
   const { cluster, spec } = context;
+  const { backup } = spec;
+  const foreign = foreignRepository(cluster);
   const { name } = cluster.metadata;
   const labels = repositoryLabels(name);
   const repositories = volumeRepositories(backup);
-  const container = repositoryContainer(context, backup, numbers);
+  const container = repositoryContainer(context, numbers, foreign);
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -129,7 +134,7 @@ export function repositoryDeployment(
           securityContext: restrictedPod(),
           initContainers: [payloadContainer(context.operatorImage, container)],
           containers: [container],
-          volumes: volumes(name, repositories),
+          volumes: [...volumes(name, repositories), ...foreignVolumes(foreign)],
           ...placement(context),
         },
       },
@@ -147,21 +152,22 @@ function placement({ spec }: SpecContext): Partial<PodSpec> {
 
 function repositoryContainer(
   { cluster, spec }: SpecContext,
-  backup: EffectiveBackup,
   numbers: ReadonlyMap<string, number>,
+  foreign: Foreign | undefined,
 ): Container {
-  const repositories = volumeRepositories(backup);
+  const repositories = volumeRepositories(spec.backup);
   const settings: RepositorySettings = {
     cluster: cluster.metadata.name,
     namespace: cluster.metadata.namespace,
-    compression: backup.compression,
-    parallelism: backup.parallelism,
+    compression: spec.backup?.compression ?? { type: 'zst' },
+    parallelism: spec.backup?.parallelism ?? 2,
     repositories: repositories.map(({ name, retention, encryption }) => ({
       name,
       number: numbers.get(name) ?? 0,
       retention,
       encrypted: encryption !== undefined,
     })),
+    ...(foreign ? { foreign: { encrypted: foreign.encryption !== undefined } } : {}),
   };
   const healthz = { httpGet: { path: '/healthz', port: MANAGER_PORT, scheme: 'HTTPS' }, timeoutSeconds: 5 };
   return {
@@ -174,12 +180,39 @@ function repositoryContainer(
       { name: 'pgbackrest', containerPort: PGBACKREST_PORT, protocol: 'TCP' },
       { name: 'manager', containerPort: MANAGER_PORT, protocol: 'TCP' },
     ],
-    volumeMounts: mounts(repositories),
+    volumeMounts: [...mounts(repositories), ...foreignMounts(foreign)],
     readinessProbe: { ...healthz, periodSeconds: 1, failureThreshold: 3 },
     livenessProbe: { ...healthz, periodSeconds: 10, failureThreshold: 3 },
     securityContext: restricted(),
     terminationMessagePolicy: 'FallbackToLogsOnError',
   };
+}
+
+type Foreign = NonNullable<ReturnType<typeof foreignRepository>>;
+
+/** Nothing of it is ever changed: it is all that is left of a cluster. */
+function foreignMounts(foreign: Foreign | undefined): VolumeMount[] {
+  if (!foreign) return [];
+  return [
+    { name: 'foreign', mountPath: `${REPOSITORY_MOUNT}/${FOREIGN}`, readOnly: true },
+    ...(foreign.encryption
+      ? [{ name: 'foreign-passphrase', mountPath: `${PASSPHRASE_MOUNT}/${FOREIGN}`, readOnly: true }]
+      : []),
+  ];
+}
+
+function foreignVolumes(foreign: Foreign | undefined): Volume[] {
+  if (!foreign) return [];
+  const { claim, encryption } = foreign;
+  return [
+    { name: 'foreign', persistentVolumeClaim: { claimName: claim } },
+    ...(encryption ? [passphraseVolume('foreign-passphrase', encryption)] : []),
+  ];
+}
+
+function passphraseVolume(name: string, key: { name: string; key: string }): Volume {
+  const items = [{ key: key.key, path: 'passphrase' }];
+  return { name, secret: { secretName: key.name, items, defaultMode: 0o440 } };
 }
 
 function mounts(repositories: VolumeRepository[]): VolumeMount[] {
@@ -214,18 +247,7 @@ function volumes(cluster: string, repositories: VolumeRepository[]): Volume[] {
         name: `repository-${name}`,
         persistentVolumeClaim: { claimName: repositoryClaimName(cluster, name) },
       },
-      ...(encryption
-        ? [
-            {
-              name: `passphrase-${name}`,
-              secret: {
-                secretName: encryption.name,
-                items: [{ key: encryption.key, path: 'passphrase' }],
-                defaultMode: 0o440,
-              },
-            },
-          ]
-        : []),
+      ...(encryption ? [passphraseVolume(`passphrase-${name}`, encryption)] : []),
     ]),
   ];
 }
