@@ -58,6 +58,8 @@ export interface ArchiveReport {
   readonly problems?: Readonly<Record<string, string>>;
   /** Names of the repositories whose stanza is there and fits this database. */
   readonly repositories?: readonly string[];
+  /** How full repositories are that are volumes, by name. */
+  readonly volumes?: Readonly<Record<string, { usedBytes: number; sizeBytes: number }>>;
 }
 
 /** Where a recovery of this volume's content ended. */

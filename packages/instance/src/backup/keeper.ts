@@ -3,7 +3,6 @@
  * there, and reports how archiving goes on. The archiving itself is done by PostgreSQL through archive.sh.
  */
 import { stat } from 'node:fs/promises';
-import { request } from 'node:https';
 import { join } from 'node:path';
 import {
   type ArchiveReport,
@@ -11,8 +10,6 @@ import {
   type EffectiveSpec,
   type InstanceReport,
   instanceHost,
-  MANAGER_PORT,
-  names,
   PGBACKREST_PORT,
   stanzaName,
 } from '@pgherd/api';
@@ -30,6 +27,7 @@ import {
   resolveRepository,
   secretNames,
 } from './repositories.ts';
+import { RepositoryPod, type RepositoryVolumes } from './repository-pod.ts';
 import { BackrestServerProcess } from './server-process.ts';
 import { backrestFiles, instanceFiles, localServer, removeFiles, writeFiles } from './setup.ts';
 
@@ -69,6 +67,9 @@ const SECRETS_SOON_MS = 5_000;
 /** A replica that has not streamed for so long may ask the archive. */
 const FETCH_AFTER_MS = 5_000;
 const STANZA_MS = 125_000;
+/** Volumes are looked at so often. */
+const VOLUMES_MS = 15_000;
+const VOLUMES_TIMEOUT_MS = 5_000;
 const NOT_ARCHIVING = 'PostgreSQL has not taken over the setting that archives WAL';
 
 interface Wanted {
@@ -84,6 +85,7 @@ export class BackupKeeper {
   readonly #folder: string;
   readonly #server: BackrestServerProcess;
   readonly #jobs: BackupJobs;
+  readonly #pod: RepositoryPod;
   #wanted: Wanted | undefined;
   #followed = '';
   #configured = false;
@@ -94,6 +96,8 @@ export class BackupKeeper {
   #stanzas = new Map<string, { ready: boolean; notBefore: number }>();
   #stanzaBusy = false;
   #secretsAt = Number.NEGATIVE_INFINITY;
+  #volumesAt = Number.NEGATIVE_INFINITY;
+  #volumes: RepositoryVolumes | undefined;
   #written: Wanted | undefined;
   #report: ArchiveReport | undefined;
   #archived: string | undefined;
@@ -106,6 +110,7 @@ export class BackupKeeper {
     this.#folder = options.marks.folder;
     const files = backrestFiles(this.#folder);
     this.#server = new BackrestServerProcess({ config: files.server, log: options.log });
+    this.#pod = new RepositoryPod(options);
     this.#jobs = new BackupJobs({
       config: files.objects,
       infoConfig: files.all,
@@ -286,6 +291,7 @@ export class BackupKeeper {
     this.#ensureStanzas(wanted).catch((error) =>
       this.#o.log.error({ error: String(error) }, 'making stanzas'),
     );
+    this.#askVolumes(wanted);
     const { waiting, done } = await archiveFolder(layout.pgdata);
     const row = await database.read((query) => archiverRow(query));
     await this.#sawArchived(laterSegment(done, row.archived ?? undefined));
@@ -299,6 +305,7 @@ export class BackupKeeper {
       ...(this.#archived ? { lastArchived: this.#archived } : {}),
       ...(this.#until ? { recoverableUntil: this.#until } : {}),
       repositories: archives ? stanzas : [],
+      ...(this.#volumes ? { volumes: this.#volumes } : {}),
       ...(problems.size > 0 ? { problems: Object.fromEntries(problems) } : {}),
     };
   }
@@ -323,7 +330,10 @@ export class BackupKeeper {
       const volumes = due.filter(({ store }) => store.kind === 'volume').map(({ name }) => name);
       const objects = due.filter(({ store }) => store.kind !== 'volume').map(({ name }) => name);
       await Promise.all([
-        this.#ensureStanza(wanted, volumes, () => this.#askRepository(wanted.stanza)),
+        this.#ensureStanza(wanted, volumes, async () => {
+          const body = { stanza: wanted.stanza, primary: this.#o.instance };
+          await this.#pod.ask('POST', '/backrest/stanza', STANZA_MS, body);
+        }),
         this.#ensureStanza(wanted, objects, () => this.#jobs.createStanza(wanted.stanza, this.#o.instance)),
       ]);
     } finally {
@@ -348,36 +358,19 @@ export class BackupKeeper {
     this.#o.marks.stanza(wanted.stanza);
   }
 
-  /** Has the repository pod make the stanza. Rejects with its words. */
-  #askRepository(stanza: string): Promise<void> {
-    const { cluster, namespace, instance } = this.#o;
-    const { ca, clientCert: cert, clientKey: key } = this.#o.tls();
-    const host = `${names(cluster).backup}.${namespace}.svc`;
-    const body = JSON.stringify({ stanza, primary: instance });
-    const signal = AbortSignal.timeout(STANZA_MS);
-    return new Promise((resolve, reject) => {
-      const path = '/backrest/stanza';
-      const call = request(
-        { method: 'POST', host, port: MANAGER_PORT, path, ca, cert, key, signal },
-        (answer) => {
-          let text = '';
-          answer.setEncoding('utf8').on('data', (part: string) => {
-            text += part;
-          });
-          answer.on('error', reject);
-          answer.on('end', () => {
-            if (answer.statusCode === 200) return resolve();
-            reject(
-              new Error(errorText(text) ?? `the repository pod answers with status ${answer.statusCode}`),
-            );
-          });
-        },
-      );
-      call.on('error', (error) =>
-        reject(new Error(`the repository pod ${host} is not reached: ${error.message}`)),
-      );
-      call.end(body);
-    });
+  /** How full the volumes of repositories are; asked now and then, and without waiting for the answer. */
+  #askVolumes(wanted: Wanted): void {
+    const has = wanted.eff.backup!.repositories.some(({ store }) => store.kind === 'volume');
+    if (!has) this.#volumes = undefined;
+    if (!has || performance.now() - this.#volumesAt < VOLUMES_MS) return;
+    this.#volumesAt = performance.now();
+    this.#pod
+      .ask('GET', '/backrest/volumes', VOLUMES_TIMEOUT_MS)
+      .then((answer) => {
+        this.#volumes = (answer as { volumes: RepositoryVolumes }).volumes;
+      })
+      // Why it is silent is said by the stanza.
+      .catch(() => undefined);
   }
 
   // --- a replica --------------------------------------------------------------------------------------------------
@@ -401,13 +394,5 @@ export class BackupKeeper {
     else this.#notStreamingSince ??= performance.now();
     const since = this.#notStreamingSince;
     marks.fetch(since !== undefined && performance.now() - since > FETCH_AFTER_MS);
-  }
-}
-
-function errorText(body: string): string | undefined {
-  try {
-    return (JSON.parse(body) as { error?: string }).error;
-  } catch {
-    return undefined;
   }
 }

@@ -1,7 +1,7 @@
 /** What a pod that can work on repositories is asked over mutual TLS: everything below /backrest/. */
 import type { IncomingMessage } from 'node:http';
 import type { BackupInfo, BackupJobAnswer, BackupRequest } from '@pgherd/api';
-import { PostgresError } from '@pgherd/postgres';
+import { PostgresError, volumeUsage } from '@pgherd/postgres';
 import type { BackupJobs } from './jobs.ts';
 
 export interface RouteAnswer {
@@ -20,6 +20,8 @@ export function backrestRoutes(o: {
   /** Changes whenever this process is another: what it remembers is gone then. */
   boot: string;
   jobs(): BackupJobs | undefined;
+  /** Folders of repositories that are volumes here, by name. */
+  volumes?: Record<string, string>;
 }): Routes {
   return async (request) => {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'https://here');
@@ -46,6 +48,8 @@ export function backrestRoutes(o: {
           );
           return { status: 200, body: { boot: o.boot, info } };
         }
+        case 'GET /backrest/volumes':
+          return { status: 200, body: { volumes: await usages(o.volumes ?? {}) } };
         case 'POST /backrest/stanza': {
           const { stanza, primary } = (await readBody(request)) as { stanza: string; primary: string };
           await jobs.createStanza(stanza, primary);
@@ -63,6 +67,18 @@ export function backrestRoutes(o: {
       return { status: 500, body: failure(error) };
     }
   };
+}
+
+async function usages(
+  folders: Record<string, string>,
+): Promise<Record<string, { usedBytes: number; sizeBytes: number }>> {
+  const found = await Promise.all(
+    Object.entries(folders).map(async ([name, folder]) => {
+      const usage = await volumeUsage(folder);
+      return usage ? [[name, { usedBytes: usage.usedBytes, sizeBytes: usage.sizeBytes }] as const] : [];
+    }),
+  );
+  return Object.fromEntries(found.flat());
 }
 
 function answer(status: number, body: BackupJobAnswer): RouteAnswer {

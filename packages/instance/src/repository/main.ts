@@ -1,7 +1,8 @@
 /** The process of the repository pod: pgBackRest's server, and backups when the operator asks for them. */
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { MANAGER_PORT, REPOSITORY_SETTINGS, type RepositorySettings } from '@pgherd/api';
+import { MANAGER_PORT, REPOSITORY_MOUNT, REPOSITORY_SETTINGS, type RepositorySettings } from '@pgherd/api';
 import { pino } from 'pino';
 import { BackupJobs } from '../backup/jobs.ts';
 import { REPOSITORY_CONFIG } from '../backup/repositories.ts';
@@ -38,7 +39,13 @@ async function main(): Promise<void> {
     log,
     server: (instance) => instanceServer(settings, instance),
   });
-  const routes = backrestRoutes({ boot: randomUUID(), jobs: () => jobs });
+  const routes = backrestRoutes({
+    boot: randomUUID(),
+    jobs: () => jobs,
+    volumes: Object.fromEntries(
+      settings.repositories.map(({ name }) => [name, join(REPOSITORY_MOUNT, name)]),
+    ),
+  });
   const server = await serveBackrest({ port: MANAGER_PORT, material: certificate, routes });
   setInterval(async () => {
     try {

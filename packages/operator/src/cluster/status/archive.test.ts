@@ -133,3 +133,22 @@ test('the repository pod is no instance, and may do nothing in Kubernetes', () =
     false,
   );
 });
+
+test('a repository that is nearly full is named long before it is, and while it is', () => {
+  const MiB = 1024 * 1024;
+  const at = (usedBytes: number) => ({
+    volumes: { local: { usedBytes: usedBytes * MiB, sizeBytes: 1000 * MiB } },
+  });
+  assert.equal(archiveState(factsWith({ ...WELL, ...at(849) }))?.is, 'working');
+  const filling = archiveState(factsWith({ ...WELL, ...at(850) }));
+  assert.equal(filling?.is, 'filling');
+  assert.match(filling?.message ?? '', /repository local is 85 % full \(850 of 1000 MiB\)/);
+  assert.match(
+    archiveState(factsWith({ ...FAILING, ...at(1000) }))?.message ?? '',
+    /cannot be archived.*100 % full/,
+  );
+  const condition = (reason: string) => ({
+    conditions: [{ type: 'ContinuousArchiving', status: 'True' as const, reason, message: 'm' }],
+  });
+  assert.equal(archiveEvent(condition('Archiving'), condition('RepositoryFilling'))?.severity, 'Warning');
+});

@@ -9,6 +9,8 @@ export const SET_UP_MS = 45_000;
 /** A backlog is worth a warning when it takes this part of the volume, and so many segments at least. */
 const BACKLOG_PART = 0.05;
 const BACKLOG_LEAST = 8;
+/** A repository is worth a warning when so much of its volume is taken. */
+const REPOSITORY_PART = 0.85;
 const SEGMENT_BYTES = 16 * 1024 * 1024;
 
 export type ArchiveState =
@@ -16,6 +18,8 @@ export type ArchiveState =
   | { is: 'working'; message: string }
   /** WAL gets there, but not as fast as it is made. */
   | { is: 'behind'; message: string }
+  /** WAL gets there, for now: a repository has little room left. */
+  | { is: 'filling'; message: string }
   | { is: 'settingUp'; message: string }
   | { is: 'failing'; message: string };
 
@@ -36,14 +40,30 @@ export function archiveState(facts: Facts): ArchiveState | undefined {
     return { is: 'settingUp', message: `repositories are not ready: ${words.join('; ')}${waits(archive)}` };
   }
   if (isBehind(facts, archive)) return { is: 'behind', message: `archiving is behind${waits(archive)}` };
+  const full = fullVolumes(archive);
+  if (full) return { is: 'filling', message: `WAL is being archived, but ${full}` };
   return { is: 'working', message: 'WAL is being archived' };
+}
+
+/** Which repositories are about to be full, in words. */
+function fullVolumes({ volumes = {} }: ArchiveReport): string | undefined {
+  const full = Object.entries(volumes)
+    .filter(([, { usedBytes, sizeBytes }]) => usedBytes >= sizeBytes * REPOSITORY_PART)
+    .map(([name, { usedBytes, sizeBytes }]) => {
+      const [used, size] = [usedBytes, sizeBytes].map((bytes) => Math.round(bytes / 1024 / 1024));
+      return `repository ${name} is ${Math.floor((100 * usedBytes) / sizeBytes)} % full (${used} of ${size} MiB)`;
+    });
+  if (full.length === 0) return undefined;
+  return `${full.join('; ')}: give it a larger volume, or keep fewer backups (retention)`;
 }
 
 function failing(facts: Facts, archive: ArchiveReport): string {
   const volume = facts.spec.walStorage ?? facts.spec.storage;
   const bytes = archive.waitingBytes ?? 0;
   const full = bytes > volume.bytes * BACKLOG_PART ? ` of a volume of ${volume.size}` : '';
-  return `WAL file ${archive.lastFailed} cannot be archived: ${archive.error}${waits(archive)}${full}`;
+  const volumes = fullVolumes(archive);
+  const words = `WAL file ${archive.lastFailed} cannot be archived: ${archive.error}${waits(archive)}${full}`;
+  return volumes ? `${words}; ${volumes}` : words;
 }
 
 function waits({ waiting, waitingBytes = 0 }: ArchiveReport): string {
@@ -79,14 +99,17 @@ export const ARCHIVE_REASONS: Record<ArchiveState['is'], string> = {
   unknown: 'NoPrimary',
   working: 'Archiving',
   behind: 'ArchivingBehind',
+  filling: 'RepositoryFilling',
   settingUp: 'RepositoriesNotReady',
   failing: 'ArchiveFailing',
 };
 
 export function archiveStatus(state: ArchiveState): ClusterCondition['status'] {
   if (state.is === 'unknown') return 'Unknown';
-  return state.is === 'working' || state.is === 'behind' ? 'True' : 'False';
+  return ['working', 'behind', 'filling'].includes(state.is) ? 'True' : 'False';
 }
+
+const WARNINGS = [ARCHIVE_REASONS.failing, ARCHIVE_REASONS.behind, ARCHIVE_REASONS.filling];
 
 /** What is worth an event when the reason of the condition changes. */
 export function archiveEvent(
@@ -98,8 +121,7 @@ export function archiveEvent(
   const now = of(after);
   if (!now?.reason || now.reason === of(before)?.reason) return undefined;
   const { reason, message = '' } = now;
-  if (reason === ARCHIVE_REASONS.failing || reason === ARCHIVE_REASONS.behind)
-    return { severity: 'Warning', reason, message };
+  if (WARNINGS.includes(reason)) return { severity: 'Warning', reason, message };
   return reason === ARCHIVE_REASONS.working ? { severity: 'Normal', reason, message } : undefined;
 }
 
