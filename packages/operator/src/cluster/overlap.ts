@@ -6,7 +6,7 @@ import { certificateMark, names } from '@pgherd/api';
 import type { Secret } from '@pgherd/kube';
 import { certificatesIn, isSameAuthority, isTrusted } from '../pki.ts';
 import { type Facts, isTerminating } from './facts.ts';
-import { volumeRepositories } from './specs/repository.ts';
+import { needsRepositoryPod } from './specs/repository.ts';
 import { decoded } from './specs/secrets.ts';
 
 /** On our secrets with certificates: when we changed them last. */
@@ -50,7 +50,7 @@ export function isInUse(secret: Secret): boolean {
 /** Whether what the secrets hold is in force everywhere, so that the next step may be taken. */
 export function isSettled(facts: Facts): boolean {
   const own = names(facts.cluster.metadata.name);
-  const mounted = volumeRepositories(facts.spec.backup).length > 0;
+  const mounted = needsRepositoryPod(facts);
   const secrets = [own.server, own.replication, ...(mounted ? [own.backup] : [])].map((name) =>
     facts.secrets.get(name),
   );
