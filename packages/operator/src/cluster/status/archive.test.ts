@@ -113,7 +113,7 @@ test('what serves a volume is made, and goes with the last of them; the volume s
   without.backup = { claims: [], pods, service, deployment } as never;
   assert.deepEqual(
     planRepository(without).map((action) => `${action.do} ${'name' in action ? action.name : ''}`),
-    ['delete demo-backup', 'delete demo-backup', 'delete demo-pods'],
+    ['delete demo-pods', 'delete demo-backup', 'delete demo-backup'],
   );
 });
 
