@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { ClusterObject, OperationObject } from './kinds.ts';
 import { progressText } from './operations.ts';
 import { pgbenchJob } from './pgbench-job.ts';
+import { howFar } from './progress-text.ts';
 import { workflowRows } from './workflow.ts';
 
 const operation = (status?: OperationObject['status']): OperationObject =>
@@ -34,7 +35,11 @@ const running = operation({
 });
 
 test('progress names the step, its share and what it does', () => {
-  assert.equal(progressText(running), 'hand over 25 %: demo-1 hands over');
+  const [now, later] = [Date.parse('2026-06-01T12:00:03Z'), Date.parse('2026-06-01T12:00:12Z')];
+  assert.equal(progressText(running, now), 'hand over: demo-1 hands over: 1 of 4 files (25 %)');
+  assert.match(progressText(running, later), /\(25 %\), about 30 s left$/);
+  const counted = { done: 3 * 2 ** 20, total: 3 * 2 ** 20, unit: 'bytes' };
+  assert.equal(howFar(counted, '2026-06-01T12:00:02Z', later), '3.0 MiB of 3.0 MiB (100 %)');
   assert.equal(progressText(operation()), 'the operator has not taken it up yet');
   assert.equal(
     progressText(operation({ phase: 'Pending', message: 'waits for Restart x to end' })),
@@ -43,7 +48,7 @@ test('progress names the step, its share and what it does', () => {
 });
 
 test('a workflow shows what was asked, each step with its time, and what came of it', () => {
-  assert.deepEqual(workflowRows(running), [
+  assert.deepEqual(workflowRows(running, Date.parse('2026-06-01T12:00:03Z')), [
     ['workflowid', 'op'],
     ['pg-cluster', 'demo'],
     ['type', 'Switchover'],
@@ -51,7 +56,7 @@ test('a workflow shows what was asked, each step with its time, and what came of
     ['task submitted', '2026-06-01T12:00:00Z'],
     ['task started', '2026-06-01T12:00:01Z'],
     ['check', '2026-06-01T12:00:01Z  Done in 1.00 s'],
-    ['hand over', '2026-06-01T12:00:02Z  Running 1 of 4 files: demo-1 hands over'],
+    ['hand over', '2026-06-01T12:00:02Z  Running: demo-1 hands over: 1 of 4 files (25 %)'],
     ['serve', '-  Pending'],
     ['phase', 'Running (Running)'],
     ['message', 'demo-1 hands over'],

@@ -8,6 +8,7 @@ import { CliError } from './errors.ts';
 import { OperationKind, type OperationObject } from './kinds.ts';
 import { timeoutOption, withConnection, withOutput } from './options.ts';
 import { print, printJson, startProgress } from './output.ts';
+import { howFar } from './progress-text.ts';
 import { waitFor } from './wait.ts';
 
 /** What every command that asks for an Operation understands; see withOperation. */
@@ -108,13 +109,12 @@ async function followOperation(
 }
 
 /** One line: the step and what it does; for one that waits for its turn, why. */
-export function progressText({ status }: OperationObject): string {
+export function progressText({ status }: OperationObject, now = Date.now()): string {
   const step = status?.steps?.find(({ state }) => state === 'Running');
   if (!step) return status?.message ?? 'the operator has not taken it up yet';
-  const { progress, message = '' } = step;
-  const share =
-    progress && progress.total > 0 ? ` ${Math.floor((100 * progress.done) / progress.total)} %` : '';
-  return `${step.name}${share}: ${message}`;
+  const { progress, startedAt, message = '' } = step;
+  const far = howFar(progress, startedAt, now);
+  return `${step.name}: ${message}${far ? `: ${far}` : ''}`;
 }
 
 /**
@@ -138,7 +138,8 @@ export async function performOperation(spec: OperationSpec, options: OperationOp
       onProgress: progress.update,
     });
   } catch (error) {
-    progress.fail(`${spec.type} of cluster ${spec.cluster} has not ended`);
+    const late = error instanceof CliError && error.code === 'timeout';
+    progress.fail(`${spec.type} of cluster ${spec.cluster} ${late ? 'has not ended' : 'failed'}`);
     throw error;
   }
   const { phase, message = '' } = ended.status ?? {};

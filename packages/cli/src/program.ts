@@ -23,6 +23,7 @@ import { addStatus } from './commands/status.ts';
 import { addSwitchover } from './commands/switchover.ts';
 import { addTest } from './commands/test.ts';
 import { addVersion } from './commands/version.ts';
+import { CliError } from './errors.ts';
 
 /** The whole command line. Throws CommanderError instead of ending the process, so that tests can use it. */
 export function makeProgram(): Command {
@@ -69,6 +70,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused,
   ]) {
     add(program);
   }
+  program.hook('preAction', (_, command) => refuseEmpty(command));
   inherit(program);
   return program;
 }
@@ -78,5 +80,15 @@ function inherit(command: Command): void {
   for (const child of command.commands) {
     child.copyInheritedSettings(command);
     inherit(child);
+  }
+}
+
+/** A variable of the shell that is not set must not turn a restore to a moment into one to the latest point. */
+function refuseEmpty(command: Command): void {
+  for (const option of command.options) {
+    if (command.getOptionValue(option.attributeName()) !== '') continue;
+    throw new CliError('usage', `${option.long ?? option.short} is given nothing.`, {
+      hint: 'Give it a value, or leave it out.',
+    });
   }
 }

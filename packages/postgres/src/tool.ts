@@ -20,6 +20,8 @@ export interface ToolOptions {
   env?: Record<string, string>;
   /** Told of every line on stderr while the tool runs. */
   onLine?: (line: string) => void;
+  /** A line that says nothing of why it failed. */
+  isNoise?: (line: string) => boolean;
   /** Told of the started process, so that its owner can kill it. */
   onStart?: (child: ChildProcess) => void;
   /** Must not lie in PGDATA, where certain death would find it. */
@@ -90,14 +92,12 @@ export async function runTool(name: string, args: string[], o: ToolOptions): Pro
     if (ended === 'cancelled')
       throw new PostgresError('Cancelled', `${o.doing}: cancelled`, { output: lines });
     if (code !== 0) {
-      const tail = lines.slice(-3).join('; ') || stdout.join('').trim().split('\n').slice(-3).join('; ');
-      throw new PostgresError(
-        'ToolFailed',
-        `${o.doing}: ${name} ended with ${signal ?? `code ${code}`}: ${tail}`,
-        {
-          output: lines,
-        },
-      );
+      const said = lines.filter((line) => !o.isNoise?.(line)).slice(-3);
+      const tail = said.join('; ') || stdout.join('').trim().split('\n').slice(-3).join('; ');
+      const how = signal ? `was killed (${signal})` : `ended with code ${code}`;
+      throw new PostgresError('ToolFailed', `${o.doing}: ${name} ${how}${tail ? `: ${tail}` : ''}`, {
+        output: lines,
+      });
     }
     return stdout.join('');
   } finally {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { API_VERSION, BACKUP_KIND, type BackupSpec, isBackupOver, LABEL_CLUSTER } from '@pgherd/api';
 import type { Client } from '@pgherd/kube';
 import { BackupKind, type BackupObject } from '../kinds.ts';
-import { bytes } from '../output.ts';
+import { howFar } from '../progress-text.ts';
 import { waitFor } from '../wait.ts';
 
 /** Asks for a backup. */
@@ -49,9 +49,6 @@ export function followBackup(
 /** How far a backup is, in words: with bytes and the time that is left, where pgBackRest tells them. */
 export function progressText({ status }: BackupObject, now = Date.now()): string {
   const { phase = 'Pending', message = '', progress, startedAt } = status ?? {};
-  if (phase !== 'Running' || !progress || progress.total <= 0) return `${phase}: ${message}`;
-  const part = Math.min(progress.done / progress.total, 1);
-  const gone = (now - Date.parse(startedAt ?? '')) / 1000;
-  const left = part > 0.02 && gone > 2 ? `, about ${Math.ceil((gone * (1 - part)) / part)} s left` : '';
-  return `${phase}: ${bytes(progress.done)} of ${bytes(progress.total)} (${Math.floor(part * 100)} %)${left}`;
+  const far = phase === 'Running' ? howFar(progress, startedAt, now) : '';
+  return `${phase}: ${far || message}`;
 }

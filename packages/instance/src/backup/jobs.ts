@@ -110,8 +110,8 @@ export class BackupJobs {
           ),
         },
         onLine: (line) => {
-          // The first line is the whole command.
-          if (!line.includes(' command begin '))
+          // The first line is the whole command, and a hint alone says nothing.
+          if (!/ command begin |^\s+HINT: /.test(line))
             job.line = line.replace(/^.*?\b(INFO|WARN|ERROR): /, '').slice(0, LONGEST_LINE);
           this.#log.info({ backup: id }, line);
         },
@@ -122,12 +122,7 @@ export class BackupJobs {
       if (!job.set) job.error = 'pgBackRest says that it is done, but the repository does not have it';
     } catch (error) {
       job.phase = 'failed';
-      job.error =
-        error instanceof PostgresError && error.code === 'Cancelled'
-          ? 'it was cancelled'
-          : error instanceof Error
-            ? error.message
-            : String(error);
+      job.error = reasonOf(error);
     } finally {
       clearInterval(looking);
       job.finishedAt = Date.now();
@@ -184,4 +179,10 @@ export class BackupJobs {
       options: { repo: repository, set },
     });
   }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof PostgresError)) return error instanceof Error ? error.message : String(error);
+  if (error.code === 'Cancelled') return 'it was cancelled';
+  return error.hint ? `${error.message} (${error.hint})` : error.message;
 }

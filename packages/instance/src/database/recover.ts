@@ -132,8 +132,11 @@ export async function recover(
       { ...files, pgdata: w.layout.pgdata, delta: again },
       {
         ...run,
-        ...(onLine ? { onLine } : {}),
-        onProgress: (percent) => onProgress(`restores the backup ${choice.backup}`, percent, 100, '%'),
+          ...(onLine ? { onLine } : {}),
+        onProgress: (percent) => {
+          const done = Math.round((choice.bytes * percent) / 100);
+          onProgress(`restores the backup ${choice.backup}`, done, choice.bytes, 'bytes');
+        },
       },
     );
   } catch (error) {

@@ -84,6 +84,11 @@ export async function replay(
   return { facts: facts!, log };
 }
 
+/** The youngest transaction that is there: a number may have been given to one that had not committed yet. */
+const LAST_COMMITTED = `select coalesce(max(x) filter (where txid_status(x) = 'committed'), max(x))
+  from (select txid_snapshot_xmax(txid_current_snapshot()) as xmax) as s,
+    generate_series(greatest(xmax - 1000, 3), xmax - 1) as x`;
+
 async function whereItIs({ pg }: Workplace, log: ReplayLog): Promise<ReplayFacts> {
   const session = await pg.session();
   try {
@@ -95,14 +100,14 @@ async function whereItIs({ pg }: Workplace, log: ReplayLog): Promise<ReplayFacts
       file: string;
     }>(
       `select pg_last_xact_replay_timestamp() as time, pg_last_wal_replay_lsn()::text as lsn,
-         (txid_snapshot_xmax(txid_current_snapshot()) - 1)::text as xid, pg_current_wal_lsn()::text as now,
+         (${LAST_COMMITTED})::text as xid, pg_current_wal_lsn()::text as now,
          pg_walfile_name(pg_current_wal_insert_lsn()) as file`,
     );
     const { stopped } = log.replay;
     return {
       ...(row!.time ? { time: new Date(row!.time).toISOString() } : {}),
       lsn: row!.lsn ?? row!.now,
-      xid: row!.xid,
+      xid: /stopping after commit of transaction (\d+)/.exec(stopped ?? '')?.[1] ?? row!.xid,
       ...(stopped ? { stopped } : {}),
       timeline: Number.parseInt(row!.file.slice(0, 8), 16),
     };

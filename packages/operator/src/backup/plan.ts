@@ -161,8 +161,8 @@ function running(look: BackupLook): BackupStep {
   const { job, boot, silent, busyWith } = executor;
   if (found) return completed(look, found);
   if (job?.phase === 'done' && job.set) return completed(look, job.set);
-  if (job?.phase === 'failed') return fail(look, job.error ?? 'pgBackRest did not say why');
   const leader = leaderOf(cluster);
+  if (job?.phase === 'failed') return fail(look, whyFailed(status, job, leader));
   if (leader && leader.name !== status.primary)
     return fail(
       look,
@@ -193,6 +193,15 @@ function running(look: BackupLook): BackupStep {
     };
   // It has not heard of it: the operator was stopped between writing the status and asking.
   return { do: 'ask', status, executor: executorOf(status), request: requestOf(backup, status, cluster) };
+}
+
+/** pgBackRest's words, and what became of the primary if that is no more what it was. */
+function whyFailed(status: BackupStatus, job: BackupJob, leader: InstanceFacts | undefined): string {
+  const error = job.error ?? 'pgBackRest did not say why';
+  const primary = leader?.report?.role === 'primary' ? leader.name : undefined;
+  if (primary === status.primary) return error;
+  const fate = primary ? `${primary} has become primary in its place` : 'it does not serve at the moment';
+  return `${error}; the primary was ${status.primary}: ${fate}`;
 }
 
 function progressed(

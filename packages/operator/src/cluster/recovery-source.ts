@@ -6,12 +6,14 @@ import {
   effectiveRepository,
   names,
   type RecoverySource,
+  type RecoveryTargetSpec,
   type RepositorySource,
   readRecoverySource,
   repositoryClaimName,
   repositoryNumbers,
   repositorySecrets,
 } from '@pgherd/api';
+import type { Facts } from './facts.ts';
 import type { ClusterObject } from './kind.ts';
 
 export type FindCluster = (name: string) => ClusterObject | undefined;
@@ -179,4 +181,23 @@ export function ownRepository(cluster: ClusterObject, name: string | undefined):
   const { repositories } = effectiveBackup(metadata, spec.backup);
   const one = name ? repositories.find((each) => each.name === name) : repositories[0];
   return one && { repository: one, number: numberOf(cluster, one.name) };
+}
+
+/** What a running cluster is restored or cloned from; undefined where it has no such repository. */
+export function ownSource(
+  { cluster, lease }: Facts,
+  repository: string | undefined,
+  target: RecoveryTargetSpec | undefined,
+): RepositorySource | undefined {
+  const found = ownRepository(cluster, repository);
+  const systemID = lease?.systemID ?? cluster.status?.systemID;
+  return (
+    found && {
+      from: 'repository',
+      cluster: cluster.metadata.name,
+      ...(systemID ? { systemID } : {}),
+      ...found,
+      ...(target ? { target } : {}),
+    }
+  );
 }

@@ -70,7 +70,7 @@ class Operations {
       return this.refuse(operation, 'NotSupported', `type ${operation.spec.type} is not there yet`, signal);
     const { namespace } = operation.metadata;
     const cluster = await this.options.clusters.observe(namespace, operation.spec.cluster, signal);
-    if (!cluster) return this.withoutCluster(operation, signal);
+    if (!cluster) return this.withoutCluster(operation, handler, signal);
     const begun = operation.status?.phase === 'Running';
     const why = begun ? undefined : notNow(operation, handler, cluster);
     if (why) return this.refuse(operation, why.reason, why.message, signal);
@@ -86,14 +86,7 @@ class Operations {
     cluster: Facts,
     signal: AbortSignal,
   ): Promise<number> {
-    const { client, log, clusters } = this.options;
-    const context: HandlerContext = {
-      client,
-      log,
-      signal,
-      carryOut: (facts, actions) => clusters.carryOut(facts, actions, signal),
-      ask: (facts, instance, question) => clusters.ask(facts, instance, question),
-    };
+    const context = this.context(signal);
     const now = this.now();
     const notes = operation.status?.notes ?? {};
     const late = now > this.deadline(operation, handler);
@@ -120,6 +113,17 @@ class Operations {
     return outcome.afterMs ?? RUNNING_MS;
   }
 
+  private context(signal: AbortSignal): HandlerContext {
+    const { client, log, clusters } = this.options;
+    return {
+      client,
+      log,
+      signal,
+      carryOut: (facts, actions) => clusters.carryOut(facts, actions, signal),
+      ask: (facts, instance, question) => clusters.ask(facts, instance, question),
+    };
+  }
+
   private deadline({ spec, status }: OperationObject, handler: Handler): number {
     const seconds = spec.deadlineSeconds ?? handler.defaultDeadlineSeconds;
     return Date.parse(status?.startedAt ?? '') + seconds * 1000;
@@ -138,7 +142,11 @@ class Operations {
     await this.write(operation, failed(status, 'DeadlineExceeded', message, this.now()), signal);
   }
 
-  private async withoutCluster(operation: OperationObject, signal: AbortSignal): Promise<number> {
+  private async withoutCluster(
+    operation: OperationObject,
+    handler: Handler,
+    signal: AbortSignal,
+  ): Promise<number> {
     const { cluster } = operation.spec;
     const ageMs = this.now() - Date.parse(operation.metadata.creationTimestamp ?? '');
     const message = `there is no cluster ${cluster} in namespace ${operation.metadata.namespace}`;
@@ -146,6 +154,8 @@ class Operations {
       await this.write(operation, pending(operation, 'ClusterNotFound', message), signal);
       return 1_000;
     }
+    if (operation.status?.phase === 'Running')
+      await handler.withoutCluster?.(this.context(signal), operation);
     return this.refuse(operation, 'ClusterNotFound', message, signal);
   }
 

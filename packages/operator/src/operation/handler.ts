@@ -64,6 +64,8 @@ export interface HandlerDefinition<F extends BaseFacts, A> {
   act(context: HandlerContext, facts: F, actions: A[]): Promise<void>;
   /** What to take back when it ends as Failed without the plan having said so: a deadline. Pure. */
   abandon?(facts: F): A[];
+  /** Takes back what was begun when the cluster itself is gone. */
+  withoutCluster?(context: HandlerContext, operation: OperationObject): Promise<void>;
 }
 
 /** A look at an operation: what is to be written into its status first, and what is to be done then. */
@@ -79,15 +81,17 @@ export interface Handler {
   defaultDeadlineSeconds: number;
   exclusive: boolean;
   look(context: HandlerContext, base: BaseFacts): Promise<Look>;
+  withoutCluster?(context: HandlerContext, operation: OperationObject): Promise<void>;
 }
 
 /** A handler as the controller sees it: its facts and actions are its own matter. */
 export function defineHandler<F extends BaseFacts, A>(definition: HandlerDefinition<F, A>): Handler {
-  const { steps, defaultDeadlineSeconds, exclusive = true } = definition;
+  const { steps, defaultDeadlineSeconds, exclusive = true, withoutCluster } = definition;
   return {
     steps,
     defaultDeadlineSeconds,
     exclusive,
+    ...(withoutCluster ? { withoutCluster } : {}),
     async look(context, base) {
       const facts = await definition.observe(context, base);
       const outcome = definition.plan(facts);

@@ -133,7 +133,7 @@ function reached(
   return steps.map((step, index): OperationStep => {
     if (index < current) return isOver(step) ? step : ended(step, 'Done', at);
     if (index > current) return step;
-    const { finishedAt: _, ...rest } = step;
+    const { finishedAt: _, progress: __, ...rest } = step;
     return { startedAt: at, ...rest, state: 'Running', message, ...(progress ? { progress } : {}) };
   });
 }

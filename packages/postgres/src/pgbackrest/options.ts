@@ -151,12 +151,15 @@ function hostOptions({ host, port, tls, config }: BackrestHost): BackrestOptions
   };
 }
 
+/** Its largest number: all are kept, and it need not warn of that. */
+const EVERY = 9_999_999;
+
 function retentionOptions(retention: BackrestRetention = {}): BackrestOptions {
   const { full, differential, archive } = retention;
   return {
     ...(full && 'days' in full
       ? { 'retention-full': full.days, 'retention-full-type': 'time' }
-      : { 'retention-full': full?.count, 'retention-full-type': full ? 'count' : undefined }),
+      : { 'retention-full': full?.count ?? EVERY, 'retention-full-type': 'count' }),
     'retention-diff': differential,
     'retention-archive': archive?.count,
     'retention-archive-type': archive?.type,

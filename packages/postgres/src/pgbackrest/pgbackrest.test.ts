@@ -110,6 +110,8 @@ const repositories: { what: string; repository: BackrestRepository; lines: strin
       'repo1-azure-uri-style=host',
       'repo1-azure-key=k==',
       'repo1-azure-key-type=shared',
+      'repo1-retention-full=9999999',
+      'repo1-retention-full-type=count',
     ],
   },
   {
@@ -121,6 +123,8 @@ const repositories: { what: string; repository: BackrestRepository; lines: strin
       'repo1-gcs-bucket=b',
       'repo1-gcs-endpoint=g',
       'repo1-gcs-key-type=auto',
+      'repo1-retention-full=9999999',
+      'repo1-retention-full-type=count',
     ],
   },
 ];

@@ -30,6 +30,11 @@ export const BACKREST_ERRORS = {
   stop: 62,
 } as const;
 
+/** How pgBackRest puts it when one of its processes, or the server that it talks to, has ended in the middle. */
+const BROKEN_OFF =
+  /but expected 'idle'|NULL result required|unexpected eof|Broken pipe|terminated unexpectedly/i;
+const ENDED = 'a process that takes part has ended: PostgreSQL or pgBackRest was stopped or killed';
+
 /**
  * Runs a command of pgBackRest to its end and returns its stdout. Its warnings and errors come by `onLine` too.
  * Throws PostgresError `BackrestFailed` with its own words and number, `ToolTimeout`, `Cancelled` or
@@ -49,6 +54,8 @@ export async function runBackrest(command: string, o: BackrestCommand): Promise<
     return await runTool('pgbackrest', args, {
       bin: undefined,
       doing: o.doing,
+      // The first line is the whole command; what goes on is no reason.
+      isNoise: (line) => / command begin | INFO: |^INFO: |DETAIL: /.test(line),
       ...(o.timeoutMs === undefined ? {} : { timeoutMs: o.timeoutMs }),
       ...(o.signal ? { signal: o.signal } : {}),
       ...(o.onLine ? { onLine: o.onLine } : {}),
@@ -59,6 +66,7 @@ export async function runBackrest(command: string, o: BackrestCommand): Promise<
     const failure = parseBackrestError(error.output);
     if (!failure) throw error;
     throw new PostgresError('BackrestFailed', `${o.doing}: ${failure.text}`, {
+      ...(BROKEN_OFF.test(error.output.join('\n')) ? { hint: ENDED } : {}),
       output: error.output,
       backrestError: failure.number,
       cause: error,

@@ -16,6 +16,8 @@ export interface CatalogueBackup {
   /** First WAL file it needs. */
   startWal: string;
   stopWal: string;
+  /** Of the database when all of it is restored. */
+  bytes: number;
   /** pgBackRest found damaged pages while it was made. */
   error: boolean;
 }
@@ -104,6 +106,7 @@ function toBackup({ wal, lsn, ...given }: BackupSet): CatalogueBackup[] {
       stopLsn: lsn.stop,
       startWal: wal.start,
       stopWal: wal.stop,
+      bytes: given.sizes.database,
       error: given.damaged,
     },
   ];

@@ -32,6 +32,8 @@ export interface RecoveryWindow {
 export interface RecoveryChoice {
   backup: string;
   backupStopMs: number;
+  /** Of the database when the backup is restored. */
+  bytes: number;
   timeline: number;
 }
 
@@ -98,6 +100,7 @@ export function chooseRecovery(catalogue: Catalogue, target: RecoveryTarget, opt
     choice: {
       backup: backup.label,
       backupStopMs: backup.stopMs,
+      bytes: backup.bytes,
       timeline: target.timeline === 'current' || target.immediate ? backup.timeline : timeline,
     },
   };

@@ -1,39 +1,67 @@
 /** A new cluster with the data of this one. */
 import { isKubeError } from '@pgherd/kube';
 import { ClusterKind, type ClusterObject } from '../../cluster/kind.ts';
-import { type BaseFacts, defineHandler } from '../handler.ts';
+import { ownSource } from '../../cluster/recovery-source.ts';
+import { type BaseFacts, defineHandler, type HandlerContext } from '../handler.ts';
+import type { OperationObject } from '../kind.ts';
+import { askReachable } from '../reachable.ts';
 import { seal, servingPrimary } from '../seal.ts';
-import { abandonClone, type CloneAction, type CloneFacts, isToSeal, planClone, STEPS } from './plan.ts';
+import { abandonClone, type CloneAction, type CloneFacts, isToCheck, planClone, STEPS } from './plan.ts';
 
 export const clone = defineHandler<CloneFacts, CloneAction>({
   steps: STEPS,
   defaultDeadlineSeconds: 24 * 3600,
   exclusive: false,
   async observe(context, base: BaseFacts): Promise<CloneFacts> {
-    const { client, signal } = context;
-    const { namespace } = base.operation.metadata;
-    const name = base.operation.spec.clone?.name ?? '';
-    const copy = await client.find(ClusterKind, { namespace, name }, { signal });
+    const copy = await copyOf(context, base.operation);
     if (copy) return { ...base, copy };
-    const primary = isToSeal(base) ? servingPrimary(base) : undefined;
-    return primary ? { ...base, seal: await seal(context, base, primary) } : base;
+    return isToCheck(base) ? { ...base, ...(await look(context, base)) } : base;
   },
   plan: planClone,
-  async act({ client, signal }, { operation }, actions) {
-    const { namespace } = operation.metadata;
-    for (const action of actions) {
-      try {
-        if (action.do === 'createCluster')
-          await client.create(ClusterKind, action.object as ClusterObject, { signal });
-        else {
-          const { name, uid } = action;
-          await client.delete(ClusterKind, { namespace, name }, { preconditions: { uid }, signal });
-        }
-      } catch (error) {
-        // Made at an earlier look, or gone already: the next look sees it.
-        if (!isKubeError(error, 'AlreadyExists', 'NotFound', 'Conflict')) throw error;
-      }
-    }
-  },
+  act: (context, { operation }, actions) => carryOut(context, operation, actions),
   abandon: abandonClone,
+  // What was never restored can come to nothing without its source.
+  async withoutCluster(context, operation) {
+    const copy = await copyOf(context, operation);
+    await carryOut(context, operation, abandonClone({ operation, ...(copy ? { copy } : {}) }));
+  },
 });
+
+function copyOf({ client, signal }: HandlerContext, { metadata, spec }: OperationObject) {
+  const ref = { namespace: metadata.namespace, name: spec.clone?.name ?? '' };
+  return client.find(ClusterKind, ref, { signal });
+}
+
+/** Has the source bring its last WAL to the archive, and asks what of the target can be reached. */
+async function look(context: HandlerContext, base: BaseFacts): Promise<Pick<CloneFacts, 'seal' | 'check'>> {
+  const primary = servingPrimary(base);
+  const { recoveryTarget, repository } = base.operation.spec.clone ?? {};
+  const source = ownSource(base.cluster, repository, recoveryTarget);
+  const answering = primary ?? base.cluster.instances.find(({ report }) => report);
+  const sealed = primary && (await seal(context, base, primary));
+  if (!source || !answering) return {};
+  const completeUntilMs = sealed && 'at' in sealed ? Date.parse(sealed.at) : undefined;
+  const request = { source, ...(completeUntilMs === undefined ? {} : { completeUntilMs }) };
+  const check = await askReachable(context, base, answering, request);
+  return { check, ...(sealed ? { seal: sealed } : {}) };
+}
+
+async function carryOut(
+  { client, signal }: HandlerContext,
+  { metadata: { namespace } }: OperationObject,
+  actions: CloneAction[],
+): Promise<void> {
+  for (const action of actions) {
+    try {
+      if (action.do === 'createCluster')
+        await client.create(ClusterKind, action.object as ClusterObject, { signal });
+      else {
+        const { name, uid } = action;
+        await client.delete(ClusterKind, { namespace, name }, { preconditions: { uid }, signal });
+      }
+    } catch (error) {
+      // Made at an earlier look, or gone already: the next look sees it.
+      if (!isKubeError(error, 'AlreadyExists', 'NotFound', 'Conflict')) throw error;
+    }
+  }
+}

@@ -15,13 +15,15 @@ function facts(o: {
   copy?: object | 'foreign';
   headless?: boolean;
   seal?: CloneFacts['seal'];
+  check?: CloneFacts['check'];
   since?: number;
 }): CloneFacts {
   const cluster = healthyFacts(o.spec ?? BACKUP);
   if (o.headless) cluster.lease!.holder = null;
   const base = baseFacts(cluster, { type: 'Clone', clone: { name: 'copy', ...o.clone } }, o.notes ?? {});
   base.operation.status!.startedAt = new Date(base.now - (o.since ?? 0)).toISOString();
-  if (!o.copy) return o.seal ? { ...base, seal: o.seal } : base;
+  if (!o.copy)
+    return { ...base, ...(o.seal ? { seal: o.seal } : {}), ...(o.check ? { check: o.check } : {}) };
   const uid = o.copy === 'foreign' ? 'another' : base.operation.metadata.uid;
   const copy = {
     metadata: { name: 'copy', uid: 'copy-uid', annotations: { [ANNOTATION_CLONE_OF]: uid } },
@@ -97,6 +99,33 @@ const CASES: { what: string; facts: CloneFacts; next: string; says: RegExp; does
     facts: facts({ clone: { recoveryTarget: { targetTime: '2026-02-30 10:00:00' } } }),
     next: 'fail',
     says: /no such day/,
+  },
+  {
+    what: 'from a repository that is not there',
+    facts: facts({ clone: { repository: 'far' } }),
+    next: 'fail',
+    says: /no repository far/,
+  },
+  {
+    what: 'to what cannot be reached',
+    facts: facts({
+      check: { ok: false, why: 'the target lies in the future; recoverable from A to B', window: {} },
+    }),
+    next: 'fail',
+    says: /recoverable from A to B/,
+  },
+  {
+    what: 'while nobody can look',
+    facts: facts({ check: { unreachable: 'timeout' } }),
+    next: 'check',
+    says: /timeout/,
+  },
+  {
+    what: 'nobody can look for long: the clone finds out by itself',
+    facts: facts({ check: { unreachable: 'timeout' }, since: 61_000 }),
+    next: 'create the cluster',
+    says: /creates/,
+    does: ['createCluster'],
   },
   { what: 'over another cluster', facts: facts({ copy: 'foreign' }), next: 'fail', says: /already/ },
   {

@@ -9,20 +9,24 @@ import {
 } from '@pgherd/api';
 import { leaderName } from '../../cluster/facts.ts';
 import type { ClusterObject } from '../../cluster/kind.ts';
+import { ownRepository } from '../../cluster/recovery-source.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
+import type { Reachable } from '../reachable.ts';
 import type { Sealed } from '../seal.ts';
 
 export const STEPS = ['check', 'create the cluster', 'copy the data', 'replicas stream'] as const;
 const [CHECK, CREATE, COPY, REPLICAS] = STEPS;
 
-/** So long is waited for the last WAL of the source to be archived. */
-const SEAL_MS = 60_000;
+/** So long is waited for the last WAL of the source to be archived, and for somebody who can look into the archive. */
+const CHECK_MS = 60_000;
 
 export interface CloneFacts extends BaseFacts {
   /** The new cluster, if there is one of its name. */
   copy?: ClusterObject;
   /** What its primary says of bringing its last WAL to the archive; asked only in the first step. */
   seal?: Sealed;
+  /** What an instance of the source says of the target; undefined where none can be asked. */
+  check?: Reachable;
 }
 
 export type CloneAction =
@@ -66,48 +70,59 @@ export function planClone(facts: CloneFacts): CloneOutcome {
   return { next: 'step', step, message: told, afterMs: 500, ...seen };
 }
 
-function isOurs({ operation }: CloneFacts, copy: ClusterObject): boolean {
+function isOurs({ operation }: Pick<CloneFacts, 'operation'>, copy: ClusterObject): boolean {
   return copy.metadata.annotations?.[ANNOTATION_CLONE_OF] === operation.metadata.uid;
 }
 
 /** Without it, the latest point would be that of the last WAL file that happened to be full. */
-export function isToSeal(facts: BaseFacts): boolean {
-  const { notes, cluster } = facts;
-  return !notes.asked && cluster.cluster.spec.backup !== undefined && isFromRepository(facts);
+export function isToCheck(facts: BaseFacts): boolean {
+  return !facts.notes.asked && isFromRepository(facts) && refusal(facts) === undefined;
 }
 
 /** What the archive lacks of what was committed; undefined when it has all, or nobody can add anything to it. */
 function unsealed({ seal, operation, now }: CloneFacts): CloneOutcome | undefined {
   if (!seal || 'at' in seal) return undefined;
   const message = `the last WAL of the source is not archived: ${seal.problem}`;
-  if (now - Date.parse(operation.status?.startedAt ?? '') > SEAL_MS) return fail('NotArchived', message);
+  if (now - Date.parse(operation.status?.startedAt ?? '') > CHECK_MS) return fail('NotArchived', message);
   return { next: 'step', step: CHECK, message, afterMs: 500 };
 }
 
-function begin(facts: CloneFacts): CloneOutcome {
-  const { operation, cluster, copy } = facts;
-  const { name, live, recoveryTarget } = operation.spec.clone!;
-  const { spec, metadata } = cluster.cluster;
-  if (copy) return fail('NameTaken', `there is a cluster ${name} already: choose another name`);
-  const fromRepository = isFromRepository(facts);
-  if (!spec.backup && fromRepository)
-    return fail(
-      'NoBackups',
-      `cluster ${metadata.name} has no spec.backup: only a live clone of it can be made`,
-    );
-  if (!fromRepository && !leaderName(cluster))
-    return fail(
-      'NoPrimary',
-      `cluster ${metadata.name} has no primary at the moment: nothing can be copied live`,
-    );
+/** Why the target is not reached, while nothing has been made yet. Where nobody can look, the clone itself finds out. */
+function unreachable({ check, operation, now }: CloneFacts): CloneOutcome | undefined {
+  if (!check) return undefined;
+  if (!('unreachable' in check)) return check.ok ? undefined : fail('OutsideWindow', check.why);
+  if (now - Date.parse(operation.status?.startedAt ?? '') > CHECK_MS) return undefined;
+  return { next: 'step', step: CHECK, message: check.unreachable, afterMs: 500 };
+}
+
+/** What needs no look into the repository. */
+function refusal({ operation, cluster }: BaseFacts): CloneOutcome | undefined {
+  const { recoveryTarget, repository } = operation.spec.clone!;
+  const { name } = cluster.cluster.metadata;
+  if (!isFromRepository({ operation, cluster }))
+    return leaderName(cluster)
+      ? undefined
+      : fail('NoPrimary', `cluster ${name} has no primary at the moment: nothing can be copied live`);
+  if (!cluster.cluster.spec.backup)
+    return fail('NoBackups', `cluster ${name} has no spec.backup: only a live clone of it can be made`);
+  if (!ownRepository(cluster.cluster, repository))
+    return fail('NoRepository', `cluster ${name} has no repository ${repository}`);
   try {
     if (recoveryTarget?.targetTime) parseTargetTime(recoveryTarget.targetTime);
   } catch (error) {
     return fail('BadTarget', (error as Error).message);
   }
-  const waits = fromRepository ? unsealed(facts) : undefined;
+  return undefined;
+}
+
+function begin(facts: CloneFacts): CloneOutcome {
+  const { operation, copy } = facts;
+  const { name, recoveryTarget } = operation.spec.clone!;
+  if (copy) return fail('NameTaken', `there is a cluster ${name} already: choose another name`);
+  const fromRepository = isFromRepository(facts);
+  const waits = refusal(facts) ?? (fromRepository ? (unsealed(facts) ?? unreachable(facts)) : undefined);
   if (waits) return waits;
-  const from = live || !fromRepository ? 'live' : `from its backups at ${describeTarget(recoveryTarget)}`;
+  const from = fromRepository ? `from its backups at ${describeTarget(recoveryTarget)}` : 'live';
   return {
     next: 'step',
     step: CREATE,
@@ -117,7 +132,7 @@ function begin(facts: CloneFacts): CloneOutcome {
   };
 }
 
-function isFromRepository({ operation, cluster }: BaseFacts): boolean {
+function isFromRepository({ operation, cluster }: Pick<BaseFacts, 'operation' | 'cluster'>): boolean {
   const { live, recoveryTarget, repository } = operation.spec.clone!;
   if (live !== undefined) return !live;
   return (
@@ -160,8 +175,7 @@ function create(facts: CloneFacts): CloneAction {
 }
 
 /** A clone that never served anybody goes again. */
-export function abandonClone(facts: CloneFacts): CloneAction[] {
-  const { copy } = facts;
-  if (!copy || !isOurs(facts, copy) || copy.status?.recovered) return [];
+export function abandonClone({ operation, copy }: Pick<CloneFacts, 'operation' | 'copy'>): CloneAction[] {
+  if (!copy || !isOurs({ operation }, copy) || copy.status?.recovered) return [];
   return [{ do: 'deleteCluster', name: copy.metadata.name, uid: copy.metadata.uid }];
 }

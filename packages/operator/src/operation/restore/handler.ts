@@ -1,12 +1,9 @@
 /** A cluster goes back to an earlier state, in place. */
-import type { ChooseRequest, RecoveryChoice } from '@pgherd/api';
 import type { Action } from '../../cluster/actions.ts';
-import type { InstanceFacts } from '../../cluster/facts.ts';
-import { type BaseFacts, defineHandler, type HandlerContext, plain } from '../handler.ts';
-import { saidOf, seal, servingPrimary } from '../seal.ts';
+import { defineHandler, plain } from '../handler.ts';
+import { askReachable } from '../reachable.ts';
+import { seal, servingPrimary } from '../seal.ts';
 import { abandonRestore, isToCheck, planRestore, type RestoreFacts, STEPS, sourceOf } from './plan.ts';
-
-const CHECK_MS = 60_000;
 
 export const restore = defineHandler<RestoreFacts, Action>({
   steps: STEPS,
@@ -19,7 +16,7 @@ export const restore = defineHandler<RestoreFacts, Action>({
     if (!answering) return { ...base, check: { unreachable: 'no instance of the cluster answers' } };
     const sealed = primary && (await seal(context, base, primary));
     const completeUntilMs = sealed && 'at' in sealed ? Date.parse(sealed.at) : undefined;
-    const check = await choosing(context, base, answering, {
+    const check = await askReachable(context, base, answering, {
       source: sourceOf(base),
       ...(completeUntilMs === undefined ? {} : { completeUntilMs }),
     });
@@ -29,19 +26,3 @@ export const restore = defineHandler<RestoreFacts, Action>({
   act: plain.act,
   abandon: abandonRestore,
 });
-
-async function choosing(
-  { ask }: HandlerContext,
-  { cluster }: BaseFacts,
-  instance: InstanceFacts,
-  request: ChooseRequest,
-): Promise<RestoreFacts['check']> {
-  try {
-    const path = '/backrest/choose';
-    const answer = await ask(cluster, instance, { path, body: request, timeoutMs: CHECK_MS });
-    if (answer.status === 200) return answer.body as RecoveryChoice;
-    return { unreachable: `${instance.name}: ${saidOf(answer.body)}` };
-  } catch (error) {
-    return { unreachable: `${instance.name}: ${(error as Error).message}` };
-  }
-}

@@ -4,7 +4,6 @@ import {
   type ClusterRestoration,
   describeTarget,
   parseTargetTime,
-  type RecoveryChoice,
   type RepositorySource,
   type RestorationStage,
   type RestoreMark,
@@ -12,8 +11,9 @@ import {
 import type { Action } from '../../cluster/actions.ts';
 import { leaderName } from '../../cluster/facts.ts';
 import { ClusterKind } from '../../cluster/kind.ts';
-import { ownRepository } from '../../cluster/recovery-source.ts';
+import { ownRepository, ownSource } from '../../cluster/recovery-source.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
+import type { Reachable } from '../reachable.ts';
 import type { Sealed } from '../seal.ts';
 
 export const STEPS = ['check', 'stop', 'restore', 'answer', 'rebuild replicas', 'clean up'] as const;
@@ -21,7 +21,7 @@ const [CHECK, STOP, RESTORE, ANSWER, REBUILD, CLEAN] = STEPS;
 
 export interface RestoreFacts extends BaseFacts {
   /** What a pod that reaches the repository says of the target; asked only in the first step. */
-  check?: RecoveryChoice | { unreachable: string };
+  check?: Reachable;
   /** What the primary says of bringing its last WAL to the archive. */
   seal?: Sealed;
 }
@@ -113,15 +113,7 @@ function text(ms = 0): string {
 /** What is to be restored, out of the operation alone. */
 export function sourceOf({ operation, cluster }: BaseFacts): RepositorySource {
   const { recoveryTarget, repository } = operation.spec.restore ?? {};
-  const { name } = cluster.cluster.metadata;
-  const systemID = cluster.lease?.systemID ?? cluster.cluster.status?.systemID;
-  return {
-    from: 'repository',
-    cluster: name,
-    ...(systemID ? { systemID } : {}),
-    ...ownRepository(cluster.cluster, repository)!,
-    ...(recoveryTarget ? { target: recoveryTarget } : {}),
-  };
+  return ownSource(cluster, repository, recoveryTarget)!;
 }
 
 /** Marks the Cluster; whoever was killed between noting it down and marking does so now. */
@@ -168,11 +160,13 @@ function follow(facts: RestoreFacts, restoration: ClusterRestoration): Outcome {
   const { error, progress, leader } = restored?.report ?? {};
   if (stage === 'restoring' && error?.code === 'RecoveryFailed')
     return goingBack(facts, restoration, error.message);
-  const message = restoration.message ?? (restored ? `${instance} begins` : 'begins');
+  const answers = stage === 'restoring' && leader;
+  const begins = restored ? `${instance} begins` : 'begins';
+  const doing = stage === 'restoring' && progress ? `${instance}: ${progress.doing}` : restoration.message;
   return {
     next: 'step',
-    step: stage === 'restoring' && leader ? ANSWER : (BY_STAGE[stage] ?? RESTORE),
-    message,
+    step: answers ? ANSWER : (BY_STAGE[stage] ?? RESTORE),
+    message: answers ? `${instance} leads, and opens` : (doing ?? begins),
     ...(progress && progress.total > 0
       ? { progress: { done: progress.done, total: progress.total, unit: progress.unit } }
       : {}),

@@ -3,6 +3,7 @@ import type { VerifyAnswer } from '@pgherd/api';
 import { isKubeError, kinds } from '@pgherd/kube';
 import type { Action } from '../../cluster/actions.ts';
 import { type BaseFacts, defineHandler, type HandlerContext } from '../handler.ts';
+import type { OperationObject } from '../kind.ts';
 import { away, planVerify, STEPS, type VerifyFacts } from './plan.ts';
 import { verifyName } from './pod.ts';
 
@@ -13,40 +14,52 @@ export const verify = defineHandler<VerifyFacts, Action>({
   defaultDeadlineSeconds: 12 * 3600,
   exclusive: false,
   async observe(context, base): Promise<VerifyFacts> {
-    const { client, signal } = context;
-    const ref = { namespace: base.operation.metadata.namespace, name: verifyName(base.operation) };
-    const [pod, claim] = await Promise.all([
-      client.find(kinds.Pod, ref, { signal }),
-      client.find(kinds.PersistentVolumeClaim, ref, { signal }),
-    ]);
-    const facts = { ...base, ...(pod ? { pod } : {}), ...(claim ? { claim } : {}) };
+    const facts = { ...base, ...(await partsOf(context, base.operation)) };
+    const { pod } = facts;
     const answer =
-      pod?.status?.phase === 'Running'
-        ? await answerOf(context, base, pod.metadata.name, facts.pod!)
-        : undefined;
+      pod?.status?.phase === 'Running' ? await answerOf(context, base, pod.metadata.name, pod) : undefined;
     return answer ? { ...facts, answer } : facts;
   },
   plan: planVerify,
-  async act({ client, signal, log }, { operation }, actions) {
-    const { namespace } = operation.metadata;
-    for (const action of actions) {
-      try {
-        if (action.do === 'ensure') await client.create(action.kind, action.object, { signal });
-        if (action.do === 'delete')
-          await client.delete(
-            action.kind,
-            { namespace, name: action.name },
-            { preconditions: { uid: action.uid }, signal },
-          );
-      } catch (error) {
-        // Made or deleted at an earlier look.
-        if (!isKubeError(error, 'AlreadyExists', 'NotFound', 'Conflict')) throw error;
-        log.debug({ error: String(error) }, 'verifying a backup');
-      }
-    }
-  },
+  act: (context, { operation }, actions) => carryOut(context, operation, actions),
   abandon: away,
+  withoutCluster: async (context, operation) =>
+    carryOut(context, operation, away({ operation, ...(await partsOf(context, operation)) })),
 });
+
+async function partsOf(
+  { client, signal }: HandlerContext,
+  operation: OperationObject,
+): Promise<Pick<VerifyFacts, 'pod' | 'claim'>> {
+  const ref = { namespace: operation.metadata.namespace, name: verifyName(operation) };
+  const [pod, claim] = await Promise.all([
+    client.find(kinds.Pod, ref, { signal }),
+    client.find(kinds.PersistentVolumeClaim, ref, { signal }),
+  ]);
+  return { ...(pod ? { pod } : {}), ...(claim ? { claim } : {}) };
+}
+
+async function carryOut(
+  { client, signal, log }: HandlerContext,
+  { metadata: { namespace } }: OperationObject,
+  actions: Action[],
+): Promise<void> {
+  for (const action of actions) {
+    try {
+      if (action.do === 'ensure') await client.create(action.kind, action.object, { signal });
+      if (action.do === 'delete')
+        await client.delete(
+          action.kind,
+          { namespace, name: action.name },
+          { preconditions: { uid: action.uid }, signal },
+        );
+    } catch (error) {
+      // Made or deleted at an earlier look.
+      if (!isKubeError(error, 'AlreadyExists', 'NotFound', 'Conflict')) throw error;
+      log.debug({ error: String(error) }, 'verifying a backup');
+    }
+  }
+}
 
 async function answerOf(
   { ask }: HandlerContext,

@@ -90,7 +90,7 @@ function make(
 }
 
 /** Nothing of it stays. */
-export function away({ operation, pod, claim }: VerifyFacts): Action[] {
+export function away({ operation, pod, claim }: Pick<VerifyFacts, 'operation' | 'pod' | 'claim'>): Action[] {
   const name = verifyName(operation);
   const actions: Action[] = [];
   if (pod && !isTerminating(pod))

@@ -1,0 +1,27 @@
+/** Asks a pod of the cluster what of a target can be reached in a repository, before anything is begun. */
+import type { ChooseRequest, RecoveryChoice } from '@pgherd/api';
+import type { InstanceFacts } from '../cluster/facts.ts';
+import type { BaseFacts, HandlerContext } from './handler.ts';
+import { saidOf } from './seal.ts';
+
+/** What the repository says of a target, or why it could not be asked. */
+export type Reachable = RecoveryChoice | { unreachable: string };
+
+const CHECK_MS = 60_000;
+
+/** Resolves with a reason, never rejects. */
+export async function askReachable(
+  { ask }: HandlerContext,
+  { cluster }: BaseFacts,
+  instance: InstanceFacts,
+  request: ChooseRequest,
+): Promise<Reachable> {
+  try {
+    const path = '/backrest/choose';
+    const answer = await ask(cluster, instance, { path, body: request, timeoutMs: CHECK_MS });
+    if (answer.status === 200) return answer.body as RecoveryChoice;
+    return { unreachable: `${instance.name}: ${saidOf(answer.body)}` };
+  } catch (error) {
+    return { unreachable: `${instance.name}: ${(error as Error).message}` };
+  }
+}
