@@ -35,3 +35,9 @@ test('an unknown command is refused', async () => {
     code: 'commander.unknownCommand',
   });
 });
+
+test('an option that is given nothing is refused: it may be a variable that is not set', async () => {
+  const program = makeProgram();
+  const restore = ['node', 'pgherd', 'restore', 'demo', '--yes', '--pitr-target', ''];
+  await assert.rejects(program.parseAsync(restore), { code: 'usage', message: /--pitr-target is given/ });
+});

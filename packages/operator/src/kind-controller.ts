@@ -42,6 +42,8 @@ export interface KindWork<T> {
   /** Objects of one key are looked at together, by one look at a time. */
   keyOf(object: T): string;
   reconcile(key: string, signal: AbortSignal): Promise<{ afterMs?: number } | undefined>;
+  /** What else must be known before anything is judged: what is not known yet would be taken for gone. */
+  known?(): Promise<void>;
 }
 
 type WithStatus = KubeObject & { status?: object };
@@ -75,7 +77,7 @@ export class KindController<T extends WithStatus> implements Controller {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    await this.synced();
+    await Promise.all([this.synced(), this.work.known?.()]);
     const { name, concurrency, maxBackoffMs, keyOf, reconcile } = this.work;
     const { log } = this.options;
     const queue = createQueue({ name, concurrency, maxBackoffMs, log, reconcile });

@@ -20,7 +20,7 @@ const targetRules: Rule[] = [
 /** The form and the range of each part; that a month has this day is seen when the time is read. */
 const TIME_PATTERN = [
   '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]{1,9})?)?',
-  '( ?(Z|z|UTC|GMT|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?))?$',
+  '( ?(Z|z|UTC|GMT|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?|[A-Z][A-Za-z_]+(/[A-Za-z0-9_+-]+)+))?$',
 ].join('');
 
 /** Where recovery ends; without any target it goes on to the end of the archive. */
@@ -29,7 +29,7 @@ export const recoveryTarget = object(
   {
     targetTime: optional(
       text(
-        'The last moment whose commits are kept, for example 2026-11-28T10:30:00Z or 2026-11-28 12:30:00+02. Without a time zone it is UTC.',
+        'The last moment whose commits are kept, for example 2026-11-28T10:30:00Z 2026-11-28 12:30:00+02 or 2026-11-28 11:30:00 Europe/Berlin. Without a time zone it is UTC.',
         {
           maxLength: 64,
           rules: [

@@ -309,7 +309,13 @@ test('what is killed in the middle is gone on with', async () => {
     () => database.progress()?.doing.startsWith('replays') === true,
     20_000,
   );
-  await database.die();
+  const pid = () => Number(readFileSync(join(layout.pgdata, 'postmaster.pid'), 'utf8').split('\n')[0]);
+  await until(
+    'the server to run',
+    () => existsSync(join(layout.pgdata, 'postmaster.pid')) && pid() > 1,
+    20_000,
+  );
+  process.kill(pid(), 'SIGKILL');
   await assert.rejects(replaying);
   assert.equal((await database.observe()).data, 'empty');
   await database.recover(spec({}));

@@ -124,7 +124,8 @@ export async function recover(
   await hooks.begun();
   const again = (await readNote(w.layout))?.phase === 'recovering' && isPartOfBackup(w.layout.pgdata);
   await writeNote(w.layout, 'recovering');
-  if (!again) await emptyData(w.layout);
+  if (again) await nobodyRuns(w);
+  else await emptyData(w.layout);
   const files = { stanza: catalogue.stanza, backup: choice.backup, processes: spec.processes };
   try {
     await restoreBackup(
@@ -201,6 +202,12 @@ async function withDamage(error: unknown, look: () => Promise<string[]>): Promis
     `${(error as Error).message}; damaged in the repository: ${damaged.slice(0, 5).join(', ')}${more}`,
     { cause: error },
   );
+}
+
+/** A server that was killed while it replayed leaves a file by which pgBackRest takes it for running. */
+async function nobodyRuns({ pg, layout }: Workplace): Promise<void> {
+  await pg.die();
+  await rm(join(layout.pgdata, 'postmaster.pid'), { force: true });
 }
 
 /** What pgBackRest looks for before it keeps anything of a directory. */

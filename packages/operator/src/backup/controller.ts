@@ -8,7 +8,7 @@ import { BackupKind, type BackupObject } from './kind.ts';
 import { type BackupStep, type ExecutorFacts, executorOf, LOOK_MS, planBackup } from './plan.ts';
 
 export interface BackupControllerOptions extends ControllerOptions {
-  clusters: Pick<ClusterController, 'observe' | 'backupsChanged'>;
+  clusters: Pick<ClusterController, 'synced' | 'observe' | 'backupsChanged'>;
 }
 
 export function createBackupController(options: BackupControllerOptions): Controller {
@@ -34,6 +34,7 @@ class Backups {
       maxBackoffMs: 5_000,
       keyOf,
       reconcile: (key, signal) => this.reconcile(key, signal),
+      known: () => options.clusters.synced(),
     });
   }
 

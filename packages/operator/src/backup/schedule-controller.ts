@@ -25,7 +25,7 @@ import {
 } from './verification.ts';
 
 export interface ScheduleControllerOptions extends ControllerOptions {
-  clusters: Pick<ClusterController, 'find'>;
+  clusters: Pick<ClusterController, 'synced' | 'find'>;
 }
 
 export function createScheduleController(options: ScheduleControllerOptions): Controller {
@@ -47,6 +47,7 @@ class Schedules {
       maxBackoffMs: 30_000,
       keyOf,
       reconcile: (key, signal) => this.reconcile(key, signal),
+      known: () => options.clusters.synced(),
     });
   }
 

@@ -2,12 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { isFinished, type OperationSpec } from '@pgherd/api';
-import { silent } from '@pgherd/kube';
-import { createClusterController } from '../cluster/controller.ts';
 import { ClusterKind, type ClusterObject } from '../cluster/kind.ts';
 import { eventually, startTestApi, type TestApi } from '../testing/api.ts';
 import { createStage, type Stage } from '../testing/instances.ts';
-import { createOperationController } from './controller.ts';
+import { operate, type TestOperator } from '../testing/operator.ts';
 import { OperationKind, type OperationObject } from './kind.ts';
 
 let api: TestApi;
@@ -18,36 +16,9 @@ after(() => api.stop());
 
 const ref = (name: string) => ({ namespace: 'default', name });
 
-/** An operator that can be killed: nothing of it is left but what is in the API. */
-function operate(stage: Stage) {
-  const clusters = createClusterController({
-    client: api.operator,
-    namespaces: ['default'],
-    operatorImage: 'pgherd:test',
-    log: silent,
-    reports: stage.reports,
-  });
-  const operations = createOperationController({
-    client: api.operator,
-    namespaces: ['default'],
-    clusters,
-    log: silent,
-  });
-  const abort = new AbortController();
-  clusters.start(abort.signal);
-  operations.start(abort.signal);
-  const running = Promise.all([clusters.run(abort.signal), operations.run(abort.signal)]);
-  return {
-    async stop() {
-      abort.abort();
-      await running.catch(() => undefined);
-    },
-  };
-}
-
-async function bring(name: string): Promise<{ stage: Stage; operator: ReturnType<typeof operate> }> {
+async function bring(name: string): Promise<{ stage: Stage; operator: TestOperator }> {
   const stage = createStage(api.admin, name);
-  const operator = operate(stage);
+  const operator = operate(api.operator, stage);
   await api.admin.create(ClusterKind, {
     apiVersion: 'pgherd.io/v1',
     kind: 'Cluster',
@@ -96,7 +67,7 @@ test('a switchover goes through its steps, also when the operator is killed in t
     const made = await ask('sw-op', { cluster: 'sw', type: 'Switchover', switchover: { target: 'sw-2' } });
     await eventually('the wish', async () => (await wish('sw'))?.includes(made.metadata.uid));
     await operator.stop();
-    operator = operate(cluster.stage);
+    operator = operate(api.operator, cluster.stage);
     await takeOver(cluster, 'sw');
     const { status } = await end('sw-op');
     assert.equal(status?.phase, 'Succeeded', status?.message);

@@ -3,6 +3,7 @@ import { isHibernating, isInMaintenance, type OperationStatus } from '@pgherd/ap
 import { isKubeError } from '@pgherd/kube';
 import type { ClusterController } from '../cluster/controller.ts';
 import type { Facts } from '../cluster/facts.ts';
+import { ClusterKind } from '../cluster/kind.ts';
 import { type Controller, type ControllerOptions, KindController } from '../kind-controller.ts';
 import type { Handler, HandlerContext, Look } from './handler.ts';
 import { handlers as allHandlers } from './handlers.ts';
@@ -11,7 +12,7 @@ import { line } from './line.ts';
 import { advanced, currentStep, failed, pending, refused, started } from './progress.ts';
 
 export interface OperationControllerOptions extends ControllerOptions {
-  clusters: Pick<ClusterController, 'observe' | 'carryOut' | 'nudge' | 'ask' | 'verified'>;
+  clusters: Pick<ClusterController, 'synced' | 'observe' | 'carryOut' | 'nudge' | 'ask' | 'verified'>;
   /** For tests. */
   handlers?: Partial<Record<string, Handler>>;
 }
@@ -41,6 +42,7 @@ class Operations {
       maxBackoffMs: 5_000,
       keyOf,
       reconcile: (key, signal) => this.reconcile(key, signal),
+      known: () => options.clusters.synced(),
     });
   }
 
@@ -149,11 +151,14 @@ class Operations {
   ): Promise<number> {
     const { cluster } = operation.spec;
     const ageMs = this.now() - Date.parse(operation.metadata.creationTimestamp ?? '');
-    const message = `there is no cluster ${cluster} in namespace ${operation.metadata.namespace}`;
+    const { namespace } = operation.metadata;
+    const message = `there is no cluster ${cluster} in namespace ${namespace}`;
     if (operation.status?.phase !== 'Running' && ageMs < CLUSTER_MS) {
       await this.write(operation, pending(operation, 'ClusterNotFound', message), signal);
       return 1_000;
     }
+    // What is kept in memory may lag behind; nothing is taken back for that.
+    if (await this.options.client.find(ClusterKind, { namespace, name: cluster }, { signal })) return 1_000;
     if (operation.status?.phase === 'Running')
       await handler.withoutCluster?.(this.context(signal), operation);
     return this.refuse(operation, 'ClusterNotFound', message, signal);
