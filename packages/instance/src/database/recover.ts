@@ -133,7 +133,7 @@ export async function recover(
       { ...files, pgdata: w.layout.pgdata, delta: again },
       {
         ...run,
-          ...(onLine ? { onLine } : {}),
+        ...(onLine ? { onLine } : {}),
         onProgress: (percent) => {
           const done = Math.round((choice.bytes * percent) / 100);
           onProgress(`restores the backup ${choice.backup}`, done, choice.bytes, 'bytes');
