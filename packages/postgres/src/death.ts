@@ -64,7 +64,7 @@ export async function certainDeath(pgdata: string, deadlineMs: number): Promise<
     // Two empty looks in a row: a process forked between two names of one look would be missed by it.
     clean = alive.length === 0 ? clean + 1 : 0;
     if (clean === 2) return;
-    if (performance.now() > end) {
+    if (alive.length > 0 && performance.now() > end) {
       throw new PostgresError(
         'Undead',
         `killing PostgreSQL in ${pgdata}: ${alive.length} of its processes survive SIGKILL (${alive.slice(0, 5).join(', ')})`,
