@@ -1,4 +1,5 @@
 /** One fault on one system, from a well cluster to a well cluster. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { waitFor } from '@pgherd/cli';
 import type { Recording } from '@pgherd/cli/writer/recording';
 import type { RunningWriter } from '@pgherd/cli/writer/start';
@@ -31,13 +32,15 @@ const WRITES_AFTER = 200;
 const RESUME_MS = 120_000;
 /** A session that is held is watched at least so long after the fault. */
 const HELD_MS = 3_000;
+/** Whoever goes next waits so long for this one to heal: what takes longer is waiting, not work. */
+const HEAL_MS = 3_000;
 
 /** Milliseconds since 1970, by the clock that writers use. */
 const now = (): number => performance.timeOrigin + performance.now();
 
 /**
- * Inflicts the row's fault. From the start of the writer until writes go on it has the machine for itself, if `turns`
- * are given. Throws when writes do not go on, or cannot be counted.
+ * Inflicts the row's fault. From the start of the writer until it has healed (for a while at least) it has the
+ * machine for itself, if `turns` are given. Throws when writes do not go on, or cannot be counted.
  */
 export async function tryFault(system: System, row: Row, turns?: Turns): Promise<Trial> {
   const inflict = system.faults[row.fault];
@@ -62,11 +65,13 @@ export async function tryFault(system: System, row: Row, turns?: Turns): Promise
     await undo?.();
     await written(writer.recording, undone, WRITES_AFTER);
     const ended = await clients?.ended();
-    giveBack?.();
-    const unsettled = await system.settled().then(
+    const settling = system.settled().then(
       () => undefined,
       (error: Error) => error.message,
     );
+    await Promise.race([settling, sleep(HEAL_MS)]);
+    giveBack?.();
+    const unsettled = await settling;
     const trial = await verdict(system, row, { writer, held, since, undone, clients: ended });
     return unsettled ? { ...trial, unsettled } : trial;
   } finally {
