@@ -20,7 +20,9 @@ export const backup: Scenario = {
     const started = await stage.startTimes();
     await stage.changeSpec({ backup: { repositories: [{ name: 'local', volume: { size: '1Gi' } }] } });
     const began = stage.now();
-    const full = await stage.cli(['backup', stage.cluster, '--type', 'full'], { timeoutMs: 60_000 });
+    const full = await stage.cli(['backup', stage.cluster, '--type', 'full'], {
+      timeoutMs: stage.patience(60_000),
+    });
     assert.equal(full.code, 0, full.stderr);
     stage.note(`first full backup ${((stage.now() - began) / 1000).toFixed(1)} s after it was set up`);
     assert.match(full.stderr, /full backup \d{8}-\d{6}F: .* copied from c-2/);
@@ -36,7 +38,7 @@ export const backup: Scenario = {
     ]);
     assert.equal(schedule.code, 0, schedule.stderr);
     await waitFor(async () => (await info()).backup.some(({ type }) => type === 'incr'), {
-      timeoutMs: 40_000,
+      timeoutMs: stage.patience(40_000),
       describe: () => 'the schedule has made no backup',
     });
     assert.match((await stage.cli(['show', 'schedule', stage.cluster])).stdout, /often +c +\*\/2/);
@@ -61,7 +63,7 @@ export const backup: Scenario = {
     // Deleted by kubectl, its last commit comes back all the same: under another name, out of the volume it left.
     await stage.sql("CREATE TABLE last_words AS SELECT 'kept' AS w");
     const deleted = await stage.kubectl(['delete', 'cluster.pgherd.io', stage.cluster], {
-      timeoutMs: 120_000,
+      timeoutMs: stage.patience(120_000),
     });
     assert.equal(deleted.code, 0, deleted.stderr);
     const gone = stage.now();

@@ -66,7 +66,11 @@ async function userRenews(stage: Stage, corporate: KeyPair): Promise<void> {
         const shown = await shownBy(stage, metadata.name);
         return shown.postgresql === serial && shown.manager === serial;
       },
-      { timeoutMs: PATIENCE_MS, everyMs: 300, describe: () => `${metadata.name} does not show ${serial}` },
+      {
+        timeoutMs: stage.patience(PATIENCE_MS),
+        everyMs: 300,
+        describe: () => `${metadata.name} does not show ${serial}`,
+      },
     );
   stage.note("the user's certificate was replaced");
 }
@@ -83,7 +87,11 @@ async function allEndSoon(stage: Stage): Promise<void> {
       const leaf = await readSecret(stage, own.replication);
       return now !== ending.cert && leaf['ca.crt']?.trim() === now.trim();
     },
-    { timeoutMs: PATIENCE_MS, everyMs: 300, describe: () => 'the authority that ends soon is not renewed' },
+    {
+      timeoutMs: stage.patience(PATIENCE_MS),
+      everyMs: 300,
+      describe: () => 'the authority that ends soon is not renewed',
+    },
   );
   const renewed = await readSecret(stage, own.ca);
   assert.equal(renewed['ca.key'], key, 'the key stays, so that old and new certificates verify');
@@ -102,7 +110,11 @@ async function anotherKey(stage: Stage): Promise<void> {
       const trusted = leaf['ca.crt']?.trim();
       return trusted !== before.trim() && trusted === (await readSecret(stage, own.ca))['ca.crt']?.trim();
     },
-    { timeoutMs: PATIENCE_MS, everyMs: 300, describe: () => 'the lost authority is still trusted' },
+    {
+      timeoutMs: stage.patience(PATIENCE_MS),
+      everyMs: 300,
+      describe: () => 'the lost authority is still trusted',
+    },
   );
   const server = await readSecret(stage, own.server);
   assert.ok(!server['ca.crt']?.includes(before.trim()), 'by clients of the servers too');
@@ -122,7 +134,7 @@ async function replicasReconnect(stage: Stage): Promise<void> {
       return (await stage.sql(serials, ['--instance', primary])) === serial;
     },
     {
-      timeoutMs: PATIENCE_MS,
+      timeoutMs: stage.patience(PATIENCE_MS),
       everyMs: 1_000,
       describe: () => `no replica streams with certificate ${serial}`,
     },

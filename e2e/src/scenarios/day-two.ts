@@ -27,7 +27,7 @@ async function restarted(stage: Stage): Promise<void> {
   const { metadata } = JSON.parse(asked.stdout) as Operation;
   const ref = { namespace: stage.namespace, name: metadata.name };
   await waitFor(async () => (await stage.client.get(OperationKind, ref)).status?.notes?.pods !== undefined, {
-    timeoutMs: 20_000,
+    timeoutMs: stage.patience(20_000),
     everyMs: 50,
     describe: () => 'the restart has not begun',
   });
@@ -39,7 +39,11 @@ async function restarted(stage: Stage): Promise<void> {
       last = await stage.client.get(OperationKind, ref);
       return isFinished(last);
     },
-    { timeoutMs: 90_000, everyMs: 100, describe: () => `the restart: ${last?.status?.message}` },
+    {
+      timeoutMs: stage.patience(90_000),
+      everyMs: 100,
+      describe: () => `the restart: ${last?.status?.message}`,
+    },
   );
   assert.equal(last?.status?.phase, 'Succeeded', last?.status?.message);
   const after = await podUIDs(stage);

@@ -28,7 +28,7 @@ export const evicted: Scenario = {
     await stage.written(writer, 200);
     await stage.ready();
     const { outageMs } = await stage.check(writer, since);
-    assert.ok(outageMs < 10_000, `the eviction interrupted writes for ${outageMs} ms`);
+    assert.ok(outageMs < stage.patience(10_000), `the eviction interrupted writes for ${outageMs} ms`);
   },
 };
 
@@ -39,7 +39,11 @@ async function budgetAllows(stage: Stage, wanted: number): Promise<void> {
       const { status } = await stage.client.get(kinds.PodDisruptionBudget, ref);
       return (status as { disruptionsAllowed?: number } | undefined)?.disruptionsAllowed === wanted;
     },
-    { timeoutMs: 30_000, everyMs: 100, describe: () => `the budget does not allow ${wanted} disruptions` },
+    {
+      timeoutMs: stage.patience(30_000),
+      everyMs: 100,
+      describe: () => `the budget does not allow ${wanted} disruptions`,
+    },
   );
 }
 

@@ -15,7 +15,7 @@ export const managerFrozen: Scenario = {
     // Nobody thaws it: the guard must kill PostgreSQL by itself, before another instance may lead.
     await stage.signalManager(primary, 'STOP');
     await waitFor(async () => (await stage.epoch()) > before, {
-      timeoutMs: 40_000,
+      timeoutMs: stage.patience(40_000),
       everyMs: 50,
       describe: () => `nobody leads in place of the frozen ${primary}`,
     });

@@ -22,7 +22,7 @@ export const quota: Scenario = {
     await stage.client.create(ClusterKind, cluster as unknown as ClusterObject);
     await waitFor(
       async () => /exceeded quota: volumes/.test((await stage.getCluster()).status?.phaseReason ?? ''),
-      { timeoutMs: 30_000, describe: () => 'the phase does not name the quota' },
+      { timeoutMs: stage.patience(30_000), describe: () => 'the phase does not name the quota' },
     );
     await stage.client.patch(
       QuotaKind,
@@ -48,7 +48,7 @@ async function limit(stage: Stage, claims: string): Promise<void> {
       const found = await stage.client.get(QuotaKind, { namespace, name: 'volumes' });
       return (found.status as { hard?: object } | undefined)?.hard !== undefined;
     },
-    { timeoutMs: 30_000, everyMs: 50, describe: () => 'the quota is not in force' },
+    { timeoutMs: stage.patience(30_000), everyMs: 50, describe: () => 'the quota is not in force' },
   );
 }
 

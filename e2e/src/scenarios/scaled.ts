@@ -16,7 +16,7 @@ export const scaled: Scenario = {
     await stage.written(writer, 200);
     await stage.scale(2);
     await waitFor(async () => (await stage.instances()).length === 2, {
-      timeoutMs: 60_000,
+      timeoutMs: stage.patience(60_000),
       describe: () => 'the third instance has not gone',
     });
     await stage.ready();

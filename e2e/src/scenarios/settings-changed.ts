@@ -17,7 +17,7 @@ export const settingsChanged: Scenario = {
     for (const name of names)
       await waitFor(
         async () => ((await stage.inPod(name, SHOW).catch(() => '')).trim() === '150/8MB' ? true : undefined),
-        { timeoutMs: 90_000, describe: () => `${name} does not run with the new settings` },
+        { timeoutMs: stage.patience(90_000), describe: () => `${name} does not run with the new settings` },
       );
     await stage.ready();
     assert.notEqual(await stage.primary(), primary, 'the primary hands over before its restart');
@@ -27,7 +27,7 @@ export const settingsChanged: Scenario = {
     for (const name of names)
       await waitFor(
         async () => ((await stage.inPod(name, SHOW).catch(() => '')).trim() === '90/8MB' ? true : undefined),
-        { timeoutMs: 90_000, describe: () => `${name} does not run with the lower setting` },
+        { timeoutMs: stage.patience(90_000), describe: () => `${name} does not run with the lower setting` },
       );
     await stage.ready();
     await stage.written(writer, 100);
