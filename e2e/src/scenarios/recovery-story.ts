@@ -47,25 +47,11 @@ async function create(stage: Stage, spec: object): Promise<ClusterObject> {
 }
 
 async function backUp(stage: Stage, type: 'full' | 'incremental'): Promise<void> {
-  const began = performance.now();
-  const backup = {
-    apiVersion: 'pgherd.io/v1',
-    kind: 'Backup',
-    metadata: { name: type, namespace: stage.namespace },
-    spec: { cluster: { name: stage.cluster }, type },
-  };
-  const made = await stage.kubectl(['apply', '-f', '-'], { input: JSON.stringify(backup) });
-  assert.equal(made.code, 0, made.stderr);
-  const wait = [
-    'wait',
-    `backup.pgherd.io/${type}`,
-    '--for=jsonpath={.status.phase}=Completed',
-    '--timeout=300s',
-  ];
-  const ended = await stage.kubectl(wait, { timeoutMs: 310_000 });
-  const { stdout } = await stage.kubectl(['get', `backup.pgherd.io/${type}`, '-o', 'jsonpath={.status}']);
-  assert.equal(ended.code, 0, `${ended.stderr} ${stdout}`);
-  stage.note(`${type} backup: ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  const told = await timed(stage, `${type} backup`, ['backup', stage.cluster, '--type', type]);
+  const label = /backup (\d{8}-\d{6}F\S*):/.exec(told)?.[1];
+  assert.ok(label, told);
+  const shown = await stage.cli(['show', 'backup', stage.cluster]);
+  assert.ok(shown.stdout.includes(label), shown.stdout + shown.stderr);
 }
 
 async function recoverable(stage: Stage): Promise<string> {

@@ -141,7 +141,8 @@ export async function recover(
       },
     );
   } catch (error) {
-    throw await withDamage(error, () => damagedFiles(spec.access, files, run));
+    const { references = [] } = catalogue.backups.find(({ label }) => label === choice.backup) ?? {};
+    throw await withDamage(error, () => damagedFiles(spec.access, { ...files, references }, run));
   }
   await moveWal(w);
   onProgress(`replays WAL to ${targetText(spec.target)}`, 0, 0, '');

@@ -16,6 +16,8 @@ export interface CatalogueBackup {
   /** First WAL file it needs. */
   startWal: string;
   stopWal: string;
+  /** Labels of the backups that it rests on. */
+  references: string[];
   /** Of the database when all of it is restored. */
   bytes: number;
   /** pgBackRest found damaged pages while it was made. */
@@ -106,6 +108,7 @@ function toBackup({ wal, lsn, ...given }: BackupSet): CatalogueBackup[] {
       stopLsn: lsn.stop,
       startWal: wal.start,
       stopWal: wal.stop,
+      references: given.references,
       bytes: given.sizes.database,
       error: given.damaged,
     },

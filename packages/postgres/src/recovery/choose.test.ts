@@ -21,6 +21,7 @@ function backup(label: string, timeline: number, segment: number, stop: number):
     stopLsn: `0/${segment}000100`,
     startWal: wal,
     stopWal: wal,
+    references: [],
     bytes: 1000,
     error: false,
   };

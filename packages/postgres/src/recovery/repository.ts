@@ -97,26 +97,31 @@ export async function restoreBackup(
   });
 }
 
-/** The files of a backup that are damaged or missing in the repository, by reading all of them (pgbackrest verify). */
+/**
+ * The files of a backup, and of those it rests on, that are damaged or missing in the repository, by reading all of
+ * them (pgbackrest verify).
+ */
 export async function damagedFiles(
   access: RepositoryAccess,
-  o: { stanza: string; backup: string; processes: number },
+  o: { stanza: string; backup: string; references: readonly string[]; processes: number },
   run: Run = {},
 ): Promise<string[]> {
-  const damaged: string[] = [];
-  await runBackrest('verify', {
-    ...run,
-    onLine: (line) => {
-      const file = /(?:invalid (?:checksum|size|result)|file missing) '?([^']+?)'?$/.exec(line)?.[1];
-      if (file?.startsWith(o.backup)) damaged.push(file);
-      run.onLine?.(line);
-    },
-    config: access.config,
-    stanza: o.stanza,
-    doing: `reading the files of the backup ${o.backup}`,
-    options: { repo: access.repository, set: o.backup, 'process-max': o.processes },
-  });
-  return damaged;
+  const damaged = new Set<string>();
+  const sets = [o.backup, ...o.references];
+  for (const set of sets)
+    await runBackrest('verify', {
+      ...run,
+      onLine: (line) => {
+        const file = /(?:invalid (?:checksum|size|result)|file missing) '?([^']+?)'?$/.exec(line)?.[1];
+        if (file && sets.some((each) => file.startsWith(`${each}/`))) damaged.add(file);
+        run.onLine?.(line);
+      },
+      config: access.config,
+      stanza: o.stanza,
+      doing: `reading the files of the backup ${set}`,
+      options: { repo: access.repository, set, 'process-max': o.processes },
+    });
+  return [...damaged];
 }
 
 /** `restore_command` for replaying out of a repository. */
