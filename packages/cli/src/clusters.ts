@@ -1,8 +1,8 @@
 /** Reading clusters and their parts; what several commands need. */
-import { LABEL_CLUSTER, LABEL_INSTANCE, type LeaseRecord, names, readLease } from '@pgherd/api';
+import { isFinished, LABEL_CLUSTER, LABEL_INSTANCE, type LeaseRecord, names, readLease } from '@pgherd/api';
 import { type Client, isKubeError, kinds, type Lease, type Pod } from '@pgherd/kube';
 import { CliError } from './errors.ts';
-import { ClusterKind, type ClusterObject } from './kinds.ts';
+import { ClusterKind, type ClusterObject, OperationKind, type OperationObject } from './kinds.ts';
 
 /** Reads a cluster; CliError `notFound` says how to find the right name. */
 export async function getCluster(client: Client, namespace: string, name: string): Promise<ClusterObject> {
@@ -56,6 +56,19 @@ function readable(lease: Lease): LeaseRecord | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The Operations of a cluster that have not ended, the one that runs first. */
+export async function openOperations(
+  client: Client,
+  namespace: string,
+  cluster: string,
+): Promise<OperationObject[]> {
+  const { items } = await client.list(OperationKind, { namespace });
+  const runs = ({ status }: OperationObject) => Number(status?.phase === 'Running');
+  return items
+    .filter((each) => each.spec.cluster === cluster && !isFinished(each))
+    .sort((a, b) => runs(b) - runs(a));
 }
 
 /** The instance that leads by the Lease, else by the Cluster's status. */

@@ -56,7 +56,8 @@ export async function runOperation(
   return options.wait ? followOperation(client, made, options) : made;
 }
 
-async function createOperation(
+/** Asks for an Operation; CliError `notFound` where Kubernetes does not know the kind. */
+export async function createOperation(
   client: Client,
   namespace: string,
   spec: OperationSpec,
@@ -142,6 +143,17 @@ export async function performOperation(spec: OperationSpec, options: OperationOp
     progress.fail(`${spec.type} of cluster ${spec.cluster} ${late ? 'has not ended' : 'failed'}`);
     throw error;
   }
+  endOperation(ended, namespace, progress, options);
+}
+
+/** Says what came of an Operation that has ended; throws CliError `failed` when it Failed. */
+export function endOperation(
+  ended: OperationObject,
+  namespace: string,
+  progress: ReturnType<typeof startProgress>,
+  options: OperationOptions,
+): void {
+  const { spec } = ended;
   const { phase, message = '' } = ended.status ?? {};
   if (phase === 'Succeeded') progress.done(message);
   else progress.fail(`${spec.type} failed`);

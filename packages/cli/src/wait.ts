@@ -9,6 +9,8 @@ export interface WaitOptions {
   /** What is being waited for now, for the message when time is up. */
   describe: () => string;
   hint?: string;
+  /** Errors that no later look would mend: thrown at once. */
+  giveUp?: (error: unknown) => boolean;
 }
 
 /**
@@ -28,6 +30,7 @@ export async function waitFor<T>(
       if (found !== undefined && found !== false) return found;
       cause = undefined;
     } catch (error) {
+      if (options.giveUp?.(error)) throw error;
       cause = error;
     }
     if (performance.now() >= end) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Event } from './events.ts';
 import { step } from './machine.ts';
-import { answers, at, leaderState, primaryView, report, row } from './testing.ts';
+import { answers, at, leaderState, primaryView, report, row, settings } from './testing.ts';
 
 const TICK: Event = { type: 'tick' };
 const stopping = [report(2, { state: 'demoting' }), report(3, { role: 'none', state: 'stopped' })];
@@ -36,5 +36,31 @@ describe('a leader that is being stopped', () => {
   test('gives those that do not answer a second', () => {
     assert.equal(stops(900, { peers: answers(1, stopping[0]!) }), false);
     assert.equal(stops(1_000, { peers: answers(1, stopping[0]!) }), true);
+  });
+});
+
+describe('a switchover that is called off', () => {
+  const asked = (stage: 'choosing' | 'stopping', id: string | undefined) => {
+    const wish = id ? { switchover: { id, from: 'demo-1', to: 'demo-2' } } : {};
+    return step(
+      leaderState({
+        settings: settings(wish),
+        handover: { reason: 'switchover', id: 'a', to: 'demo-2', since: at(0), stage },
+        lastAsked: at(1),
+        view: primaryView(1, { replication: [row('demo-3')] }),
+        peers: answers(1, report(2, { streaming: false }), 3),
+      }),
+      TICK,
+      at(10),
+    ).state;
+  };
+  test('is given up while the target is still waited for', () => {
+    assert.equal(asked('choosing', 'a').handover?.stage, 'choosing');
+    const off = asked('choosing', undefined);
+    assert.equal(off.handover, undefined);
+    assert.match(off.switchoverOutcome?.why ?? '', /called off/);
+  });
+  test('goes on once PostgreSQL is being stopped', () => {
+    assert.equal(asked('stopping', undefined).handover?.stage, 'stopping');
   });
 });

@@ -94,12 +94,21 @@ export function continueHandover(c: Context): void {
     abandon(c, 'the fence was lifted');
     return;
   }
+  if (isCalledOff(c, plan)) {
+    abandon(c, 'the switchover was called off');
+    return;
+  }
   if (s.view!.process === 'stopped' && plan.stage !== 'verifying') plan.stage = 'verifying';
   if (plan.stage === 'choosing') choose(c, plan);
   else if (plan.stage === 'checkpoint') begin(c, { kind: 'checkpoint' });
   else if (plan.stage === 'stopping') stop(c);
   else if (inPlace(c, plan)) startAgain(c, plan);
   else verify(c, plan);
+}
+
+/** The wish was taken back while nothing had been stopped for it yet. */
+function isCalledOff({ s }: Context, { reason, id, stage }: HandoverPlan): boolean {
+  return reason === 'switchover' && stage === 'choosing' && settingsOf(s).switchover?.id !== id;
 }
 
 /** A leader that is asked to hand over to itself restarts: some settings come into force in no other way. */

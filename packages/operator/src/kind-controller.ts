@@ -41,6 +41,8 @@ export interface KindWork<T> {
   maxBackoffMs: number;
   /** Objects of one key are looked at together, by one look at a time. */
   keyOf(object: T): string;
+  /** Keys to look at first, beside those of the objects that are there. */
+  seeds?(): Promise<string[]>;
   reconcile(key: string, signal: AbortSignal): Promise<{ afterMs?: number } | undefined>;
   /** What else must be known before anything is judged: what is not known yet would be taken for gone. */
   known?(): Promise<void>;
@@ -83,6 +85,7 @@ export class KindController<T extends WithStatus> implements Controller {
     const queue = createQueue({ name, concurrency, maxBackoffMs, log, reconcile });
     this.queue = queue;
     for (const cache of this.caches) for (const object of cache.list()) queue.add(keyOf(object));
+    for (const key of (await this.work.seeds?.()) ?? []) queue.add(key);
     queue.start(signal);
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();

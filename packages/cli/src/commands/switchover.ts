@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { acceptLoss as promoteWithLoss } from '../accept-loss.ts';
 import { getCluster } from '../clusters.ts';
 import { confirm } from '../confirm.ts';
 import { connect } from '../connection.ts';
@@ -88,8 +89,5 @@ async function runPromote(
   if (!options.yes)
     print(`This makes ${instance} the primary of cluster ${name}; commits that it lacks are lost for good.`);
   await confirm('Are you sure?', options);
-  await performOperation(
-    { cluster: name, type: 'Switchover', switchover: { target: instance, acceptLoss, force: true } },
-    options,
-  );
+  await promoteWithLoss(client, namespace, { name, target: instance }, options);
 }

@@ -1,8 +1,8 @@
 /** What `pgherd status` looks at: only what any user of the cluster may read, and what the instances say themselves. */
 import type { InstanceReport, LeaseRecord } from '@pgherd/api';
 import type { Client, Pod } from '@pgherd/kube';
-import { getCluster, instancePods, isRunning, leaseRecord } from '../clusters.ts';
-import type { ClusterObject } from '../kinds.ts';
+import { getCluster, instancePods, isRunning, leaseRecord, openOperations } from '../clusters.ts';
+import type { ClusterObject, OperationObject } from '../kinds.ts';
 import { captureInPod } from '../pod-exec.ts';
 
 /** Asks the manager on its socket in the pod, with what every instance's container has: our Node. */
@@ -23,21 +23,24 @@ export interface Observed {
   cluster: ClusterObject;
   pods: Pod[];
   lease: LeaseRecord | undefined;
+  /** Those of this cluster that have not ended. */
+  operations: OperationObject[];
   /** By instance; pods that do not run are not asked. */
   answers: Map<string, Answer>;
 }
 
 /** Reads the cluster, its pods and its Lease, and asks each running instance. */
 export async function observe(client: Client, namespace: string, name: string): Promise<Observed> {
-  const [cluster, pods, lease] = await Promise.all([
+  const [cluster, pods, lease, operations] = await Promise.all([
     getCluster(client, namespace, name),
     instancePods(client, namespace, name),
     leaseRecord(client, namespace, name).catch(() => undefined),
+    openOperations(client, namespace, name).catch(() => []),
   ]);
   const asked = await Promise.all(
     pods.filter(isRunning).map(async (pod) => [pod.metadata.name, await ask(client, pod)] as const),
   );
-  return { cluster, pods, lease, answers: new Map(asked) };
+  return { cluster, pods, lease, operations, answers: new Map(asked) };
 }
 
 /** Asks one instance for its report. */

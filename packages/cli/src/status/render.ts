@@ -1,5 +1,5 @@
 import { bytes, paint, table, wrap } from '../output.ts';
-import type { ClusterView, InstanceView } from './view.ts';
+import type { ClusterView, InstanceView, OperationView } from './view.ts';
 
 const GOOD = new Set(['Ready']);
 const BAD = new Set(['Failed', 'Degraded']);
@@ -8,6 +8,7 @@ const BAD = new Set(['Failed', 'Degraded']);
 export function renderStatus(view: ClusterView): string[] {
   const lines = [`${view.name}  ${paintPhase(view.phase)}  ${view.ready}/${view.wanted} instances ready`];
   if (view.reason) lines.push(wrap(view.reason, '  '));
+  for (const operation of view.operations) lines.push(wrap(operationText(operation), '  '));
   for (const wait of view.waits) lines.push(paint('yellow', wrap(wait, '  ')));
   lines.push('');
   const facts: [string, string | undefined][] = [
@@ -23,6 +24,11 @@ export function renderStatus(view: ClusterView): string[] {
   for (const [name, value] of facts) if (value !== undefined) lines.push(`${name.padEnd(12)} ${value}`);
   lines.push('', ...table(HEADER, view.instances.map(row)));
   return lines;
+}
+
+function operationText({ type, name, step, since, waitsFor }: OperationView): string {
+  const where = step ? `at '${step}'` : 'not begun';
+  return `${type} ${name}, ${where} since ${since ?? 'now'}: ${waitsFor}`;
 }
 
 const HEADER = ['INSTANCE', 'ROLE', 'STATE', 'NODE', 'LSN', 'LAG', 'SYNC', 'TL', 'RESTARTS'];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { InstanceReport, LeaseRecord } from '@pgherd/api';
 import type { Pod } from '@pgherd/kube';
-import type { ClusterObject } from '../kinds.ts';
+import type { ClusterObject, OperationObject } from '../kinds.ts';
 import type { Observed } from './observe.ts';
 import { renderStatus } from './render.ts';
 import { lag, viewOf } from './view.ts';
@@ -69,6 +69,7 @@ function observed(more: Partial<Observed> = {}): Observed {
       members: [],
       rules: [],
     } as LeaseRecord,
+    operations: [],
     answers: new Map([
       ['demo-1', { report: report('demo-1', { replayedLsn: '0/5000000' }) }],
       ['demo-2', { report: primary }],
@@ -109,6 +110,54 @@ test('an instance that does not answer is shown with the reason', () => {
   const view = viewOf(silent, NOW);
   assert.ok(view.waits.includes('demo-1: does not answer: connection refused'));
   assert.equal(view.instances.find((each) => each.name === 'demo-2')?.role, 'primary');
+});
+
+const switchover = {
+  apiVersion: 'pgherd.io/v1',
+  kind: 'Operation',
+  metadata: { name: 'demo-switchover-1', namespace: 'ns', creationTimestamp: '2026-01-01T00:00:00Z' },
+  spec: { cluster: 'demo', type: 'Switchover' },
+  status: {
+    phase: 'Running',
+    startedAt: '2026-01-01T00:00:01Z',
+    steps: [
+      { name: 'check the target', state: 'Done' },
+      {
+        name: 'hand over',
+        state: 'Running',
+        startedAt: '2026-01-01T00:00:02Z',
+        message: 'demo-2 waits for demo-1 to be ready for the hand-over',
+      },
+    ],
+  },
+} as unknown as OperationObject;
+
+test('an Operation that has not ended is named near the top, with its step, since when, and what it waits for', () => {
+  const queued = { ...switchover, metadata: { ...switchover.metadata, name: 'b' }, status: undefined };
+  const view = viewOf(observed({ operations: [switchover, queued] }), NOW);
+  assert.deepEqual(view.operations, [
+    {
+      name: 'demo-switchover-1',
+      type: 'Switchover',
+      phase: 'Running',
+      step: 'hand over',
+      since: '2026-01-01T00:00:02Z',
+      waitsFor: 'demo-2 waits for demo-1 to be ready for the hand-over',
+    },
+    {
+      name: 'b',
+      type: 'Switchover',
+      phase: 'Pending',
+      step: undefined,
+      since: '2026-01-01T00:00:00Z',
+      waitsFor: 'the operator has not taken it up yet',
+    },
+  ]);
+  const page = renderStatus(view).join('\n').replace(/\s+/g, ' ');
+  assert.match(
+    page.slice(0, 300),
+    /Switchover demo-switchover-1, at 'hand over' since 2026-01-01T00:00:02Z: demo-2 waits/,
+  );
 });
 
 test('the page fits into 80 columns', () => {

@@ -7,6 +7,7 @@ import {
 } from '@pgherd/api';
 import type { Pod } from '@pgherd/kube';
 import { compareNames, isReady, primaryName } from '../clusters.ts';
+import type { OperationObject } from '../kinds.ts';
 import type { Observed } from './observe.ts';
 
 export interface InstanceView {
@@ -27,6 +28,18 @@ export interface InstanceView {
   address?: string;
 }
 
+/** An Operation that has not ended. */
+export interface OperationView {
+  name: string;
+  type: string;
+  phase: string;
+  /** The step that is under way, and since when (RFC 3339). */
+  step?: string;
+  since?: string;
+  /** What it does or waits for. */
+  waitsFor: string;
+}
+
 export interface ClusterView {
   name: string;
   namespace: string;
@@ -44,6 +57,8 @@ export interface ClusterView {
   restored?: string;
   /** synchronous_standby_names in force on the primary. */
   syncNames?: string;
+  /** What is being done to it, or waits for its turn. */
+  operations: OperationView[];
   instances: InstanceView[];
   /** Each thing that is waited for or wrong, with whose it is. */
   waits: string[];
@@ -82,8 +97,21 @@ export function viewOf(observed: Observed, now: number = Date.now()): ClusterVie
     wanted: cluster.spec.instances ?? 3,
     ready: instances.filter((each) => each.ready).length,
     syncNames: report?.syncNames || undefined,
+    operations: observed.operations.map(operationView),
     instances,
     waits: waitsOf(observed, now),
+  };
+}
+
+function operationView({ metadata, spec, status }: OperationObject): OperationView {
+  const step = status?.steps?.find(({ state }) => state === 'Running');
+  return {
+    name: metadata.name,
+    type: spec.type,
+    phase: status?.phase ?? 'Pending',
+    step: step?.name,
+    since: step?.startedAt ?? status?.startedAt ?? metadata.creationTimestamp,
+    waitsFor: step?.message ?? status?.message ?? 'the operator has not taken it up yet',
   };
 }
 

@@ -1,6 +1,6 @@
 /** Keeps the clusters of the watched namespaces as they should be: when to look, and what a look consists of. */
 import { isDeepStrictEqual } from 'node:util';
-import { LABEL_CLUSTER, MANAGER_PORT, names } from '@pgherd/api';
+import { LABEL_CLUSTER, MANAGER_PORT, names, promoteMark, switchoverMark } from '@pgherd/api';
 import {
   type Client,
   createEventRecorder,
@@ -76,6 +76,8 @@ export interface ClusterController {
   ask(facts: Facts, instance: InstanceFacts, question: Question): Promise<CallAnswer>;
   /** A cluster as last seen; undefined when there is none of the name. */
   find(namespace: string, name: string): ClusterObject | undefined;
+  /** The clusters (`namespace/name`) that bear a wish to move leadership. Resolves when all clusters are known. */
+  marked(): Promise<string[]>;
   /** Has a cluster looked at soon. */
   nudge(namespace: string, name: string): void;
   /** One of its backups was looked at, by an Operation. */
@@ -202,6 +204,12 @@ class Controller implements ClusterController {
     });
     const method = question.body === undefined ? 'GET' : 'POST';
     return call({ agent, address, port: MANAGER_PORT, method, ...question });
+  }
+
+  async marked(): Promise<string[]> {
+    await this.synced();
+    const all = this.sets.flatMap(({ clusters }) => clusters.list());
+    return all.filter((cluster) => switchoverMark(cluster) ?? promoteMark(cluster)).map(keyOf);
   }
 
   find(namespace: string, name: string): ClusterObject | undefined {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { isFinished, type OperationSpec } from '@pgherd/api';
+import { kinds } from '@pgherd/kube';
 import { ClusterKind, type ClusterObject } from '../cluster/kind.ts';
 import { eventually, startTestApi, type TestApi } from '../testing/api.ts';
 import { createStage, type Stage } from '../testing/instances.ts';
@@ -93,7 +94,10 @@ test('past its deadline an operation fails and says what it waited for; the next
     assert.match(waits.message ?? '', /waits for Switchover late-op to end/);
     const { status } = await end('late-op');
     assert.equal(status?.reason, 'DeadlineExceeded');
-    assert.match(status?.message ?? '', /not done within 1 s, at 'hand over': late-1 hands over/);
+    assert.match(
+      status?.message ?? '',
+      /not done within 1 s, at 'hand over': late-1 hands over; it is called off/,
+    );
     assert.equal(await wish('late'), undefined, 'the wish is taken back');
     assert.equal((await end('late-too')).status?.reason, 'TargetUnknown');
   } finally {
@@ -124,6 +128,38 @@ test('what has ended is deleted after its time', async () => {
     await ask('ttl-op', { ...spec, switchover: { target: 'ttl-1' } });
     await end('ttl-op').catch(() => undefined);
     await eventually('it to be gone', async () => !(await api.admin.find(OperationKind, ref('ttl-op'))));
+  } finally {
+    await operator.stop();
+  }
+});
+
+test('a switchover that is deleted before it takes effect is called off, also by an operator that comes later', async () => {
+  const cluster = await bring('off');
+  let { operator } = cluster;
+  const asked = async (id: string) => {
+    const { metadata } = await ask(id, {
+      cluster: 'off',
+      type: 'Switchover',
+      switchover: { target: 'off-2' },
+    });
+    await eventually('the wish', async () => (await wish('off'))?.includes(metadata.uid));
+  };
+  const calledOff = () => eventually('it to be called off', async () => (await wish('off')) === undefined);
+  try {
+    await asked('off-1');
+    await api.admin.delete(OperationKind, ref('off-1'));
+    await calledOff();
+    await eventually('an event that says so', async () => {
+      const { items } = await api.admin.list(kinds.Event, { namespace: 'default' });
+      return items.find(
+        (each) => each.reason === 'CalledOff' && /from off-1 to off-2/.test(each.message ?? ''),
+      );
+    });
+    await asked('off-2');
+    await operator.stop();
+    await api.admin.delete(OperationKind, ref('off-2'));
+    operator = operate(cluster.stage);
+    await calledOff();
   } finally {
     await operator.stop();
   }

@@ -9,10 +9,14 @@ import type { Handler, HandlerContext, Look } from './handler.ts';
 import { handlers as allHandlers } from './handlers.ts';
 import { OperationKind, type OperationObject } from './kind.ts';
 import { line } from './line.ts';
+import { orphansOf } from './orphans.ts';
 import { advanced, currentStep, failed, pending, refused, started } from './progress.ts';
 
 export interface OperationControllerOptions extends ControllerOptions {
-  clusters: Pick<ClusterController, 'synced' | 'observe' | 'carryOut' | 'nudge' | 'ask' | 'verified'>;
+  clusters: Pick<
+    ClusterController,
+    'synced' | 'observe' | 'carryOut' | 'nudge' | 'ask' | 'verified' | 'find' | 'marked'
+  >;
   /** For tests. */
   handlers?: Partial<Record<string, Handler>>;
 }
@@ -41,6 +45,7 @@ class Operations {
       concurrency: 8,
       maxBackoffMs: 5_000,
       keyOf,
+      seeds: () => options.clusters.marked(),
       reconcile: (key, signal) => this.reconcile(key, signal),
       known: () => options.clusters.synced(),
     });
@@ -50,6 +55,7 @@ class Operations {
   private async reconcile(key: string, signal: AbortSignal): Promise<{ afterMs?: number } | undefined> {
     const [namespace = '', name = ''] = key.split('/');
     const operations = this.controller.list(namespace, ({ spec }) => spec.cluster === name);
+    await this.callOff(namespace, name, operations, signal);
     const turn = line(
       operations,
       this.now(),
@@ -63,6 +69,29 @@ class Operations {
     const waits = await Promise.all(turn.running.map((operation) => this.work(operation, signal)));
     const soonest = Math.min(...waits, turn.nextExpiryMs ?? Number.POSITIVE_INFINITY);
     return Number.isFinite(soonest) ? { afterMs: soonest } : undefined;
+  }
+
+  /** An Operation that was deleted before it took effect takes effect no more. */
+  private async callOff(
+    namespace: string,
+    name: string,
+    operations: OperationObject[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const cluster = this.options.clusters.find(namespace, name);
+    const orphans = cluster && orphansOf(cluster, operations);
+    if (!orphans) return;
+    const annotations = Object.fromEntries(orphans.annotations.map((key) => [key, null]));
+    const { resourceVersion } = cluster.metadata;
+    const body = { metadata: { resourceVersion, annotations } };
+    try {
+      await this.options.client.patch(ClusterKind, { namespace, name }, { type: 'merge', body, signal });
+    } catch (error) {
+      // One that has changed since is looked at again.
+      if (isKubeError(error, 'NotFound')) return;
+      throw error;
+    }
+    this.controller.event(cluster, 'Normal', 'CalledOff', orphans.message);
   }
 
   /** One look at an operation whose turn it is; returns in how many milliseconds the next is due. */
@@ -103,8 +132,9 @@ class Operations {
     }
     const { outcome } = look;
     if (late && outcome.next === 'step') {
-      await look.abandon();
-      await this.fail(operation, handler, outcome.message, signal);
+      const takenBack = await look.abandon();
+      const waitedFor = `${outcome.message}${takenBack ? '; it is called off' : ''}`;
+      await this.fail(operation, handler, waitedFor, signal);
       return RUNNING_MS;
     }
     // The end is said once all is done; anything else before it is begun, so that a successor knows of it.

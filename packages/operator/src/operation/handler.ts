@@ -72,8 +72,8 @@ export interface HandlerDefinition<F extends BaseFacts, A> {
 export interface Look {
   outcome: Outcome<unknown>;
   act(): Promise<void>;
-  /** Takes back what was begun. */
-  abandon(): Promise<void>;
+  /** Takes back what was begun. False: there was nothing to take back. */
+  abandon(): Promise<boolean>;
 }
 
 export interface Handler {
@@ -100,7 +100,11 @@ export function defineHandler<F extends BaseFacts, A>(definition: HandlerDefinit
       return {
         outcome,
         act: () => act(outcome.actions ?? []),
-        abandon: () => act(definition.abandon?.(facts) ?? []),
+        abandon: async () => {
+          const actions = definition.abandon?.(facts) ?? [];
+          await act(actions);
+          return actions.length > 0;
+        },
       };
     },
   };

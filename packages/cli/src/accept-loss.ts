@@ -1,0 +1,142 @@
+/**
+ * Making an instance the primary whatever is lost, also where the operator went with the primary's node: the
+ * instances go by a mark on the Cluster, and need the operator for nothing else.
+ */
+import {
+  ANNOTATION_PROMOTE,
+  isFenced,
+  isFinished,
+  isInMaintenance,
+  type LeaseRecord,
+  type OperationSpec,
+} from '@pgherd/api';
+import { type Client, isKubeError } from '@pgherd/kube';
+import { instancePods, isRunning, leaseRecord } from './clusters.ts';
+import { CliError } from './errors.ts';
+import { ClusterKind, OperationKind, type OperationObject } from './kinds.ts';
+import { createOperation, endOperation, type OperationOptions, progressText } from './operations.ts';
+import { print, printJson, startProgress } from './output.ts';
+import { ask, type Observed, observe } from './status/observe.ts';
+import { waitFor } from './wait.ts';
+
+/** An operator that lives has taken an Operation up within a fraction of this, in milliseconds. */
+const NO_OPERATOR_MS = 6_000;
+
+/** Why the mark may not be put without the operator; undefined when it may. Pure. */
+export function refusal({ cluster, lease, answers }: Observed, target: string): string | undefined {
+  const known = cluster.status?.instanceNames ?? [];
+  if (!lease) return 'its Lease cannot be read, and without it nobody can lead';
+  if (!known.includes(target)) return `it has no instance ${target}; it has: ${known.join(', ') || 'none'}`;
+  if (isFenced(cluster, target)) return `${target} is fenced`;
+  if (isInMaintenance(cluster)) return 'it is in maintenance';
+  const primary = lease.holder && lease.leader?.name;
+  if (primary && answers.get(primary)?.report?.role === 'primary')
+    return `${primary} is its primary and answers: hand over without --accept-loss`;
+  return undefined;
+}
+
+/** Asks for the promotion, and follows it to its end; throws CliError when it is refused or fails. */
+export async function acceptLoss(
+  client: Client,
+  namespace: string,
+  { name, target }: { name: string; target: string },
+  options: OperationOptions,
+): Promise<void> {
+  const spec: OperationSpec = {
+    cluster: name,
+    type: 'Switchover',
+    switchover: { target, acceptLoss: true, force: true },
+  };
+  const made = await createOperation(client, namespace, spec);
+  const began = performance.now();
+  const progress = startProgress(`Promotion of ${target}`);
+  let mark: LeaseRecord | undefined;
+  let seen = progressText(made);
+  try {
+    const ended = await waitFor<OperationObject | 'byTheInstances'>(
+      async () => {
+        const operation = await client.get(OperationKind, { namespace, name: made.metadata.name });
+        if (isFinished(operation)) return operation;
+        seen = progressText(operation);
+        if (mark && (await leads(client, namespace, name, target, mark.epoch))) return 'byTheInstances';
+        if (!mark && !operation.status?.phase && performance.now() - began > NO_OPERATOR_MS) {
+          mark = await putMark(client, namespace, name, target, made.metadata.uid!);
+        }
+        if (mark) seen = `no operator answers; ${target} was told by a mark on the Cluster and takes over`;
+        progress.update(seen);
+        // Without waiting there is nothing more to be done once somebody has taken it up.
+        return !options.wait && (mark || operation.status?.phase) ? operation : undefined;
+      },
+      {
+        timeoutMs: options.timeout,
+        describe: () => seen,
+        hint: `See \`pgherd status ${name} -n ${namespace}\`.`,
+        giveUp: (error) => error instanceof CliError,
+      },
+    );
+    if (ended !== 'byTheInstances') {
+      if (isFinished(ended)) return endOperation(ended, namespace, progress, options);
+      progress.done(`Promotion of ${target} is under way`);
+      return;
+    }
+    // Left lying, it would be carried out once more by an operator that comes back much later.
+    await remove(client, made);
+    progress.done(`${target} is the primary now, without an operator`);
+    if (options.output === 'json') printJson({ cluster: name, newPrimary: target });
+    else
+      print(
+        `No operator answers: the cluster works, but nothing of it is repaired or changed before one does.`,
+      );
+  } catch (error) {
+    if (!mark) await remove(client, made).catch(() => undefined);
+    progress.fail(`Promotion of ${target} has not ended`);
+    throw error;
+  }
+}
+
+/** The same mark that the operator would put: it holds for this epoch and no other. */
+async function putMark(
+  client: Client,
+  namespace: string,
+  name: string,
+  target: string,
+  id: string,
+): Promise<LeaseRecord> {
+  const observed = await observe(client, namespace, name);
+  const why = refusal(observed, target);
+  if (why)
+    throw new CliError(
+      'refused',
+      `No operator answers, and ${target} is not promoted without: cluster ${name}: ${why}.`,
+      {
+        hint: `See \`pgherd status ${name} -n ${namespace}\`.`,
+      },
+    );
+  const lease = observed.lease!;
+  const value = JSON.stringify({ id, to: target, epoch: lease.epoch });
+  const { resourceVersion } = observed.cluster.metadata;
+  const body = { metadata: { resourceVersion, annotations: { [ANNOTATION_PROMOTE]: value } } };
+  await client.patch(ClusterKind, { namespace, name }, { type: 'merge', body, fieldManager: 'pgherd' });
+  return lease;
+}
+
+async function leads(
+  client: Client,
+  namespace: string,
+  name: string,
+  target: string,
+  epoch: number,
+): Promise<boolean> {
+  const lease = await leaseRecord(client, namespace, name);
+  if (!lease?.holder || lease.leader?.name !== target || lease.epoch <= epoch) return false;
+  const pod = (await instancePods(client, namespace, name)).find((each) => each.metadata.name === target);
+  return pod !== undefined && isRunning(pod) && (await ask(client, pod)).report?.role === 'primary';
+}
+
+async function remove(client: Client, { metadata }: OperationObject): Promise<void> {
+  try {
+    await client.delete(OperationKind, metadata);
+  } catch (error) {
+    if (!isKubeError(error, 'NotFound')) throw error;
+  }
+}
