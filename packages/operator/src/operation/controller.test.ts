@@ -158,7 +158,7 @@ test('a switchover that is deleted before it takes effect is called off, also by
     await asked('off-2');
     await operator.stop();
     await api.admin.delete(OperationKind, ref('off-2'));
-    operator = operate(cluster.stage);
+    operator = operate(api.operator, cluster.stage);
     await calledOff();
   } finally {
     await operator.stop();

@@ -27,6 +27,8 @@ export function operate(client: Client, stage: Stage, o: OperateOptions = {}): T
     ...common,
     clusters: {
       synced: () => clusters.synced(),
+      find: (namespace, name) => clusters.find(namespace, name),
+      marked: () => clusters.marked(),
       observe: (namespace, name, signal) => clusters.observe(namespace, name, signal),
       carryOut: (facts, actions, signal) => clusters.carryOut(facts, actions, signal),
       nudge: (namespace, name) => clusters.nudge(namespace, name),
