@@ -43,6 +43,14 @@ async function secretValues(stage: Stage): Promise<Map<string, string>> {
   return found;
 }
 
+/** Run by Node, since the operator's image has no shell: prints what `ps` would show of all processes there. */
+const PROCESSES = `
+const { readdirSync, readFileSync } = require('node:fs');
+for (const pid of readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name)))
+  for (const part of ['cmdline', 'environ'])
+    try { console.log(readFileSync('/proc/' + pid + '/' + part, 'utf8').replaceAll('\\0', '\\n')); } catch {}
+`;
+
 async function everywhere(stage: Stage): Promise<Map<string, string>> {
   const places = new Map<string, string>();
   const kubectl = async (place: string, args: string[]) => {
@@ -54,15 +62,16 @@ async function everywhere(stage: Stage): Promise<Map<string, string>> {
   await kubectl('the events', ['get', 'events', '-o', 'yaml']);
   const { metadata } = await operatorDeployment(stage.client);
   const operators = await stage.client.list(kinds.Pod, { namespace: metadata.namespace });
-  for (const pod of operators.items)
-    await kubectl(`the log of ${pod.metadata.name}`, [
-      'logs',
-      '-n',
-      String(metadata.namespace),
-      pod.metadata.name,
-    ]);
+  for (const { metadata: pod } of operators.items) {
+    const namespace = ['-n', String(metadata.namespace)];
+    await kubectl(`the log of ${pod.name}`, ['logs', ...namespace, pod.name]);
+    const seen = `arguments and environments in ${pod.name}`;
+    await kubectl(seen, ['exec', ...namespace, pod.name, '--', '/pgherd/bin/node', '-e', PROCESSES]);
+    assert.match(places.get(seen) ?? '', /OPERATOR_IMAGE=/, 'environments can be read');
+  }
   for (const { metadata: pod } of await stage.instances()) {
-    await kubectl(`the log of ${pod.name}`, ['logs', pod.name, '-c', 'postgres']);
+    for (const container of ['postgres', 'bootstrap'])
+      await kubectl(`the log of ${container} in ${pod.name}`, ['logs', pod.name, '-c', container]);
     const all =
       'for f in /proc/[0-9]*/cmdline /proc/[0-9]*/environ; do tr "\\0" "\\n" <$f; done 2>/dev/null; true';
     const seen = await stage.inPod(pod.name, all);

@@ -77,6 +77,21 @@ export class Client {
     }
   }
 
+  /** The same by a list of one: for who may list and watch objects of this kind, but has no other use for `get`. */
+  async findListed<T extends KubeObject>(
+    kind: Kind<T>,
+    { namespace, name }: ObjectRef,
+    options: CallOptions = {},
+  ): Promise<T | undefined> {
+    const fieldSelector = `metadata.name=${name}`;
+    const { items } = await this.list(kind, {
+      ...options,
+      ...(namespace ? { namespace } : {}),
+      fieldSelector,
+    });
+    return items[0];
+  }
+
   /** Reads all objects that match, page by page. */
   async list<T extends KubeObject>(kind: Kind<T>, options: ListOptions = {}): Promise<KubeList<T>> {
     const {

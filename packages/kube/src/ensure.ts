@@ -11,6 +11,8 @@ export interface EnsureOptions extends WriteOptions {
    * what others added stays. `data`, `rules` and `subjects` are always exact.
    */
   exact?: string[];
+  /** Read what is there by a list, which needs no right to `get`. */
+  listed?: boolean;
 }
 
 export type Ensured = 'created' | 'updated' | 'unchanged';
@@ -41,12 +43,12 @@ export async function ensureObject<T extends KubeObject>(
   current?: T,
   options: EnsureOptions = {},
 ): Promise<{ outcome: Ensured; object: T }> {
-  const { exact = [], ...write } = options;
+  const { exact = [], listed, ...write } = options;
   const wanted = plain(desired);
   const paths = [...ALWAYS_EXACT, ...exact];
   let known = current;
   for (let attempt = 1; ; attempt++) {
-    known ??= await client.find(kind, desired.metadata, {
+    known ??= await client[listed ? 'findListed' : 'find'](kind, desired.metadata, {
       signal: options.signal,
       timeoutMs: options.timeoutMs,
     });

@@ -38,27 +38,28 @@ export function operatorRules(): PolicyRule[] {
   });
   return [
     // Never a spec: what is asked of the instances goes into annotations. Clones are made, and go if they fail.
-    rule(GROUP, [CLUSTER_PLURAL], [...READ, 'create', 'patch', 'delete']),
+    rule(GROUP, [CLUSTER_PLURAL], [...FOLLOW, 'create', 'patch', 'delete']),
     // Those that prove scheduled backups it makes itself.
-    rule(GROUP, [OPERATION_PLURAL], [...READ, 'create', 'delete']),
+    rule(GROUP, [OPERATION_PLURAL], [...FOLLOW, 'create', 'delete']),
     rule(GROUP, [`${CLUSTER_PLURAL}/status`, `${OPERATION_PLURAL}/status`], ['update']),
     // To own children with blockOwnerDeletion.
     rule(GROUP, [`${CLUSTER_PLURAL}/finalizers`], ['update']),
-    rule('', ['pods', 'persistentvolumeclaims'], [...READ, 'create', 'patch', 'delete']),
+    rule('', ['pods', 'persistentvolumeclaims'], [...FOLLOW, 'create', 'patch', 'delete']),
     rule('', ['services'], [...READ, 'create', 'update', 'patch', 'delete']),
-    rule('apps', ['deployments'], [...READ, 'create', 'update', 'delete']),
-    rule(GROUP, [BACKUP_PLURAL, SCHEDULED_BACKUP_PLURAL], [...READ, 'create', 'delete']),
+    rule('apps', ['deployments'], [...FOLLOW, 'create', 'update', 'delete']),
+    rule(GROUP, [BACKUP_PLURAL], [...FOLLOW, 'create']),
+    rule(GROUP, [SCHEDULED_BACKUP_PLURAL], FOLLOW),
     rule(GROUP, [`${BACKUP_PLURAL}/status`, `${SCHEDULED_BACKUP_PLURAL}/status`], ['update']),
     rule(GROUP, [`${SCHEDULED_BACKUP_PLURAL}/finalizers`], ['update']),
     rule('', ['secrets'], [...READ, 'create', 'update', 'delete']),
-    rule('', ['serviceaccounts'], [...READ, 'create', 'update']),
+    rule('', ['serviceaccounts'], [...FOLLOW, 'create', 'update']),
     // Whether one is cordoned; only where all namespaces are looked after.
-    rule('', ['nodes'], READ),
+    rule('', ['nodes'], FOLLOW),
     rule('', ['configmaps'], ['get']),
     rule('', ['events'], ['create', 'patch']),
-    rule(RBAC, ['roles', 'rolebindings'], [...READ, 'create', 'update']),
+    rule(RBAC, ['roles', 'rolebindings'], [...FOLLOW, 'create', 'update']),
     rule('coordination.k8s.io', ['leases'], [...READ, 'create', 'update']),
-    rule('policy', ['poddisruptionbudgets'], [...READ, 'create', 'update', 'delete']),
+    rule('policy', ['poddisruptionbudgets'], [...FOLLOW, 'create', 'update', 'delete']),
   ];
 }
 

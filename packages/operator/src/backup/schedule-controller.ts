@@ -83,8 +83,8 @@ class Schedules {
     const current = verificationOf(status, wanted);
     if (!current) return status;
     const [backup, operation] = await Promise.all([
-      client.find(BackupKind, { namespace, name: current.backup }, { signal }),
-      client.find(OperationKind, { namespace, name: verifyOperation(current.backup) }, { signal }),
+      client.findListed(BackupKind, { namespace, name: current.backup }, { signal }),
+      client.findListed(OperationKind, { namespace, name: verifyOperation(current.backup) }, { signal }),
     ]);
     const step = planVerification({ now: this.now(), wanted, status, backup, operation });
     if (step.make) await this.makeVerification(schedule, step, signal);
@@ -130,7 +130,11 @@ class Schedules {
     const { lastBackup } = schedule.status ?? {};
     if (!lastBackup) return false;
     const { namespace } = schedule.metadata;
-    const backup = await this.options.client.find(BackupKind, { namespace, name: lastBackup }, { signal });
+    const backup = await this.options.client.findListed(
+      BackupKind,
+      { namespace, name: lastBackup },
+      { signal },
+    );
     return backup !== undefined && !isBackupOver(backup);
   }
 

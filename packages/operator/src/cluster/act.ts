@@ -176,7 +176,10 @@ class Actor {
       return undefined;
     } catch (error) {
       if (!isKubeError(error, 'AlreadyExists')) throw error;
-      const current = await client.get(kind, object.metadata, { signal });
+      const current = await client.findListed(kind, object.metadata, { signal });
+      // Gone meanwhile: the next look makes it.
+      if (!current)
+        throw new OperatorError('stale', `creating ${kind.kind} ${object.metadata.name}`, { cause: error });
       if (isOwned(current, this.facts.cluster)) return current;
       throw new OperatorError('foreign', `${kind.kind} ${object.metadata.name}`, { cause: error });
     }
@@ -188,7 +191,7 @@ class Actor {
     if (!current) return;
     const exact =
       kind.kind === 'Service' && 'selector' in (object as { spec?: object }).spec! ? ['spec.selector'] : [];
-    const ensured = await ensureObject(client, kind, object, current, { signal, exact });
+    const ensured = await ensureObject(client, kind, object, current, { signal, exact, listed: true });
     absorb(caches, ensured.object);
   }
 

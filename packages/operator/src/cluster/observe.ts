@@ -128,7 +128,7 @@ async function recoveryOf(
   return bootstrapSource(
     cluster,
     (name) => caches.clusters.get(namespace, name),
-    (name) => client.find(BackupKind, { namespace, name }, { signal, timeoutMs: 5_000 }),
+    (name) => client.findListed(BackupKind, { namespace, name }, { signal, timeoutMs: 5_000 }),
     (name) => caches.claims.get(namespace, name) !== undefined,
   );
 }

@@ -29,7 +29,7 @@ export const clone = defineHandler<CloneFacts, CloneAction>({
 
 function copyOf({ client, signal }: HandlerContext, { metadata, spec }: OperationObject) {
   const ref = { namespace: metadata.namespace, name: spec.clone?.name ?? '' };
-  return client.find(ClusterKind, ref, { signal });
+  return client.findListed(ClusterKind, ref, { signal });
 }
 
 /** Has the source bring its last WAL to the archive, and asks what of the target can be reached. */

@@ -33,8 +33,8 @@ async function partsOf(
 ): Promise<Pick<VerifyFacts, 'pod' | 'claim'>> {
   const ref = { namespace: operation.metadata.namespace, name: verifyName(operation) };
   const [pod, claim] = await Promise.all([
-    client.find(kinds.Pod, ref, { signal }),
-    client.find(kinds.PersistentVolumeClaim, ref, { signal }),
+    client.findListed(kinds.Pod, ref, { signal }),
+    client.findListed(kinds.PersistentVolumeClaim, ref, { signal }),
   ]);
   return { ...(pod ? { pod } : {}), ...(claim ? { claim } : {}) };
 }
