@@ -19,7 +19,7 @@ import { judgeGarbage, type OwnerState } from './garbage.ts';
 import { planJob } from './jobs.ts';
 import { INDEX, readIndexes, writeIndexes } from './jobs-indexed.ts';
 import { isEmptying } from './namespaces.ts';
-import { evictionDelay, GRACE_MS, planNode } from './nodes.ts';
+import { evictionDelay, GRACE_MS, isAbandoned, planNode } from './nodes.ts';
 import { planReplicas } from './replicasets.ts';
 import { namespaceNeeds } from './serviceaccounts.ts';
 import { type ClaimFacts, judgeClaim, judgeVolume, PROTECTION } from './volumes.ts';
@@ -416,6 +416,18 @@ test('nodes: silence, taints and who leaves', () => {
   assert.equal(planNode(node('True'), GRACE_MS, NOW).conditions![0]!.status, 'Unknown');
   assert.equal(planNode(node('Unknown'), GRACE_MS, NOW).conditions, undefined);
   assert.ok(planNode(node('True'), GRACE_MS, NOW).markPods && !planNode(node('True'), 0, NOW).markPods);
+
+  const shut = (status: string, effect: string): Node => {
+    const one = node(status);
+    return { ...one, spec: { taints: [{ key: 'node.kubernetes.io/out-of-service', effect }] } };
+  };
+  const going = pod('p');
+  going.metadata.deletionTimestamp = ago(1);
+  assert.ok(isAbandoned(going, shut('Unknown', 'NoExecute')));
+  assert.ok(!isAbandoned(pod('p'), shut('Unknown', 'NoExecute')), 'nobody has told it to stop');
+  assert.ok(!isAbandoned(going, shut('True', 'NoExecute')), 'the node is well');
+  assert.ok(!isAbandoned(going, shut('False', 'NoSchedule')));
+  assert.ok(!isAbandoned(going, node('Unknown')));
 
   const gone = [{ key: 'u', effect: 'NoExecute', timeAdded: ago(100) }];
   const tolerant = (tolerationSeconds?: number): Pod => {

@@ -212,12 +212,12 @@ class Nodes {
     if (!node) {
       if (await client.find(kinds.Node, { name: pod.spec.nodeName })) return { afterMs: 1_000 };
       log.info({ pod: key, node: pod.spec.nodeName }, 'removing a pod whose node is gone');
-      await this.ignoringMissing(
-        client.delete(kinds.Pod, pod.metadata, {
-          gracePeriodSeconds: 0,
-          preconditions: { uid: pod.metadata.uid },
-        }),
-      );
+      await this.remove(pod);
+      return undefined;
+    }
+    if (isAbandoned(pod, node)) {
+      log.info({ pod: key, node: pod.spec.nodeName }, 'removing a pod whose node is out of service');
+      await this.remove(pod);
       return undefined;
     }
     if (readyOf(node) !== 'True') await this.markPod(pod);
@@ -231,6 +231,14 @@ class Nodes {
     return undefined;
   }
 
+  /** Without waiting for anybody to stop it. */
+  private async remove({ metadata }: Pod): Promise<void> {
+    const preconditions = { uid: metadata.uid };
+    await this.ignoringMissing(
+      this.context.client.delete(kinds.Pod, metadata, { gracePeriodSeconds: 0, preconditions }),
+    );
+  }
+
   private async ignoringMissing(write: Promise<unknown>): Promise<void> {
     try {
       await write;
@@ -238,6 +246,14 @@ class Nodes {
       if (!isKubeError(error, 'NotFound')) throw error;
     }
   }
+}
+
+const OUT_OF_SERVICE = 'node.kubernetes.io/out-of-service';
+
+/** Somebody has said that the node is off for good, and that what was told to stop there need not be waited for. */
+export function isAbandoned(pod: Pod, node: Node): boolean {
+  const said = node.spec?.taints?.some(({ key, effect }) => key === OUT_OF_SERVICE && effect === 'NoExecute');
+  return said === true && readyOf(node) !== 'True' && isTerminating(pod);
 }
 
 function readyOf(node: Node): string | undefined {
