@@ -188,7 +188,8 @@ class Operations {
       return 1_000;
     }
     // What is kept in memory may lag behind; nothing is taken back for that.
-    if (await this.options.client.findListed(ClusterKind, { namespace, name: cluster }, { signal })) return 1_000;
+    if (await this.options.client.findListed(ClusterKind, { namespace, name: cluster }, { signal }))
+      return 1_000;
     if (operation.status?.phase === 'Running')
       await handler.withoutCluster?.(this.context(signal), operation);
     return this.refuse(operation, 'ClusterNotFound', message, signal);
