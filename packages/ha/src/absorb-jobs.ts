@@ -1,6 +1,6 @@
 /** What the end of a job changes in what the machine knows. */
 import { backOff, type Context, note } from './context.ts';
-import type { Event, Job, Seen } from './events.ts';
+import type { Event, Following, Job, Seen } from './events.ts';
 import { MAX_REWINDS } from './rules/times.ts';
 import type { State } from './state.ts';
 
@@ -59,10 +59,10 @@ export function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
     case 'startStandby':
       // Slots that were used while this was a primary would hold WAL here for ever: they are seen to anew.
       s.slotsFor = undefined;
-      s.following = job.upstream && { ...job.upstream, applicationName: job.applicationName };
+      s.following = followed(job);
       return;
     case 'follow':
-      s.following = job.upstream && { ...job.upstream, applicationName: job.applicationName };
+      s.following = followed(job);
       return;
     case 'checkpoint':
       if (s.handover?.stage === 'checkpoint') s.handover.stage = 'stopping';
@@ -90,6 +90,10 @@ export function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
     default:
       return;
   }
+}
+
+function followed({ upstream, applicationName, syncNames }: Following): State['following'] {
+  return upstream && { ...upstream, applicationName, syncNames };
 }
 
 function rewoundText(name: string, discarded: { from: string; to: string } | undefined): string {

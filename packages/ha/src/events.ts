@@ -16,6 +16,14 @@ export interface Upstream {
   address: string;
 }
 
+/** How a standby is to run. */
+export interface Following {
+  upstream: Upstream | null;
+  applicationName: string;
+  /** The commit rule it is to lead by, should it come to that: in force beforehand, it costs a promotion no time. */
+  syncNames: string;
+}
+
 /** A request to the database's executor. One at a time; `die` and a preempting `stop` interrupt any other. */
 export type Job =
   | { kind: 'die' }
@@ -24,8 +32,8 @@ export type Job =
   | { kind: 'claim' }
   | { kind: 'startPrimary'; syncNames: string }
   /** `sealed`: a promise is outstanding, so no WAL may come from anywhere, the archive (restore_command) included. */
-  | { kind: 'startStandby'; upstream: Upstream | null; applicationName: string; sealed?: boolean }
-  | { kind: 'follow'; upstream: Upstream | null; applicationName: string }
+  | ({ kind: 'startStandby'; sealed?: boolean } & Following)
+  | ({ kind: 'follow' } & Following)
   /**
    * For a promise. Done only when: primary_conninfo and restore_command are cleared on disk, the WAL receiver
    * process is gone, WAL senders of this standby are ended, and `promise` is noted outside PGDATA (fsync). The

@@ -255,7 +255,13 @@ describe('5: promises, asked', () => {
     const stopped = standbyView(2, { process: 'stopped', sqlReachable: false, streaming: false });
     const before = quiet(4_000, { promise: { epoch: 3, version: '7' }, view: stopped, following: undefined });
     assert.deepEqual(jobs(step(before, TICK, at(4_000)).actions), [
-      { kind: 'startStandby', upstream: null, applicationName: 'demo-2.joining', sealed: true },
+      {
+        kind: 'startStandby',
+        upstream: null,
+        applicationName: 'demo-2.joining',
+        syncNames: 'ANY 1 ("demo-1", "demo-3")',
+        sealed: true,
+      },
     ]);
   });
 });

@@ -3,7 +3,9 @@ import { elapsed } from './clock.ts';
 import { sameRule, withRule } from './commit-rule.ts';
 import { type Context, mayRetry, recordOf, settingsOf, wakeIn } from './context.ts';
 import type { WritePurpose } from './events.ts';
+import { formatLsn } from './lsn.ts';
 import { nextMembership, ruleToApply, runsAsPrimary, watchJoining, withSelf } from './membership.ts';
+import { ownPosition } from './positions.ts';
 import type { KnownLease } from './state.ts';
 import type { LeaseLeader, LeaseRecord } from './types.ts';
 
@@ -127,7 +129,12 @@ export function take(c: Context, lease: KnownLease, continuing: boolean, forced?
     rules: forced ? [rule] : withRule(record.rules, rule),
   };
   next.handover = undefined;
-  if (!continuing) next.reserved = rules.timelineToReserve(record, s);
+  if (!continuing) {
+    next.reserved = rules.timelineToReserve(record, s);
+    const fork = ownPosition(s.view);
+    // It will be promoted where its WAL ends: who has no more can follow under its own name before it is.
+    if (fork) next.settled = { epoch: next.epoch, parent: fork.timeline, start: formatLsn(fork.lsn) };
+  }
   const systemID = record.systemID ?? s.view?.systemID;
   if (systemID) next.systemID = systemID;
   s.takingOver = { continuing, ...(forced ? { forced } : {}) };

@@ -9,6 +9,7 @@ import {
   ANY_1,
   answers,
   at,
+  followed,
   leaderReport,
   leaderState,
   lease,
@@ -196,13 +197,19 @@ describe('situations', () => {
     ['a stopped standby', state(2, view(2, stopped)), 'standby is stopped', 'startStandby'],
     [
       'another leader than followed',
-      state(2, { following: { name: 'demo-3', address: '10.0.0.3', applicationName: 'demo-2' } }),
+      state(2, { following: followed(2, { name: 'demo-3', address: '10.0.0.3' }) }),
       'standby runs, but not as wanted',
       'follow',
     ],
     [
       'recorded, still under the joining name',
-      state(2, { following: { name: 'demo-1', address: '10.0.0.1', applicationName: 'demo-2.joining' } }),
+      state(2, { following: followed(2, { applicationName: 'demo-2.joining' }) }),
+      'standby runs, but not as wanted',
+      'follow',
+    ],
+    [
+      'another rule than it was told',
+      state(2, { following: followed(2, { syncNames: '' }) }),
       'standby runs, but not as wanted',
       'follow',
     ],
@@ -425,6 +432,11 @@ describe('everyone else', () => {
     assert.equal(write?.record.holder, 'uid-2/1');
     assert.equal(write?.record.handover, undefined);
     assert.deepEqual(write?.record.rules[0], ANY_1);
+    assert.deepEqual(
+      write?.record.settled,
+      { epoch: 4, parent: 1, start: '0/1000' },
+      'where it will branch off',
+    );
     assert.deepEqual(jobs(result.actions), [], 'nothing is promoted before the swap has succeeded');
   });
 
@@ -505,7 +517,7 @@ describe('everyone else', () => {
     for (const changed of [{ currentLsn: undefined }, { role: 'none' as const }]) {
       const stuck = state(2, {
         view: standbyView(2, { streaming: false }),
-        following: { name: 'demo-1', address: '10.0.0.1', applicationName: 'demo-2.joining' },
+        following: followed(2, { applicationName: 'demo-2.joining' }),
         peers: answers(10_000, leaderReport(1, changed)),
         lastAsked: at(10_000),
         rejoin: { epoch: 3, rung: 'follow', rewinds: 0, copies: 0, stuckSince: at(0) },
@@ -519,7 +531,7 @@ describe('everyone else', () => {
   test('a standby that cannot stream from a proven leader is rewound, then copied', () => {
     const stuck = state(2, {
       view: standbyView(2, { streaming: false }),
-      following: { name: 'demo-1', address: '10.0.0.1', applicationName: 'demo-2.joining' },
+      following: followed(2, { applicationName: 'demo-2.joining' }),
       peers: answers(10_000, leaderReport(1)),
       lastAsked: at(10_000),
       sight: { version: '7', since: at(9_000), last: at(10_000) },

@@ -1,5 +1,6 @@
 /** The way back into replication: follow, else rewind, else a fresh copy; each a bounded number of times (ELECTION 8). */
 import { elapsed } from './clock.ts';
+import { ruleText } from './commit-rule.ts';
 import {
   begin,
   type Context,
@@ -11,8 +12,9 @@ import {
   wakeIn,
   within,
 } from './context.ts';
-import type { Upstream } from './events.ts';
+import type { Following, Upstream } from './events.ts';
 import { leaderToFollow } from './lease.ts';
+import { ruleToApply } from './membership.ts';
 import { isRecorded } from './positions.ts';
 import { MAX_REWINDS } from './rules/times.ts';
 import { joiningName } from './rules.ts';
@@ -26,20 +28,19 @@ const MANY_COPIES = 3;
 const ASK_AGAIN_MS = 150;
 
 /** Whom to follow and under which name. Without a known leader the upstream stays as it is. */
-export function standby(c: Context): {
-  upstream: Upstream | null;
-  applicationName: string;
-  sealed?: boolean;
-} {
+export function standby(c: Context): Following & { sealed?: boolean } {
   const { s } = c;
-  if (s.promise) return { upstream: null, applicationName: joiningName(s.self.name), sealed: true };
-  const leader = leaderToFollow(c);
   const record = recordOf(s);
+  const syncNames = record ? ruleText(ruleToApply(c, record.members)) : '';
+  if (s.promise)
+    return { upstream: null, applicationName: joiningName(s.self.name), syncNames, sealed: true };
+  const leader = leaderToFollow(c);
   const counts =
     record !== undefined && isRecorded(record, s.self.name, s.view?.incarnation) && s.proven === record.epoch;
   return {
     upstream: leader ? { name: leader.name, address: leader.address } : null,
     applicationName: counts ? s.self.name : joiningName(s.self.name),
+    syncNames,
   };
 }
 
@@ -52,7 +53,8 @@ export function runsAsWanted(c: Context): boolean {
   return (
     s.following?.name === wanted.upstream.name &&
     s.following.address === wanted.upstream.address &&
-    s.following.applicationName === wanted.applicationName
+    s.following.applicationName === wanted.applicationName &&
+    s.following.syncNames === wanted.syncNames
   );
 }
 

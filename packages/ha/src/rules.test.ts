@@ -418,6 +418,7 @@ describe('5, 6: members and commit rules', () => {
     });
 
   const before: Partial<LeaseRecord> = { timeline: 2, settled: { epoch: 3, parent: 1, start: '0/1000' } };
+  const ahead: Partial<LeaseRecord> = { settled: { epoch: 3, parent: 1, start: '0/1000' } };
   const down: Partial<View> = { process: 'stopped', inRecovery: undefined, streaming: false };
   const histories: [string, Partial<LeaseRecord>, Partial<View>, boolean][] = [
     ["streams on the leader's timeline", {}, {}, true],
@@ -425,6 +426,8 @@ describe('5, 6: members and commit rules', () => {
     ['the leader has not said yet where it writes', { settled: { epoch: 2 } }, {}, false],
     ['nobody leads', { holder: null }, {}, false],
     ['ends where the new timeline began', before, { receivedLsn: '0/1000', replayedLsn: '0/1000' }, true],
+    ['ends where the new timeline will begin', ahead, { streaming: false }, true],
+    ['has more than the leader that is to be promoted', ahead, { receivedLsn: '0/1008' }, false],
     ['went beyond the fork', before, { receivedLsn: '0/1008', replayedLsn: '0/1000' }, false],
     ['does not know how far it is', before, { receivedLsn: undefined, replayedAll: false }, false],
     [

@@ -185,7 +185,7 @@ export interface State {
   /** The epoch whose leader's history ours is proven to be a part of. */
   proven?: number;
   /** Whom the standby was last told to follow; null: nobody. */
-  following?: { name: string; address: string; applicationName: string } | null;
+  following?: { name: string; address: string; applicationName: string; syncNames: string } | null;
   retries: Record<string, { count: number; notBefore: Now }>;
   routed?: { epoch: number; at: Now };
   routing: boolean;

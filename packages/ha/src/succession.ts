@@ -114,5 +114,5 @@ function restart(c: Context, record: LeaseRecord): void {
     return;
   }
   if (kind === 'startPrimary') begin(c, { kind, syncNames: ruleText(rule) });
-  else begin(c, { kind, upstream: null, applicationName: s.self.name });
+  else begin(c, { kind, upstream: null, applicationName: s.self.name, syncNames: ruleText(rule) });
 }

@@ -132,6 +132,16 @@ export function pod(n: number, changed: Partial<PodFact> = {}): PodFact {
   };
 }
 
+/** What demo-N was last told: to follow demo-1, and the rule it would lead by. */
+export function followed(
+  n: number,
+  changed: Partial<NonNullable<State['following']>> = {},
+): NonNullable<State['following']> {
+  const others = [1, 2, 3].filter((each) => each !== n).map((each) => `"demo-${each}"`);
+  const syncNames = `ANY 1 (${others.join(', ')})`;
+  return { name: 'demo-1', address: '10.0.0.1', applicationName: `demo-${n}`, syncNames, ...changed };
+}
+
 /** demo-N as a standby of demo-1, with nothing left to find out at time 0. */
 export function state(n: number, changed: Partial<State> = {}): State {
   return {
@@ -154,7 +164,7 @@ export function state(n: number, changed: Partial<State> = {}): State {
     pods: [pod(1), pod(2), pod(3)],
     primaryMaybe: false,
     deathNeeded: false,
-    following: { name: 'demo-1', address: '10.0.0.1', applicationName: `demo-${n}` },
+    following: followed(n),
     beat: null,
     ...changed,
   };

@@ -21,7 +21,7 @@ export interface LeaseLeader {
   containerID?: string;
 }
 
-/** What the leader of an epoch says of its history once it runs as primary. */
+/** What the leader of an epoch says of its history: when it takes the Lease, and again once it runs as primary. */
 export interface SettledHistory {
   /** The epoch whose leader says so: an older word proves nothing about the present leader. */
   epoch: number;

@@ -185,7 +185,10 @@ export class Postgres {
   }
 
   /** See promote. With `timeline`, the new timeline has this number, or a higher one that nobody has used. */
-  async promote(session: Session, o: { deadlineMs: number; timeline?: number }): Promise<number> {
+  async promote(
+    session: Session | Promise<Session>,
+    o: { deadlineMs: number; timeline?: number },
+  ): Promise<number> {
     if (o.timeline !== undefined) await reserveTimelines(this.pgdata, o.timeline);
     return promote(this.server, this.pgdata, session, o.deadlineMs);
   }

@@ -8,20 +8,21 @@ import type { Session } from './sql.ts';
 const LOOK_MS = 2;
 
 /**
- * Promotes a standby and resolves with its new timeline as soon as it accepts writes, without a checkpoint.
- * It uses the trigger file and a signal instead of pg_promote(): that works with every connection taken.
+ * Promotes a standby and resolves with its new timeline as soon as it accepts writes, without a checkpoint. The session
+ * may still be opening: it only looks how far it is. It uses the trigger file and a signal instead of pg_promote(): that works with every connection taken.
  * Throws PostgresError `PromoteTimeout`, `NotRunning`.
  */
 export async function promote(
   server: Server,
   pgdata: string,
-  session: Session,
+  opening: Session | Promise<Session>,
   deadlineMs: number,
 ): Promise<number> {
   const end = performance.now() + deadlineMs;
   writeFileSync(join(pgdata, 'promote'), '');
   if (!server.signal('SIGUSR1'))
     throw new PostgresError('NotRunning', `promoting PostgreSQL in ${pgdata}: it does not run`);
+  const session = await opening;
   for (;;) {
     const [row] = await session.query<{ recovery: boolean }>(
       'select pg_is_in_recovery() as recovery',

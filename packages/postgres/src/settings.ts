@@ -40,6 +40,8 @@ export interface RoleSettings {
   /** Where a standby finds WAL that its upstream has no longer; absent: nowhere. */
   restoreCommand?: string;
   synchronousStandbyNames: string;
+  /** New WAL segments are not filled with zeros: made at once, a little slower to write to. From PostgreSQL 12 on. */
+  sparseWal?: boolean;
 }
 
 /** Writes our settings, and makes postgresql.conf include them. Returns whether anything changed. */
@@ -80,7 +82,10 @@ export async function writeRoleSettings(
     restore_command: (role.standby && role.restoreCommand) || '',
     recovery_target_timeline: 'latest',
   };
-  const always: Settings = { synchronous_standby_names: role.synchronousStandbyNames };
+  const always: Settings = {
+    synchronous_standby_names: role.synchronousStandbyNames,
+    ...(role.sparseWal && major >= 12 ? { wal_init_zero: 'off' } : {}),
+  };
   const path = configPath(pgdata, 'role');
   if (major >= 12) return writeDurable(path, renderSettings({ ...always, ...standby }), o);
   const changed = await writeDurable(path, renderSettings(always), o);

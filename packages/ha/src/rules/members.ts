@@ -61,7 +61,9 @@ export const MEMBER_RULES = {
     const { settled } = record;
     const view = s.view;
     if (!record.holder || settled?.epoch !== record.epoch || view?.data !== 'present') return false;
-    if (view.timeline === record.timeline) return view.inRecovery === true && view.streaming;
+    // Before its promotion the leader is still on the timeline that its own will branch off from.
+    if (view.timeline === record.timeline && view.timeline !== settled.parent)
+      return view.inRecovery === true && view.streaming;
     const start = parseLsn(settled.start);
     if (view.timeline !== settled.parent || start === undefined) return false;
     // The last record of a primary that was shut down in order begins here, and nothing follows it.

@@ -151,6 +151,8 @@ export class SimDatabase {
   }
 
   follow(upstream: { name: string; address: string } | undefined, applicationName: string): void {
+    const same = upstream?.address === this.upstream?.address && applicationName === this.applicationName;
+    if (same && this.#link) return;
     this.upstream = upstream;
     this.applicationName = applicationName;
     this.#disconnect();

@@ -27,6 +27,12 @@ export class Config {
   /** What the role file says, or will say at the next start. */
   role: RoleSettings = { standby: true, primaryConninfo: '', synchronousStandbyNames: '' };
 
+  /** The synchronous_standby_names that every process of the server goes by; undefined: not known. */
+  syncInForce: string | undefined;
+
+  /** Leadership is about to change by plan: new WAL segments are to be there at once. Takes effect with the next role. */
+  hurried = false;
+
   /** How a standby fetches WAL out of the archive, while there is one. Takes effect with the next role. */
   restoreCommand: string | undefined;
 
@@ -51,7 +57,12 @@ export class Config {
       if (!isRefusal(error) || (await writtenSettings(this.#pg.pgdata)) === undefined) throw error;
       this.#log.warn({ error: error.message }, 'starting with the last settings that PostgreSQL took');
     });
-    await this.#pg.writeRole(role);
+    await this.#pg.writeRole({ ...role, sparseWal: this.hurried });
+  }
+
+  /** Writes what belongs to the role, for the reload of a running server; see writeRoleSettings. */
+  writeRole(o?: { sync?: boolean }): Promise<boolean> {
+    return this.#pg.writeRoleSettings({ ...this.role, sparseWal: this.hurried }, o);
   }
 
   /**

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -215,16 +215,45 @@ test('for a promise all WAL is cut off, in and out, and stays so over restarts',
   await one.setSync('ANY 1 ("demo-2","demo-3")');
 });
 
-test('a switchover: old one stopped, new one promoted, the others follow', async () => {
-  await two.follow(member('demo-2', 'demo-1'));
+const RULE_OF_TWO = 'ANY 1 ("demo-1","demo-3")';
+
+test('before a switchover the segment is filled, the next one made, and the rule of the next primary in force', async () => {
+  await two.follow({ ...member('demo-2', 'demo-1'), syncNames: RULE_OF_TWO });
   await streams('demo-2');
+  assert.equal((await two.observe()).syncNames, RULE_OF_TWO);
+  await (await app('demo-1')).query('insert into t values (31)');
+  await one.readyToStop(async (checkpoint) => {
+    await Promise.all([two.readyToTakeOver(checkpoint), three.readyToTakeOver(checkpoint)]);
+  });
+  const [place] = await one.read((query) =>
+    query<{ left: number; next: string }>(
+      `select (2^24 - mod(pg_current_wal_insert_lsn() - '0/0'::pg_lsn, 2^24::numeric))::int as left,
+         pg_walfile_name(pg_current_wal_insert_lsn() + 2^24::numeric) as next`,
+    ),
+  );
+  assert.ok(place!.left <= 512 * 1024, `${place!.left} bytes are left of the segment`);
+  for (const name of ['demo-1', 'demo-2', 'demo-3'])
+    assert.ok(existsSync(join(layoutOf(name).pgdata, 'pg_wal', place!.next)), `${name} lacks ${place!.next}`);
+  await until('segments not to be filled any more', async () => {
+    const [row] = await two.read((query) =>
+      query<{ filled: string }>("select current_setting('wal_init_zero') as filled"),
+    );
+    return row!.filled === 'off';
+  });
+});
+
+test('a switchover: old one stopped, new one promoted, the others follow', async () => {
   await one.stop(STOP);
   assert.equal(one.view().cleanShutdown, true);
   const begin = performance.now();
-  const { timeline } = await two.promote({ syncNames: 'ANY 1 ("demo-1","demo-3")' });
+  const { timeline } = await two.promote({ syncNames: RULE_OF_TWO });
   const promoted = performance.now() - begin;
   assert.equal(timeline, 2);
   assert.ok(promoted < 1000, `promotion took ${promoted} ms`);
+  assert.equal(two.view().syncNames, RULE_OF_TWO);
+  await assert.rejects((await app('demo-2')).query('insert into t values (32)', [], 300), {
+    code: 'SqlTimeout',
+  });
   await two.ensureSlots(['demo-1', 'demo-2', 'demo-3']);
   await three.follow(member('demo-3', 'demo-2'));
   await one.startStandby(member('demo-1', 'demo-2'));

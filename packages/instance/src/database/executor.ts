@@ -7,8 +7,9 @@ import { claim, copy, initialise, rewind, type Workplace } from './fresh.ts';
 import type { Layout } from './layout.ts';
 import { LineUp } from './line-up.ts';
 import { type PromiseNote, readPromise, writePromise } from './promise-note.ts';
+import { readyToStop, readyToTakeOver } from './readiness.ts';
 import { boundedRecovery, type CloneSpec, type RecoverSpec } from './recover.ts';
-import { cutWal, follow, promote, setSync, startPrimary, startStandby } from './roles.ts';
+import { cutWal, follow, hurry, promote, setSync, startPrimary, startStandby } from './roles.ts';
 import { withSession } from './running.ts';
 import { seal } from './seal.ts';
 import { ensureSlots, followSlots } from './slots.ts';
@@ -42,6 +43,8 @@ export interface DatabaseOptions {
   archiver?: { stopping(): void; starting(): void };
 }
 
+/** By then a planned change of primary is over. */
+const HURRY_MS = 15_000;
 const READ_MS = 5000;
 const CHECKPOINT_MS = 3600_000;
 const COUNT_MS = 3600_000;
@@ -88,6 +91,7 @@ class Executor implements Database {
   #progress: InstanceReport['progress'];
 
   #promised: PromiseNote | undefined;
+  #hurried: NodeJS.Timeout | undefined;
 
   constructor(
     o: DatabaseOptions,
@@ -298,6 +302,24 @@ class Executor implements Database {
 
   async checkpoint(): Promise<void> {
     await withSession(this.#pg, (session) => session.query('checkpoint', [], CHECKPOINT_MS));
+  }
+
+  async readyToStop(standbys: (checkpoint: string) => Promise<void>): Promise<void> {
+    await withSession(this.#pg, (session) => readyToStop(session, standbys));
+    await this.#hurry();
+  }
+
+  async readyToTakeOver(checkpoint: string): Promise<void> {
+    await withSession(this.#pg, (session) => readyToTakeOver(session, checkpoint));
+    await this.#hurry();
+  }
+
+  async #hurry(): Promise<void> {
+    const set = (end: boolean) =>
+      this.#request('preparing a change of primary', () => hurry(this.#place, end));
+    clearTimeout(this.#hurried);
+    this.#hurried = setTimeout(() => set(true).catch(() => undefined), HURRY_MS).unref();
+    await set(false);
   }
 
   async stop(o: { fastMs: number; immediateMs: number }): Promise<void> {

@@ -1,7 +1,7 @@
 /** What PostgreSQL here is: a primary, a standby of somebody, a standby of nobody; and the ways from one to another. */
-import type { RoleSettings } from '@pgherd/postgres';
+import { PostgresError, type RoleSettings } from '@pgherd/postgres';
 import type { Workplace } from './fresh.ts';
-import { cutReceiver, cutSenders, withSession } from './running.ts';
+import { cutReceiver, cutSenders, localSession, withSession } from './running.ts';
 import type { StandbyOptions } from './types.ts';
 import { slotName, upstreamConninfo } from './upstream.ts';
 
@@ -21,7 +21,9 @@ export async function startPrimary(
     primaryConninfo: '',
     synchronousStandbyNames: o.syncNames,
   });
+  w.config.syncInForce = undefined;
   await w.pg.start({ signal });
+  w.config.syncInForce = o.syncNames;
 }
 
 export async function startStandby(
@@ -31,29 +33,50 @@ export async function startStandby(
 ): Promise<{ accepting: boolean }> {
   w.watcher.starts(o.upstream?.name);
   await w.config.writeAll(standbyRole(w, o));
-  return { accepting: await w.pg.start({ patienceMs: STANDBY_PATIENCE_MS, signal }) };
+  return { accepting: await start(w, signal) };
+}
+
+/** Every process of it has read the role file as it is now. */
+async function start(w: Workplace, signal: AbortSignal): Promise<boolean> {
+  w.config.syncInForce = undefined;
+  const accepting = await w.pg.start({ patienceMs: STANDBY_PATIENCE_MS, signal });
+  w.config.syncInForce = w.config.role.synchronousStandbyNames;
+  return accepting;
 }
 
 /** Turns a running standby to another upstream, or to none. */
 export async function follow(w: Workplace, o: StandbyOptions, signal: AbortSignal): Promise<void> {
   w.config.role = standbyRole(w, o);
   w.watcher.follows(o.upstream?.name);
-  await w.pg.writeRoleSettings(w.config.role);
+  await w.config.writeRole();
   if (w.pg.major < 13) {
     await w.pg.stop(RESTART_STOP);
-    await w.pg.start({ patienceMs: STANDBY_PATIENCE_MS, signal });
+    await start(w, signal);
     return;
   }
   w.pg.reload();
+  const { synchronousStandbyNames } = w.config.role;
+  if (synchronousStandbyNames !== w.config.syncInForce) await bringIntoForce(w, synchronousStandbyNames);
   if (o.upstream === null) await withSession(w.pg, (session) => cutReceiver(session, o.sealed === true));
+}
+
+/** A standby that does not answer is not waited for: its promotion will see to it. */
+async function bringIntoForce(w: Workplace, names: string): Promise<void> {
+  w.config.syncInForce = undefined;
+  try {
+    await withSession(w.pg, (session) => w.pg.reloadSync(session, names));
+    w.config.syncInForce = names;
+  } catch (error) {
+    if (!(error instanceof PostgresError)) throw error;
+  }
 }
 
 /** No WAL comes in from anywhere any more, and none is passed on. */
 export async function cutWal(w: Workplace): Promise<void> {
-  const { restoreCommand } = w.config.role;
-  w.config.role = standbyRole(w, { upstream: null, applicationName: '', sealed: true });
+  const { restoreCommand, synchronousStandbyNames: syncNames } = w.config.role;
+  w.config.role = standbyRole(w, { upstream: null, applicationName: '', syncNames, sealed: true });
   w.watcher.follows(undefined);
-  await w.pg.writeRoleSettings(w.config.role);
+  await w.config.writeRole();
   if (w.pg.state === 'stopped') return;
   // Older versions read these settings at a start only.
   const needsRestart = w.pg.major < 13 || (w.pg.major < 14 && restoreCommand);
@@ -68,33 +91,55 @@ export async function cutWal(w: Workplace): Promise<void> {
 /** On a running primary; resolves when every WAL sender judges by the new names. Stopped: for the next start. */
 export async function setSync(w: Workplace, names: string): Promise<void> {
   w.config.role = { ...w.config.role, synchronousStandbyNames: names };
-  await w.pg.writeRoleSettings(w.config.role, { sync: false });
+  await w.config.writeRole({ sync: false });
   if (w.pg.state === 'stopped') return;
+  w.config.syncInForce = undefined;
   await withSession(w.pg, (session) => w.pg.reloadSync(session, names));
+  w.config.syncInForce = names;
 }
 
-export function promote(
+/** Where the rule is in force already, and no archive is to be left alone from now on, nothing has to be reloaded. */
+export async function promote(
   w: Workplace,
   o: { syncNames: string; timeline?: number },
 ): Promise<{ timeline: number }> {
-  return withSession(w.pg, async (session) => {
-    const role = { standby: true, primaryConninfo: '', synchronousStandbyNames: o.syncNames };
-    w.config.role = role;
-    await w.pg.writeRoleSettings(role, { sync: false });
-    await w.pg.reloadSync(session, o.syncNames);
-    const timeline = await w.pg.promote(session, {
+  const opening = localSession(w.pg);
+  const { restoreCommand } = w.config.role;
+  const role = { standby: true, primaryConninfo: '', synchronousStandbyNames: o.syncNames };
+  try {
+    if (w.config.syncInForce !== o.syncNames || restoreCommand) {
+      w.config.role = role;
+      w.config.syncInForce = undefined;
+      await w.config.writeRole({ sync: false });
+      await w.pg.reloadSync(await opening, o.syncNames);
+      w.config.syncInForce = o.syncNames;
+    }
+    const timeline = await w.pg.promote(opening, {
       deadlineMs: PROMOTE_MS,
       ...(o.timeline ? { timeline: o.timeline } : {}),
     });
     w.config.role = { ...role, standby: false };
     w.watcher.follows(undefined);
     return { timeline };
-  });
+  } finally {
+    opening.then(
+      (session) => session.close(),
+      () => undefined,
+    );
+  }
+}
+
+/** For some seconds from a hand-over on, WAL segments are made without filling them; `end`: that is over. */
+export async function hurry(w: Workplace, end: boolean): Promise<void> {
+  w.config.hurried = !end;
+  if (w.pg.state !== 'running') return;
+  await w.config.writeRole({ sync: false });
+  w.pg.reload();
 }
 
 function standbyRole(
   { instance, upstreams, config }: Workplace,
-  { upstream, applicationName, sealed }: StandbyOptions,
+  { upstream, applicationName, syncNames = '', sealed }: StandbyOptions,
 ): RoleSettings {
   const { restoreCommand } = config;
   return {
@@ -102,6 +147,6 @@ function standbyRole(
     ...(restoreCommand && !sealed ? { restoreCommand } : {}),
     primaryConninfo: upstream ? upstreamConninfo(upstream, upstreams, { applicationName }) : '',
     primarySlotName: slotName(instance),
-    synchronousStandbyNames: '',
+    synchronousStandbyNames: syncNames,
   };
 }

@@ -6,9 +6,14 @@ const LOOK_MS = 3;
 const RECEIVER_MS = 10_000;
 const RELOAD_MS = 2000;
 
-/** Runs with a session. Our own writes never wait for a standby: what they do is repeated until it is there. */
+/** A session of our own. Our writes never wait for a standby: what they do is repeated until it is there. */
+export function localSession(pg: Postgres): Promise<Session> {
+  return pg.session({ settings: { synchronous_commit: 'local' } });
+}
+
+/** Runs with such a session. */
 export async function withSession<T>(pg: Postgres, run: (session: Session) => Promise<T>): Promise<T> {
-  const session = await pg.session({ settings: { synchronous_commit: 'local' } });
+  const session = await localSession(pg);
   try {
     return await run(session);
   } finally {

@@ -122,6 +122,8 @@ export interface StandbyOptions {
   upstream: Upstream | null;
   /** `application_name` towards the upstream: the instance name only when the Lease records our incarnation. */
   applicationName: string;
+  /** synchronous_standby_names to be in force from the moment of a promotion on; a standby does not heed them. */
+  syncNames?: string;
   /** No WAL from anywhere, the archive included: a promise binds this standby (ELECTION 5). */
   sealed?: boolean;
 }
@@ -186,6 +188,10 @@ export interface Database {
    */
   promote(o: { syncNames: string; timeline?: number }): Promise<{ timeline: number }>;
   checkpoint(): Promise<void>;
+  /** On the primary, before a planned stop; see readyToStop. */
+  readyToStop(standbys: (checkpoint: string) => Promise<void>): Promise<void>;
+  /** On a standby, before a planned change of primary; see readyToTakeOver. */
+  readyToTakeOver(checkpoint: string): Promise<void>;
 
   /** Fast stop; immediate after fastMs; certain death after immediateMs more. Resolves when nothing of PGDATA lives. */
   stop(o: { fastMs: number; immediateMs: number }): Promise<void>;

@@ -50,6 +50,7 @@ async function serve(name: string): Promise<void> {
         freshReport: () => assert.fail(),
         grant: (question) => assent.grant(question),
         promise: (question) => assent.promise(question),
+        prepare: () => assert.fail(),
       },
     }),
   );

@@ -17,6 +17,8 @@ interface JobContext {
   cluster: string;
   instance: string;
   layout: Layout;
+  /** Has the other members prepare for a change of primary; never rejects, and does not wait for long. */
+  prepareOthers(checkpoint: string): Promise<void>;
   /** The spec as last applied. */
   eff(): EffectiveSpec | undefined;
   /** The Cluster as last seen. */
@@ -54,13 +56,13 @@ const DISPATCH: Dispatch = {
   stop: ({ database }, { fastMs, immediateMs }) => nothing(database.stop({ fastMs, immediateMs })),
   claim: ({ database }) => nothing(database.claim()),
   startPrimary: ({ database }, { syncNames }) => nothing(database.startPrimary({ syncNames })),
-  startStandby: ({ database }, { upstream, applicationName, sealed }) =>
-    nothing(database.startStandby({ upstream, applicationName, ...(sealed ? { sealed } : {}) })),
-  follow: ({ database }, { upstream, applicationName }) =>
-    nothing(database.follow({ upstream, applicationName })),
+  startStandby: ({ database }, { upstream, applicationName, syncNames, sealed }) =>
+    nothing(database.startStandby({ upstream, applicationName, syncNames, ...(sealed ? { sealed } : {}) })),
+  follow: ({ database }, { upstream, applicationName, syncNames }) =>
+    nothing(database.follow({ upstream, applicationName, syncNames })),
   setSync: ({ database }, { names }) => nothing(database.setSync(names)),
   promote: ({ database }, { syncNames, timeline }) => database.promote({ syncNames, timeline }),
-  checkpoint: ({ database }) => nothing(database.checkpoint()),
+  checkpoint: ({ database, prepareOthers }) => nothing(database.readyToStop(prepareOthers)),
   copy: ({ database }, { source }, signal) => nothing(database.copy({ source }, signal)),
   rewind: ({ database }, { source }, signal) => database.rewind({ source }, signal),
   wipe: ({ database }) => nothing(database.wipeForCopy()),

@@ -23,7 +23,7 @@ import { Jobs } from './jobs.ts';
 import { LeaseClient } from './lease-client.ts';
 import { PeersClient, type PeerTls } from './peers-client.ts';
 import { Reporter, type ReporterOptions } from './reporter.ts';
-import { route } from './routing.ts';
+import { Routing } from './routing.ts';
 import { type ClusterObject, Surroundings } from './surroundings.ts';
 
 export interface LoopOptions extends ReporterOptions {
@@ -51,6 +51,8 @@ export interface LoopOptions extends ReporterOptions {
 }
 
 const ASK_MS = 2_000;
+/** How long the others may prepare for a change of primary; whoever takes longer is not waited for. */
+const PREPARE_MS = 1_000;
 
 export class Loop {
   readonly #o: LoopOptions;
@@ -61,6 +63,7 @@ export class Loop {
   readonly #reporter: Reporter;
   readonly #jobs: Jobs;
   readonly #surroundings: Surroundings;
+  readonly #routing: Routing;
   readonly #events: EventRecorder;
   #state: State;
   #situation: string | undefined;
@@ -94,11 +97,13 @@ export class Loop {
       cluster,
       instance,
       layout: options.layout,
+      prepareOthers: (checkpoint) => this.#prepareOthers(checkpoint),
       eff: () => this.#configurer.eff,
       clusterObject: () => this.#surroundings.cluster(),
       saw: (view) => this.#reporter.saw(view),
       feed: (event) => this.#feed(event),
     });
+    this.#routing = new Routing({ client, namespace, cluster, instance });
     this.#events = createEventRecorder(client, 'pgherd-instance', { log, instance });
     this.#configurer = new Configurer({
       database,
@@ -139,6 +144,16 @@ export class Loop {
   /** A candidate asks us to receive no more WAL and to say how far we are. */
   promise(question: { candidate: string; epoch: number; version: string }): Promise<PromiseAnswer> {
     return this.#assent.promise(question);
+  }
+
+  /** The leader is about to stop by plan: all that this standby can do for it beforehand. */
+  async prepare({ checkpoint }: { checkpoint: string }): Promise<{ name: string }> {
+    const { database, instance } = this.#o;
+    await Promise.all([
+      database.view().inRecovery ? database.readyToTakeOver(checkpoint) : undefined,
+      this.#routing.look(),
+    ]);
+    return { name: instance };
   }
 
   /** Starts, and goes on until `signal` ends it. The certificates must be in place. */
@@ -301,15 +316,22 @@ export class Loop {
     this.#feed({ type: 'peers', askedAt, answers });
   }
 
+  async #prepareOthers(checkpoint: string): Promise<void> {
+    const names = (this.#state.lease?.record.members ?? []).map(({ name }) => name);
+    const addresses = names
+      .filter((name) => name !== this.#o.instance)
+      .flatMap((name) => this.#surroundings.addressOf(name) ?? []);
+    await this.#peers.prepare(addresses, checkpoint, PREPARE_MS);
+  }
+
   async #observe(): Promise<void> {
     const view = await this.#reporter.freshView();
     this.#feed({ type: 'observed', startedAt: clocksAt(view.observedAt), view });
   }
 
   async #route(epoch: number): Promise<void> {
-    const { client, namespace, cluster, instance, log } = this.#o;
-    const outcome = await route({ client, namespace, cluster, instance, epoch });
-    if (outcome !== 'ok') log.warn({ epoch, outcome }, 'the -rw Service was not pointed here');
+    const outcome = await this.#routing.route(epoch);
+    if (outcome !== 'ok') this.#o.log.warn({ epoch, outcome }, 'the -rw Service was not pointed here');
     this.#feed({ type: 'routed', epoch, outcome });
   }
 

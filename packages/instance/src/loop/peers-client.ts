@@ -43,6 +43,14 @@ export class PeersClient {
     return Object.fromEntries(answers);
   }
 
+  /** Has these instances prepare for a change of primary. What comes of it is not asked. */
+  async prepare(addresses: string[], checkpoint: string, timeoutMs: number): Promise<void> {
+    const calls = addresses.map((address) =>
+      this.call(address, { path: '/prepare', body: { checkpoint }, timeoutMs }),
+    );
+    await Promise.allSettled(calls);
+  }
+
   close(): void {
     this.#agent?.destroy();
   }

@@ -13,30 +13,53 @@ export interface RouteOptions {
 const TRIES = 3;
 const TIMEOUT_MS = 2_000;
 
-/**
- * `ok`: -rw selects us under our epoch. `refused`: somebody with a higher epoch has it. `failed`: try again.
- * A patch carries the resourceVersion that was read, so a stale one changes nothing.
- */
-export async function route(o: RouteOptions): Promise<'ok' | 'refused' | 'failed'> {
-  const ref = { namespace: o.namespace, name: names(o.cluster).rw };
-  for (let n = 0; n < TRIES; n++) {
-    try {
-      const service = await o.client.get(kinds.Service, ref, { timeoutMs: TIMEOUT_MS });
-      const patch = routingPatch(service, o);
-      if (patch === 'done') return 'ok';
-      if (patch === 'refused') return 'refused';
-      await o.client.patch(kinds.Service, ref, {
-        type: 'merge',
-        body: patch,
-        timeoutMs: TIMEOUT_MS,
-        retry: false,
-      });
-      return 'ok';
-    } catch (error) {
-      if (!isKubeError(error, 'Conflict')) return 'failed';
-    }
+export class Routing {
+  readonly #o: Omit<RouteOptions, 'epoch'>;
+  /** The Service as last read, if it has not been used for a patch yet. */
+  #seen: Service | undefined;
+
+  constructor(options: Omit<RouteOptions, 'epoch'>) {
+    this.#o = options;
   }
-  return 'failed';
+
+  /** Reads the Service, so that the next patch need not wait for that. Never rejects. */
+  async look(): Promise<void> {
+    this.#seen = await this.#read().catch(() => undefined);
+  }
+
+  /**
+   * `ok`: -rw selects us under our epoch. `refused`: somebody with a higher epoch has it. `failed`: try again.
+   * A patch carries the resourceVersion that was read, so a stale one changes nothing.
+   */
+  async route(epoch: number): Promise<'ok' | 'refused' | 'failed'> {
+    for (let n = 0; n < TRIES; n++) {
+      try {
+        const service = this.#seen ?? (await this.#read());
+        this.#seen = undefined;
+        const patch = routingPatch(service, { ...this.#o, epoch });
+        if (patch === 'done') return 'ok';
+        if (patch === 'refused') return 'refused';
+        await this.#o.client.patch(kinds.Service, this.#ref, {
+          type: 'merge',
+          body: patch,
+          timeoutMs: TIMEOUT_MS,
+          retry: false,
+        });
+        return 'ok';
+      } catch (error) {
+        if (!isKubeError(error, 'Conflict')) return 'failed';
+      }
+    }
+    return 'failed';
+  }
+
+  get #ref(): { namespace: string; name: string } {
+    return { namespace: this.#o.namespace, name: names(this.#o.cluster).rw };
+  }
+
+  #read(): Promise<Service> {
+    return this.#o.client.get(kinds.Service, this.#ref, { timeoutMs: TIMEOUT_MS });
+  }
 }
 
 /** The merge patch that routes to us, or why none is needed or allowed. */

@@ -13,6 +13,13 @@ export function serveBackrest(o: {
   material: ServerMaterial;
   routes: Routes;
 }): Promise<ManagerServer> {
-  const answers = { report: NOBODY, freshReport: NOBODY, grant: NOBODY, promise: NOBODY, changed: NOBODY };
+  const answers = {
+    report: NOBODY,
+    freshReport: NOBODY,
+    grant: NOBODY,
+    promise: NOBODY,
+    prepare: NOBODY,
+    changed: NOBODY,
+  };
   return serveManager({ ...o, answers, backrest: o.routes });
 }

@@ -24,6 +24,8 @@ export interface Answers {
   grant(question: { leader: string; epoch: number }): Promise<object>;
   /** A candidate asks us to receive no more WAL. */
   promise(question: { candidate: string; epoch: number; version: string }): Promise<object>;
+  /** The leader is about to stop by plan, and has made a checkpoint that ends here. */
+  prepare(question: { checkpoint: string }): Promise<object>;
 }
 
 /** What a server needs to prove who it is, and to know its clients. */
@@ -123,8 +125,7 @@ async function decide(
     const { status, body } = await backrest(request);
     return { status, text: JSON.stringify(body), type: 'application/json' };
   }
-  const post = url.pathname === '/promise';
-  const methods = post ? ['POST'] : ['GET', 'HEAD'];
+  const methods = POSTED.has(url.pathname) ? ['POST'] : ['GET', 'HEAD'];
   if (!methods.includes(request.method ?? '')) return { status: 405, text: `only ${methods[0]}\n` };
   switch (url.pathname) {
     case '/healthz':
@@ -134,15 +135,34 @@ async function decide(
       return report.ready ? { status: 200, text: 'ok\n' } : { status: 503, text: `${notReady(report)}\n` };
     }
     case '/status':
-      return known ? json(await answers.freshReport()) : STRANGER;
     case '/changes':
-      return known ? changes(url.searchParams, answers) : STRANGER;
     case '/grant':
-      return known ? grant(url.searchParams, answers) : STRANGER;
     case '/promise':
-      return known ? promise(await bodyOf(request), answers) : STRANGER;
+    case '/prepare':
+      return known ? await forMembers(request, url, answers) : STRANGER;
     default:
-      return { status: 404, text: 'there is /healthz, /readyz, /status, /changes, /grant and /promise\n' };
+      return {
+        status: 404,
+        text: 'there is /healthz, /readyz, /status, /changes, /grant, /promise and /prepare\n',
+      };
+  }
+}
+
+const POSTED: ReadonlySet<string> = new Set(['/promise', '/prepare']);
+
+/** What only those are told, or may ask for, whose certificate is of the cluster. */
+async function forMembers(request: IncomingMessage, url: URL, answers: Answers): Promise<Answer> {
+  switch (url.pathname) {
+    case '/changes':
+      return changes(url.searchParams, answers);
+    case '/grant':
+      return grant(url.searchParams, answers);
+    case '/promise':
+      return promise(await bodyOf(request), answers);
+    case '/prepare':
+      return prepare(await bodyOf(request), answers);
+    default:
+      return json(await answers.freshReport());
   }
 }
 
@@ -174,6 +194,13 @@ async function promise(body: Record<string, unknown> | undefined, answers: Answe
   if (typeof candidate !== 'string' || !Number.isSafeInteger(epoch) || typeof version !== 'string')
     return { status: 400, text: 'say candidate, epoch and version in JSON\n' };
   return json(await answers.promise({ candidate, epoch: epoch as number, version }));
+}
+
+async function prepare(body: Record<string, unknown> | undefined, answers: Answers): Promise<Answer> {
+  const { checkpoint } = body ?? {};
+  if (typeof checkpoint !== 'string' || !/^[0-9A-F]+\/[0-9A-F]+$/i.test(checkpoint))
+    return { status: 400, text: 'say checkpoint=LSN in JSON\n' };
+  return json(await answers.prepare({ checkpoint }));
 }
 
 const LONGEST_BODY = 4096;

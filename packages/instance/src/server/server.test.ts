@@ -41,6 +41,7 @@ const answers = {
   changed: async () => undefined,
   grant: async (question: object) => ({ name: 'demo-1', question }),
   promise: async (question: object) => ({ name: 'demo-1', question }),
+  prepare: async (question: object) => ({ name: 'demo-1', question }),
 };
 
 interface Got {
@@ -187,6 +188,17 @@ test('grants and promises are asked for by siblings, in full, or refused', async
       bad.slice(0, 80),
     );
   assert.equal((await get('/promise', own)).status, 405);
+});
+
+test('a leader that is about to stop says so to the others, in full, or is refused', async () => {
+  const own = { cert: material.clientCert, key: material.clientKey, method: 'POST' };
+  const body = JSON.stringify({ checkpoint: '1/A8' });
+  assert.equal((await get('/prepare', { method: 'POST', body })).status, 403);
+  assert.deepEqual(JSON.parse((await get('/prepare', { ...own, body })).text).question, {
+    checkpoint: '1/A8',
+  });
+  for (const bad of ['', '{}', '{"checkpoint":1}', `{"checkpoint":"1/A8'"}`])
+    assert.equal((await get('/prepare', { ...own, body: bad })).status, 400, bad);
 });
 
 test('anything else is refused', async () => {
