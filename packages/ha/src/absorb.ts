@@ -174,6 +174,9 @@ function know(c: Context, version: string, record: LeaseRecord): void {
   const madeAnew = !rules.isGenuine(record, s.epochSeen);
   if (s.held && !rules.isHeldBy(record, s.self.identity) && !madeAnew) {
     s.held = undefined;
+    // A plan of this leadership must not go on in a later one.
+    s.handover = undefined;
+    s.release = undefined;
     s.lost = {
       why: record.leader ? `the Lease was taken by ${record.leader.name}` : 'the Lease was taken',
       taken: true,
@@ -202,6 +205,7 @@ function taken(c: Context, record: LeaseRecord, sentAt: Now): void {
     ...(timeline === undefined ? {} : { timeline }),
   };
   if (s.takingOver?.forced) s.promoteDone = s.takingOver.forced;
+  if (s.takingOver?.tardy) s.tardy = { name: s.takingOver.tardy, at: now };
   s.takingOver = undefined;
   s.lost = undefined;
   s.failingSince = undefined;

@@ -1,7 +1,9 @@
 /**
- * Two clocks, neither of them trusted alone: the monotonic one may stand still while a machine is suspended, the
- * wall clock may be set. Who holds leadership believes the one that says more time has passed; who wants to take
- * it believes the one that says less.
+ * Two clocks. The monotonic one may stand still while a machine is suspended, the wall clock may be set either way.
+ * Who holds leadership believes the one that says more time has passed. Who wants to take it believes the monotonic
+ * one: every moment that is counted from was noted by this very process, and of such a time it says too little, if
+ * anything, and never too much. A wall clock that was set back would only make silence and grants last for as long
+ * as it was set back. A restarted process counts anew.
  */
 
 /** One reading of both clocks, in milliseconds. */
@@ -15,9 +17,9 @@ export function elapsedForHolder(then: Now, now: Now): number {
   return Math.max(now.mono - then.mono, now.wall - then.wall);
 }
 
-/** Time passed since `then` as a taker must see it (ELECTION 1): the smaller of both clocks. */
+/** Time passed since `then`, noted by this process, as a taker must see it (ELECTION 1): not more than has passed. */
 export function elapsedForTaker(then: Now, now: Now): number {
-  return Math.min(now.mono - then.mono, now.wall - then.wall);
+  return now.mono - then.mono;
 }
 
 /** Time passed by the monotonic clock: for patience and back-off, where nothing can be lost. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Event } from './events.ts';
 import { step } from './machine.ts';
-import { answers, at, leaderState, primaryView, report, row, settings } from './testing.ts';
+import { answers, at, leaderState, primaryView, record, report, row, settings } from './testing.ts';
 
 const TICK: Event = { type: 'tick' };
 const stopping = [report(2, { state: 'demoting' }), report(3, { role: 'none', state: 'stopped' })];
@@ -63,4 +63,22 @@ describe('a switchover that is called off', () => {
   test('goes on once PostgreSQL is being stopped', () => {
     assert.equal(asked('stopping', undefined).handover?.stage, 'stopping');
   });
+});
+
+test('a plan to hand over ends with the leadership that it was made in', () => {
+  const before = leaderState({
+    handover: { reason: 'fence', to: 'demo-3', since: at(0), stage: 'stopping' },
+    release: { to: 'demo-3', why: 'fence' },
+    reading: at(5),
+  });
+  const taken = record({
+    holder: 'uid-2/1',
+    epoch: 4,
+    leader: { name: 'demo-2', podUID: 'uid-2', address: '' },
+  });
+  const outcome = { kind: 'found' as const, version: '8', record: taken };
+  const after = step(before, { type: 'leaseRead', sentAt: at(5), outcome }, at(10)).state;
+  assert.equal(after.held, undefined);
+  assert.equal(after.handover, undefined);
+  assert.equal(after.release, undefined);
 });

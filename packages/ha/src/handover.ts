@@ -20,7 +20,15 @@ import { AFTER_DEATH_MS } from './rules/times.ts';
 import { roomNotFound, wantsRoom } from './space.ts';
 import type { HandoverPlan } from './state.ts';
 import { type Successor, successorByQuorum } from './succession.ts';
-import { closeTargets, goesAnyway, isStopping, neverATarget, nobodyIsLeft, notReady } from './targets.ts';
+import {
+  closeTargets,
+  goesAnyway,
+  isStopping,
+  isTardy,
+  neverATarget,
+  nobodyIsLeft,
+  notReady,
+} from './targets.ts';
 import type { LeaseRecord } from './types.ts';
 
 /** How long a pod that is being stopped looks for a successor before it stops without. */
@@ -217,7 +225,7 @@ function verify(c: Context, plan: HandoverPlan): void {
     waitFor(c, `${plan.to} to have everything up to ${formatLsn(end)}`, VERIFY_MS);
     return;
   }
-  const [other] = others ? complete : [];
+  const other = others ? (complete.find((name) => !isTardy(s, name, now)) ?? complete[0]) : undefined;
   finish(c, plan, other ? { to: other, position: formatLsn(end) } : undefined, formatLsn(end));
 }
 

@@ -137,7 +137,9 @@ export function take(c: Context, lease: KnownLease, continuing: boolean, forced?
   }
   const systemID = record.systemID ?? s.view?.systemID;
   if (systemID) next.systemID = systemID;
-  s.takingOver = { continuing, ...(forced ? { forced } : {}) };
+  const named = record.handover?.to;
+  const tardy = named !== undefined && named !== s.self.name;
+  s.takingOver = { continuing, ...(forced ? { forced } : {}), ...(tardy ? { tardy: named } : {}) };
   write(c, 'take', next);
 }
 

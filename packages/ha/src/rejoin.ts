@@ -2,6 +2,7 @@
 import { elapsed } from './clock.ts';
 import { ruleText } from './commit-rule.ts';
 import {
+  backOff,
   begin,
   type Context,
   mayRetry,
@@ -24,6 +25,8 @@ import type { Rejoin, Rung } from './state.ts';
 const FOLLOW_MS = 10_000;
 /** The same when it is known that the histories have parted; a receiver that is only restarting streams by then. */
 const PARTED_MS = 2_000;
+/** Who is stopped for a rewind or a copy waits this long for a leader that proves itself. */
+const UNPROVEN_MS = 2_000;
 const MANY_COPIES = 3;
 const ASK_AGAIN_MS = 150;
 
@@ -71,7 +74,7 @@ export function rejoinStopped(c: Context): void {
   const rejoin = ladder(c);
   const data = s.view!.data;
   const rung: Rung = data === 'empty' || data === 'damaged' ? 'copy' : rejoin.rung;
-  if (rung === 'follow') {
+  if (rung === 'follow' || (data === 'present' && leaderIsGone(c, rejoin))) {
     startStandby(c);
     return;
   }
@@ -80,6 +83,24 @@ export function rejoinStopped(c: Context): void {
     return;
   }
   copy(c, rejoin);
+}
+
+/**
+ * There is nobody to rewind or to copy from. A standby that is stopped cannot say how far it is, and an election may
+ * need to know: it runs again, with the data it has, until there is a leader again that it cannot follow.
+ */
+function leaderIsGone(c: Context, rejoin: Rejoin): boolean {
+  const { s, now, rules } = c;
+  if (leaderToFollow(c) && rules.isProvenLeader(recordOf(s)!, s, settingsOf(s), now).ok) {
+    rejoin.unprovenSince = undefined;
+    return false;
+  }
+  rejoin.unprovenSince ??= now;
+  if (within(c, rejoin.unprovenSince, UNPROVEN_MS) || !mayRetry(c, 'runAgain')) return false;
+  // Where PostgreSQL does not even start with these data, that is not tried for ever.
+  backOff(s, 'runAgain', now, 60_000);
+  s.rejoin = { ...rejoin, rung: 'follow', stuckSince: undefined, unprovenSince: undefined };
+  return true;
 }
 
 function startStandby(c: Context): void {
@@ -174,6 +195,7 @@ export function rejoinRunning(c: Context): void {
   if (s.view!.streaming) {
     rejoin.stuckSince = undefined;
     delete s.retries.startStandby;
+    delete s.retries.runAgain;
     s.waiting = undefined;
     s.error = undefined;
     s.lost = undefined;

@@ -69,6 +69,8 @@ export interface Rejoin {
   copies: number;
   /** Since when the standby runs without streaming, while its leader is known. */
   stuckSince?: Now;
+  /** Since when it is stopped for a rewind or a copy, and nobody proves to be the leader it could come from. */
+  unprovenSince?: Now;
 }
 
 export interface State {
@@ -161,7 +163,9 @@ export interface State {
   /** Standbys on volumes the Lease does not know: our LSN when no one else bore the name (ELECTION 5.6). */
   joining: Record<string, { incarnation: string; mark: string }>;
   /** What the take under way found out about our data. */
-  takingOver?: { continuing: boolean; forced?: string };
+  takingOver?: { continuing: boolean; forced?: string; tardy?: string };
+  /** Who was named to lead next and did not take the Lease in its time, and when we took it instead. */
+  tardy?: { name: string; at: Now };
   /** Certain death could not be made: this container must end. */
   undead?: string;
   /** This manager has begun something in PGDATA: what lives there may be of its own making. */
@@ -244,6 +248,7 @@ const UNSET: Record<Optional, undefined> = {
   appliedAt: undefined,
   mark: undefined,
   takingOver: undefined,
+  tardy: undefined,
   undead: undefined,
   acted: undefined,
   election: undefined,

@@ -7,7 +7,7 @@ import { ruleToApply } from './membership.ts';
 import { answersSince, couldLead, goesFirst, peerPosition } from './positions.ts';
 import { AFTER_DEATH_MS } from './rules/times.ts';
 import { fullVolume, hasRoom, waitForSpace } from './space.ts';
-import type { State } from './state.ts';
+import { isTardy } from './targets.ts';
 import type { LeaseRecord, PeerReport } from './types.ts';
 
 /** A renewal that is overdue for so long says that the API is away. */
@@ -32,16 +32,21 @@ export function successorByQuorum(c: Context, record: LeaseRecord, sinceMono: nu
   const names = new Set(able.map((report) => report.name));
   if (required.some((rule) => rule.names.filter((name) => names.has(name)).length < quorumOf(rule)))
     return undefined;
-  const best = furthest(s, able);
+  const best = furthest(c, able);
   // On a full volume it would end as we did: then we wait for space, and nobody else has to.
   if (best && fullVolume(s.view) && !hasRoom(best)) return undefined;
+  // We have everything ourselves, unless the volume is full; and without data the Lease is left to whoever can take it.
+  if (best && isTardy(s, best.name, c.now) && !fullVolume(s.view)) return undefined;
   return best && { to: best.name, position: formatLsn(peerPosition(best)!.lsn) };
 }
 
-function furthest(s: State, reports: PeerReport[]): PeerReport | undefined {
+/** Among those that are as far: who was not tardy, who has room, who goes first. */
+function furthest({ s, now }: Context, reports: PeerReport[]): PeerReport | undefined {
+  const late = (report: PeerReport) => isTardy(s, report.name, now);
   return reports.reduce<PeerReport | undefined>((best, report) => {
     if (!best) return report;
     const order = comparePositions(peerPosition(report) as Position, peerPosition(best) as Position);
+    if (order === 0 && late(report) !== late(best)) return late(report) ? best : report;
     if (order === 0 && hasRoom(report) !== hasRoom(best)) return hasRoom(report) ? report : best;
     return order > 0 || (order === 0 && goesFirst(s, report.name, best.name)) ? report : best;
   }, undefined);

@@ -1,16 +1,24 @@
 /** To whom a leader may hand over, and why not. */
-import { elapsed } from './clock.ts';
+import { elapsed, type Now } from './clock.ts';
 import { type Context, recordOf, settingsOf } from './context.ts';
 import { parseLsn } from './lsn.ts';
 import { answersSince, couldLead, goesFirst, priorityOf } from './positions.ts';
 import { hasRoom } from './space.ts';
-import type { HandoverPlan } from './state.ts';
+import type { HandoverPlan, State } from './state.ts';
 import type { LeaseRecord, PeerReport } from './types.ts';
 
 /** A target may be this far behind when the stop begins; the rest is sent while PostgreSQL stops. */
 const CLOSE_BYTES = 16n << 20n;
 /** How long a pod that is being stopped waits for peers that do not answer at all. */
 const SILENCE_MS = 1_000;
+
+/** Who was named and did not take the Lease in its time is named for so long only if nobody else can lead. */
+const TARDY_MS = 60_000;
+
+/** True of an instance that was named a short while ago and let the Lease lie. */
+export function isTardy({ tardy }: State, name: string, now: Now): boolean {
+  return tardy?.name === name && elapsed(tardy.at, now) < TARDY_MS;
+}
 
 /** It goes in any case, with a successor or without. */
 export const goesAnyway = (plan: HandoverPlan) => plan.reason === 'shutdown' || plan.reason === 'fence';
@@ -30,7 +38,7 @@ export function neverATarget(c: Context, name: string): string | undefined {
 
 /** Members that stream from us, answer, could lead and are close; synchronous ones first, then by priority, then the least lag. */
 export function closeTargets(c: Context, record: LeaseRecord, plan: HandoverPlan): string[] {
-  const { s } = c;
+  const { s, now } = c;
   const current = parseLsn(s.view?.currentLsn) ?? 0n;
   const able = new Set(
     answersSince(s, plan.since.mono)
@@ -43,12 +51,14 @@ export function closeTargets(c: Context, record: LeaseRecord, plan: HandoverPlan
     .filter((row) => able.has(row.name) && row.state === 'streaming')
     .map((row) => ({
       name: row.name,
+      tardy: isTardy(s, row.name, now),
       sync: ['sync', 'quorum'].includes(row.syncState),
       lag: current - (parseLsn(row.flushLsn) ?? 0n),
     }))
     .filter((row) => row.lag <= CLOSE_BYTES)
     .sort(
       (a, b) =>
+        Number(a.tardy) - Number(b.tardy) ||
         Number(b.sync) - Number(a.sync) ||
         priority(b.name) - priority(a.name) ||
         Number(a.lag - b.lag) ||

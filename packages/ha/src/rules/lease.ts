@@ -24,7 +24,7 @@ export const LEASE_RULES = {
     return elapsedForHolder(sight.last, now) > longestGap ? now : sight.since;
   },
 
-  /** 1. Others may take takeMs after their own first sight of an unchanged renewal, by the slower clock. */
+  /** 1. Others may take takeMs after their own first sight of an unchanged renewal. */
   isSilent(sight: State['sight'], version: string, settings: Settings, now: Now): boolean {
     return sight?.version === version && elapsedForTaker(sight.since, now) >= settings.takeMs;
   },

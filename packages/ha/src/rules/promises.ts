@@ -67,7 +67,7 @@ export const PROMISE_RULES = {
     return settings.takeMs;
   },
 
-  /** 5. The same version of the Lease for longer than a leader that lives lets pass, by our own reads and slower clock. */
+  /** 5. The same version of the Lease for longer than a leader that lives lets pass, by our own reads and clock. */
   isQuiet(sight: State['sight'], version: string, settings: Settings, now: Now): boolean {
     return sight?.version === version && elapsedForTaker(sight.since, now) >= settings.renewMs + QUIET_MS;
   },

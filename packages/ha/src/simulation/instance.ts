@@ -3,7 +3,7 @@ import type { Event } from '../events.ts';
 import { advance, step } from '../machine.ts';
 import { electionReport, instanceState } from '../report.ts';
 import { initialState, type State } from '../state.ts';
-import type { GrantAnswer, LeaseState, PeerReport, PodFact, PromiseAnswer } from '../types.ts';
+import type { GrantAnswer, LeaseState, PeerReport, PodFact, PromiseAnswer, View } from '../types.ts';
 import { SimClocks } from './clocks.ts';
 import { SimDatabase } from './database.ts';
 import { Executor } from './executor.ts';
@@ -273,7 +273,7 @@ export class SimInstance {
       name: this.name,
       podUID: this.podUID,
       identity: this.state.self.identity,
-      role: this.state.deathNeeded ? 'primary' : running ? (view.inRecovery ? 'replica' : 'primary') : 'none',
+      role: this.#role(view),
       state: instanceState(this.state),
       leader: this.state.held !== undefined,
       streaming: view.streaming,
@@ -285,6 +285,13 @@ export class SimInstance {
       ...(running && view.inRecovery && view.replayedLsn ? { receivedLsn: view.replayedLsn } : {}),
       ...electionReport(this.state, this.clocks.now()),
     };
+  }
+
+  #role({ process, inRecovery }: View): PeerReport['role'] {
+    if (this.state.deathNeeded) return 'primary';
+    if (process !== 'running') return 'none';
+    if (inRecovery === undefined) return this.state.primaryMaybe ? 'primary' : 'none';
+    return inRecovery ? 'replica' : 'primary';
   }
 
   grantFor(leader: string, epoch: number, answer: (answer: GrantAnswer) => void): void {

@@ -1,32 +1,8 @@
 /** Whole clusters of the machine through the faults that a database on Kubernetes meets. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { World, type WorldOptions } from './world.ts';
-
-const REQUIRED: WorldOptions = { settings: { sync: { method: 'any', number: 1, required: true } } };
-
-/** A cluster that has settled, and a client that writes to whatever -rw points at. */
-function cluster(options: WorldOptions): World {
-  const world = new World(options);
-  world.until(() => world.settled(), 20_000, 'the cluster settles');
-  for (const each of world.instances.values()) each.hasRunForLong();
-  world.startWriting(10, 10);
-  world.run(3_000);
-  return world;
-}
-
-/** The time until something was acknowledged again after `since`. */
-function outage(world: World, since: number): number {
-  const next = world.watchdog.acked.find(({ at }) => at > since);
-  return next ? next.at - since : Number.POSITIVE_INFINITY;
-}
-
-function ends(world: World, limitMs = 30_000): void {
-  world.until(() => world.settled(), limitMs, 'one primary, and all others stream from it');
-  world.run(3_000);
-  assert.deepEqual(world.violations, []);
-  assert.ok(world.settled(), world.picture());
-}
+import { REQUIRED } from './removals.ts';
+import { cluster, ends, outage } from './testing.ts';
 
 for (const [kind, options] of Object.entries({ required: REQUIRED, async: {} })) {
   for (let seed = 1; seed <= 5; seed++) {

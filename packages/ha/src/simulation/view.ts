@@ -27,10 +27,12 @@ export function viewOf(
     replication: running && !inRecovery ? senders.map(rowOf) : [],
     syncNames,
   };
-  if (running && owner.databaseFrozen) seen.silent = true;
   if (incarnation) seen.incarnation = incarnation;
   if (systemID) Object.assign(seen, { systemID, timeline });
   if (!running && data !== 'empty') controlFile(database, seen);
+  // Only an answer to SQL says any of what follows.
+  if (running && owner.databaseFrozen)
+    return { ...seen, silent: true, streaming: false, receiverRunning: false, replication: [] };
   if (running) seen.inRecovery = inRecovery;
   if (running && !inRecovery) {
     seen.currentLsn = lsn;
