@@ -5,20 +5,27 @@
 #
 # The manager beats by lines in a FIFO: "deadline <seconds, in the time of /proc/uptime>" or "none".
 
+# First of all: a signal that process 1 does not yet wait for is lost, and it is sent only once.
+manager='' stopping=''
+trap 'stopping=1' TERM INT
+
 # Only here is "everything" (kill -1) no more than this container.
 if [ $$ != 1 ]; then
   echo 'guard: not process 1, so "kill everything" would reach beyond the container' >&2
   exit 64
 fi
 # read -t: bash and busybox have it, dash does not.
-if [ -z "$BASH_VERSION" ] && [ -x /bin/bash ]; then exec /bin/bash "$0" "$@"; fi
+if [ -z "$BASH_VERSION" ] && [ -x /bin/bash ]; then
+  [ -n "$stopping" ] && exit 0
+  exec /bin/bash "$0" "$@"
+fi
 
 run=${PGHERD_RUN:-/run/pgherd}
 node=${PGHERD_NODE:-/pgherd/bin/node}
 main=${PGHERD_MANAGER:-/pgherd/manager.mjs}
 # The manager lives beside a database that wants the memory.
 options=${PGHERD_NODE_OPTIONS---max-semi-space-size=1 --optimize-for-size --v8-pool-size=1}
-manager='' nurse='' stopping='' deadline=none quick=0 rest=''
+nurse='' deadline=none quick=0 rest=''
 
 say() { printf '{"level":"%s","logger":"guard","msg":"%s"}\n' "$1" "$2"; }
 
@@ -73,8 +80,12 @@ handle() {
       manager=$2
       [ -n "$stopping" ] && kill -TERM "$manager" 2>/dev/null
       ;;
+    # With 3 it says that it can do nothing here: the container ends, and the kubelet decides.
     # A line of a nurse that was killed meanwhile names the manager before this one: its own is the one that counts.
-    ended) [ -n "$manager" ] && restart warn "the manager has ended with code $2; everything is killed" ;;
+    ended)
+      [ "$2" = 3 ] && stopping=1
+      [ -n "$manager" ] && restart warn "the manager has ended with code $2; everything is killed"
+      ;;
   esac
 }
 
@@ -88,6 +99,7 @@ rm -f "$run/beats"
 mkfifo -m 600 "$run/beats" || exit 1
 # Opened for both, so that it neither blocks without a writer nor ends with one.
 exec 3<>"$run/beats"
+[ -n "$stopping" ] && exit 0
 trap stop TERM INT
 
 start

@@ -7,6 +7,7 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -48,6 +49,7 @@ setInterval(() => {
   const order = readFileSync(run + '/order', 'utf8').trim();
   rmSync(run + '/order');
   if (order === 'crash') process.exit(7);
+  if (order === 'useless') process.exit(3);
   if (order === 'halves') {
     writeSync(fifo, 'deadline ' + (uptime() + 2.5).toFixed(2) + '\\n');
     writeSync(fifo, 'deadline ');
@@ -99,7 +101,11 @@ function runGuard(
   for (const stream of [guard.stdout, guard.stderr])
     stream.on('data', (text) => appendFileSync(join(run, 'out'), text));
   guards.push(guard);
-  return { run, guard, order: (text) => writeFileSync(join(run, 'order'), text) };
+  const order = (text: string): void => {
+    writeFileSync(join(run, 'order.new'), text);
+    renameSync(join(run, 'order.new'), join(run, 'order'));
+  };
+  return { run, guard, order };
 }
 
 const notes = (run: string): string[] =>
@@ -217,4 +223,27 @@ test('without a deadline a frozen manager kills nobody', async () => {
   await new Promise((resolve) => setTimeout(resolve, 1200));
   assert.equal(starts(run), 1);
   assert.ok(processesIn(pgdata).length > 3);
+});
+
+test('a manager that can do nothing here ends the container, and all that is in it', async () => {
+  const { guard, order } = runGuard('useless', { beating: false });
+  await serving();
+  const ended = new Promise((resolve) => guard.once('exit', resolve));
+  order('useless');
+  assert.equal(await ended, 0);
+  await until('all to be dead', () => processesIn(pgdata).length === 0);
+});
+
+test('a signal that comes before the manager runs is not lost', async () => {
+  const { run, guard } = runGuard('early', { beating: false });
+  const ended = new Promise((resolve) => guard.once('exit', resolve));
+  // Caught by the shell: its handler is there.
+  const catches = (pid: number) =>
+    (BigInt(`0x${/SigCgt:\s*(\w+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]}`) >> 14n) & 1n;
+  await until('the handler', () => {
+    const pid = guard.pid && childrenOf(guard.pid).find((each) => command(each).startsWith('/bin/bash'));
+    return pid !== undefined && pid !== 0 && catches(pid) === 1n && process.kill(pid, 'SIGTERM');
+  });
+  assert.equal(await ended, 0);
+  assert.ok(starts(run) <= 1);
 });

@@ -23,6 +23,10 @@ import { certificateMarks, keepTls, type TlsMaterial } from './tls.ts';
 const LAST_RESORT_MS = 5_000;
 /** The pod's time to stop while the spec is not known; the shortest that Kubernetes gives by default. */
 const UNKNOWN_GRACE_MS = 30_000;
+/** How long there may be no certificates: by then the pod is of a cluster that is gone, or its account is. */
+const CERTIFICATES_MS = 5 * 60_000;
+/** Tells the guard to end the container: the kubelet decides whether there is to be another. */
+const END_CONTAINER = 3;
 
 const env = readEnvironment(process.env);
 const log = openLog(env.instance);
@@ -63,14 +67,17 @@ async function main(): Promise<void> {
   let lastOfAll = false;
   let stopping = false;
   let started = false;
-  onTermination(() => {
+  const stop = (): void => {
+    if (stopping) return;
     stopping = true;
     if (!started) process.exit(0); // Nothing runs yet.
     const graceMs = Math.max((eff?.stopDelayMs ?? UNKNOWN_GRACE_MS) - LAST_RESORT_MS, 1000);
     manager.info({ graceMs }, 'the pod is being stopped');
     loop.terminate(graceMs);
     setTimeout(lastResort, graceMs);
-  });
+  };
+  // The first signal asks for an orderly end; later ones change nothing, the deadlines run.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
   const lastResort = async (): Promise<void> => {
     manager.error({}, 'the stop has taken too long; PostgreSQL is stopped as it is');
     await database.stop({ fastMs: 2000, immediateMs: 500 }).catch(() => undefined);
@@ -94,6 +101,7 @@ async function main(): Promise<void> {
     guard,
     peerTls: () => ({ ca: material!.ca, cert: material!.clientCert, key: material!.clientKey }),
     log: manager,
+    deleted: stop,
     archive: () => backups.report(),
     certificates: () => inForce && certificateMarks(inForce),
     spec: (now, object) => {
@@ -125,6 +133,13 @@ async function main(): Promise<void> {
   });
   const logins = new LoginSecrets({ client, namespace, log: manager, changed: () => loop.secretsChanged() });
 
+  const late = setTimeout(() => {
+    manager.error(
+      { waitedMs: CERTIFICATES_MS },
+      'the certificates of the cluster do not come; the container ends',
+    );
+    process.exit(END_CONTAINER);
+  }, CERTIFICATES_MS);
   const first = await keepTls(
     {
       client,
@@ -148,6 +163,7 @@ async function main(): Promise<void> {
     },
     end.signal,
   );
+  clearTimeout(late);
   // They may have been renewed since.
   material ??= first;
   inForce ??= material;
@@ -175,18 +191,6 @@ async function main(): Promise<void> {
   loop.start(end.signal);
   backups.start(end.signal);
   manager.info({ version: database.view().version, data: database.view().data }, 'the manager has started');
-}
-
-/** The first signal asks for an orderly end; later ones change nothing, the deadlines run. */
-function onTermination(stop: () => void): void {
-  let asked = false;
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      if (asked) return;
-      asked = true;
-      stop();
-    });
-  }
 }
 
 main().catch((error) => {

@@ -120,6 +120,7 @@ test('a reconciler that was throttled is run again when the server allows it', a
 test('a watch lives through 500, 502, 503, 504, throttling and resets, and misses nothing', async () => {
   const cache = await follow(far);
   for (const status of [500, 502, 503, 504, 429]) {
+    await until('the watch is open', () => api.watching === 1);
     api.faults = [{ match: 'watch=', times: 2, status }];
     forwarder.reset();
     const name = `after-${status}`;

@@ -44,6 +44,8 @@ export interface LoopOptions extends ReporterOptions {
   log: Log;
   /** Told of the spec whenever the Cluster has changed. */
   spec?(eff: EffectiveSpec, cluster: ClusterObject): void;
+  /** Our pod is being deleted; may be told more than once. */
+  deleted?(): void;
   /** Called once, when the machine has come to its end: the process is to exit with this code. */
   exit(code: number, why: string): void;
   /** For tests. */
@@ -121,6 +123,7 @@ export class Loop {
       log,
       pods: (pods) => this.#feed({ type: 'pods', pods }),
       self: (containerID) => this.#feed({ type: 'self', containerID }),
+      deleted: () => options.deleted?.(),
       wishes: (eff, settings, reload, cluster) => {
         options.spec?.(eff, cluster);
         // PostgreSQL is never started on settings older than those the machine decides by.

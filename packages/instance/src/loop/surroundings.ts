@@ -36,6 +36,8 @@ export interface SurroundingsOptions {
   log: Log;
   pods(pods: PodFact[]): void;
   self(containerID: string): void;
+  /** Our pod is being deleted. The kubelet says so by a signal, too; one that comes too early for process 1 is lost. */
+  deleted(): void;
   /** `reload`: the id of the last reload that was asked for. */
   wishes(eff: EffectiveSpec, settings: Settings, reload: string | undefined, cluster: ClusterObject): void;
 }
@@ -112,8 +114,9 @@ export class Surroundings {
       this.#told = text;
       this.#o.pods(facts);
     }
-    if (this.#containerID) return;
     const own = pods.find((pod) => pod.metadata.uid === this.#o.podUID);
+    if (own?.metadata.deletionTimestamp) this.#o.deleted();
+    if (this.#containerID) return;
     const containerID = ownContainerID(own, this.#o.podUID, containerStart(Date.now()));
     if (!containerID) return;
     this.#containerID = containerID;

@@ -33,7 +33,6 @@ export class RunningContainer {
   /** Resolves when it has ended and all that it said has been read. */
   readonly ended: Promise<void>;
   private readonly exited = Promise.withResolvers<void>();
-  private wanted: NodeJS.Signals | undefined;
   private readonly killsBefore: number;
 
   /** Starts it. `onChange` is told when its first process is known, and when it has ended. */
@@ -66,7 +65,6 @@ export class RunningContainer {
     options.end(request.sandbox.map((argument) => `${argument}\0`).join(''));
     readInfo(this.child.stdio[INFO_FD] as Readable, (pid) => {
       this.record.init = processRef(pid);
-      if (this.wanted) this.signal(this.wanted);
       onChange(this.record);
     });
     this.child.once('error', (error) => {
@@ -95,12 +93,20 @@ export class RunningContainer {
     return this.running ? this.record.init?.pid : undefined;
   }
 
+  /**
+   * Sends its first process a signal; false when it does not run. While the sandbox is still being built, a KILL ends
+   * that, and anything else waits for the container's own program: as process 1 the builder would lose it.
+   */
   signal(name: NodeJS.Signals): boolean {
     if (!this.running) return false;
-    if (this.record.init) return signal(this.record.init, name);
-    // The sandbox is still being built: a KILL ends that, anything else waits for the first process.
-    if (name === 'SIGKILL' && this.child.pid) signalTree([this.child.pid], name);
-    else this.wanted = name;
+    const { init } = this.record;
+    if (init && (name === 'SIGKILL' || !isBuilder(init.pid))) return signal(init, name);
+    if (name === 'SIGKILL') {
+      if (this.child.pid) signalTree([this.child.pid], name);
+    } else
+      void this.entered().then((pid) => {
+        if (pid !== undefined && this.record.init) signal(this.record.init, name);
+      });
     return true;
   }
 
