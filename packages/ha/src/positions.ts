@@ -50,9 +50,17 @@ export function answersSince(s: State, sinceMono: number): PeerReport[] {
 
 /** A peer that could lead as well as we: same database, recorded volume, a running replica. */
 export function couldLead(s: State, record: LeaseRecord, report: PeerReport): boolean {
+  return report.role === 'replica' && isFit(s, record, report);
+}
+
+/** The same of a peer whose PostgreSQL is not up yet: it cannot say how far it is. */
+export function couldLeadSoon(s: State, record: LeaseRecord, report: PeerReport): boolean {
+  return report.role === 'none' && isFit(s, record, report);
+}
+
+function isFit(s: State, record: LeaseRecord, report: PeerReport): boolean {
   const systemID = record.systemID ?? s.settings?.systemID;
   return (
-    report.role === 'replica' &&
     ['running', 'waiting', 'starting'].includes(report.state) &&
     !report.dataEmpty &&
     report.systemID === systemID &&

@@ -278,6 +278,7 @@ describe('1, 3: may we take the Lease?', () => {
       undefined,
     ],
     ['ahead, but another database', report(3, { receivedLsn: '0/2000', systemID: 'x' }), 10, undefined],
+    ['not up yet, but it counts where a quorum is asked', report(3, { role: 'none' }), 10, undefined],
     ['ahead, and cannot lead', report(3, { receivedLsn: '0/2000', state: 'demoting' }), 10, /cannot lead/],
   ];
   for (const [name, peer, now, expected] of ahead)
@@ -285,6 +286,22 @@ describe('1, 3: may we take the Lease?', () => {
       const why = refusal(
         RULES.nobodyAhead(record(), state(2, { peers: answers(0, peer) }), here(), at(0), at(now)),
       );
+      if (expected) assert.match(why ?? '', expected);
+      else assert.equal(why, undefined);
+    });
+
+  const notUp: [string, Partial<PeerReport>, number, RegExp | undefined][] = [
+    ['starting', { state: 'starting' }, 10, /not up yet/],
+    ['about to start', { state: 'waiting' }, 10, /not up yet/],
+    ['about to start for long', { state: 'waiting' }, 5_000, undefined],
+    ['stopped for good', { state: 'stopped' }, 10, undefined],
+    ['without data', { state: 'waiting', dataEmpty: true }, 10, undefined],
+  ];
+  for (const [name, changed, now, expected] of notUp)
+    test(`nobodyAhead, no quorum asked: ${name}`, () => {
+      const peer = report(3, { role: 'none', receivedLsn: undefined, ...changed });
+      const own = state(2, { peers: answers(0, peer) });
+      const why = refusal(RULES.nobodyAhead(record({ rules: [] }), own, here(), at(0), at(now)));
       if (expected) assert.match(why ?? '', expected);
       else assert.equal(why, undefined);
     });

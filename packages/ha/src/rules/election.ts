@@ -3,7 +3,15 @@
 import { elapsed, type Now } from '../clock.ts';
 import { quorumOf } from '../commit-rule.ts';
 import { comparePositions, type Position, parseLsn } from '../lsn.ts';
-import { answersSince, couldLead, goesFirst, isRecorded, peerPosition, priorityOf } from '../positions.ts';
+import {
+  answersSince,
+  couldLead,
+  couldLeadSoon,
+  goesFirst,
+  isRecorded,
+  peerPosition,
+  priorityOf,
+} from '../positions.ts';
 import { fullVolume } from '../space.ts';
 import type { State } from '../state.ts';
 import { type LeaseRecord, no, type PeerReport, type Settings, type Verdict, yes } from '../types.ts';
@@ -65,13 +73,12 @@ export const ELECTION_RULES = {
   nobodyAhead(record: LeaseRecord, s: State, mine: Position, since: Now, now: Now): Verdict {
     const counted = new Set(record.rules.filter((rule) => rule.required).flatMap((rule) => rule.names));
     for (const report of answersSince(s, since.mono)) {
-      const fit = couldLead(s, record, report);
-      if (!fit) {
-        const ours = report.systemID === (record.systemID ?? s.settings?.systemID);
-        const counts = ours && counted.has(report.name) && countsInRule(record, report);
-        const theirs = counts && peerPosition(report);
-        if (theirs && comparePositions(theirs, mine) > 0)
-          return no(`${report.name} has more, but cannot lead: it must come back, or be given up by hand`);
+      if (!couldLead(s, record, report)) {
+        const verdict =
+          counted.size === 0
+            ? notUpYet(record, s, report, elapsed(since, now))
+            : notNeeded(record, s, report, counted, mine);
+        if (!verdict.ok) return verdict;
         continue;
       }
       const theirs = peerPosition(report);
@@ -152,4 +159,25 @@ function countsInRule(record: LeaseRecord, report: PeerReport): boolean {
 function isForced(record: LeaseRecord, s: State, settings: Settings): boolean {
   const wish = settings.promote;
   return wish?.to === s.self.name && wish.epoch === record.epoch && wish.id !== s.promoteDone;
+}
+
+/** Where no quorum is asked, what somebody has more who comes up a moment after us would be lost. */
+function notUpYet(record: LeaseRecord, s: State, report: PeerReport, waitedMs: number): Verdict {
+  if (!couldLeadSoon(s, record, report) || waitedMs >= UNKNOWN_MS) return yes;
+  return no(`${report.name} is not up yet`);
+}
+
+/** Whoever counts in a required rule is believed, fit to lead or not. */
+function notNeeded(
+  record: LeaseRecord,
+  s: State,
+  report: PeerReport,
+  counted: ReadonlySet<string>,
+  mine: Position,
+): Verdict {
+  const ours = report.systemID === (record.systemID ?? s.settings?.systemID);
+  const counts = ours && counted.has(report.name) && countsInRule(record, report);
+  const theirs = counts && peerPosition(report);
+  if (!theirs || comparePositions(theirs, mine) <= 0) return yes;
+  return no(`${report.name} has more, but cannot lead: it must come back, or be given up by hand`);
 }

@@ -4,7 +4,7 @@
 export const HANDOVER_MS = 5_000;
 /** How long a candidate gives way to an equal peer with the better name, which may be unable to write the Lease. */
 export const TIE_MS = 1_000;
-/** How long a candidate of an asynchronous cluster waits for a reachable peer to learn its own position. */
+/** How long a candidate of an asynchronous cluster waits for a reachable peer to come up and learn its own position. */
 export const UNKNOWN_MS = 5_000;
 /** Age up to which a leader's answer proves that it leads now. */
 export const PROOF_MS = 3_000;

@@ -90,4 +90,19 @@ for (let seed = 1; seed <= 5; seed++) {
     world.heal();
     ends(world);
   });
+
+  test(`seed ${seed}: who comes up a moment later, all fences being lifted, is waited for`, () => {
+    const world = cluster({ seed });
+    world.cut('demo-1', 'demo-2');
+    world.run(500);
+    world.get('demo-1').loseNode();
+    world.settingsChanged({ fenced: ['demo-1', 'demo-2', 'demo-3'] });
+    world.run(15_000);
+    world.settingsChanged({ fenced: [] });
+    world.until(() => world.primaries().length > 0, 10_000, 'another leads');
+    assert.equal(world.leader()?.name, 'demo-3');
+    world.heal();
+    world.get('demo-1').returnNode();
+    ends(world);
+  });
 }
