@@ -252,29 +252,26 @@ export class Stage {
    * Kills every process of a pod with SIGKILL. In local mode from outside, the container's first process too. On
    * another cluster from inside, where the kernel spares the first process of a container: `firstToo` is false.
    */
-  async killEverything(pod: string): Promise<{ firstToo: boolean }> {
+  async killEverything(pod: string): Promise<void> {
     return this.killEverythingOf(await this.pod(pod));
   }
 
-  async killEverythingOf({ metadata, spec }: Pod): Promise<{ firstToo: boolean }> {
-    if (this.world.state && killPod(metadata.uid ?? '') > 0) return { firstToo: true };
+  async killEverythingOf({ metadata, spec }: Pod): Promise<void> {
+    if (this.world.state && killPod(metadata.uid ?? '') > 0) return;
     const container = spec?.containers[0]?.name;
     await captureInPod(this.client, { metadata }, ['sh', '-c', 'kill -9 -1'], { container }).catch(
       () => undefined,
     );
-    return { firstToo: false };
   }
 
-  /**
-   * Waits until somebody leads after all processes of `old` were killed: another instance where its first process
-   * died too; else it may also be the same one, whose manager was started again at once.
-   */
-  async primaryAfterKill(old: string, before: number, { firstToo }: { firstToo: boolean }): Promise<string> {
-    if (firstToo) return this.newPrimary(old);
+  /** Kills all processes of the primary and waits until somebody leads anew: another, or the same one started again. */
+  async primaryAfterKill(primary: string): Promise<string> {
+    const before = await this.epoch();
+    await this.killEverything(primary);
     await waitFor(async () => (await this.epoch()) > before, {
       timeoutMs: 60_000,
       everyMs: 50,
-      describe: () => `nobody leads anew after ${old} was killed`,
+      describe: () => `nobody leads anew after ${primary} was killed`,
     });
     return this.primary();
   }

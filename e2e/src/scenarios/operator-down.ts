@@ -13,9 +13,8 @@ export const operatorDown: Scenario = {
     const primary = await stage.primary();
     const bringBack = await takeOperatorAway(stage);
     try {
-      const before = await stage.epoch();
       const since = stage.now();
-      const next = await stage.primaryAfterKill(primary, before, await stage.killEverything(primary));
+      const next = await stage.primaryAfterKill(primary);
       await stage.written(writer, 300);
       const service = await stage.client.get(kinds.Service, {
         namespace: stage.namespace,

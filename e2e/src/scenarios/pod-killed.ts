@@ -8,9 +8,8 @@ export const podKilled: Scenario = {
     await stage.createCluster();
     const writer = await stage.startWriter();
     const primary = await stage.primary();
-    const before = await stage.epoch();
     const since = stage.now();
-    const next = await stage.primaryAfterKill(primary, before, await stage.killEverything(primary));
+    const next = await stage.primaryAfterKill(primary);
     stage.note(`${primary} -> ${next}`);
     await stage.written(writer, 300);
     await stage.ready();
