@@ -250,7 +250,7 @@ export class Stage {
 
   /**
    * Kills every process of a pod with SIGKILL. In local mode from outside, the container's first process too. On
-   * another cluster from inside, where the kernel spares the first process of a container: `firstToo` is false.
+   * another cluster from inside, where the kernel spares the first process of a container.
    */
   async killEverything(pod: string): Promise<void> {
     return this.killEverythingOf(await this.pod(pod));
