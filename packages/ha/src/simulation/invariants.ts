@@ -13,6 +13,8 @@ import type { World } from './world.ts';
 const THAW_MS = 300;
 /** What nobody could know of yet is no reason for reproach. */
 const CALM_MS = 2_500;
+/** A wish may come while a swap is on its way. */
+const UNDER_WAY_MS = 100;
 /** A fenced leader has this long to hand over and stop. */
 const FENCE_MS = 40_000;
 
@@ -40,6 +42,8 @@ export class Watchdog {
   #epoch = 0;
   #disturbedAt = 0;
   #wishesAt = 0;
+  /** Since when the cluster is under maintenance. */
+  #maintenanceAt: number | undefined;
   readonly #timelines = new Set<number>([1]);
   #leadsSince = 0;
   #releasedAt = 0;
@@ -56,7 +60,8 @@ export class Watchdog {
   }
 
   wishesChanged(): void {
-    const { fenced } = this.#world.settings;
+    const { fenced, maintenance } = this.#world.settings;
+    this.#maintenanceAt = maintenance ? (this.#maintenanceAt ?? this.#world.time) : undefined;
     if (fenced.join() !== this.#fenced.join()) this.#wishesAt = this.#world.time;
     this.#fenced = fenced;
   }
@@ -208,7 +213,8 @@ export class Watchdog {
   #checkWishes(taker: SimInstance, before: LeaseRecord): void {
     const { settings } = taker.state;
     const mine = peerPosition(taker.report());
-    if (settings?.maintenance && before.leader && before.handover?.to !== taker.name)
+    const maintained = this.#world.time - (this.#maintenanceAt ?? this.#world.time) >= UNDER_WAY_MS;
+    if (maintained && settings?.maintenance && before.leader && before.handover?.to !== taker.name)
       this.#violation(`${taker.name} takes the Lease under maintenance`);
     const limit = settings?.maximumLagBytes;
     const known = parseLsn(before.position) ?? 0n;

@@ -106,3 +106,15 @@ for (let seed = 1; seed <= 5; seed++) {
     ends(world);
   });
 }
+
+test('a swap that was sent before maintenance began may succeed; one sent under it does not', () => {
+  // The wish arrives within 50 ms, the swap within 3: it takes many tries to have one meet the other.
+  for (let ms = 3_060; ms < 3_160; ms++) {
+    const world = cluster({ ...REQUIRED, instances: 2, seed: 3 });
+    world.get('demo-1').loseNode();
+    world.run(ms);
+    world.settingsChanged({ maintenance: true });
+    world.run(5_000);
+    assert.deepEqual(world.violations, []);
+  }
+});
