@@ -118,3 +118,15 @@ test('a swap that was sent before maintenance began may succeed; one sent under 
     assert.deepEqual(world.violations, []);
   }
 });
+
+test('after one was removed and one added, a Lease made anew asks for those that are there', () => {
+  const world = cluster(REQUIRED);
+  world.remove(world.get('demo-3'));
+  world.until(() => world.get('demo-3').removed, 5_000, 'demo-3 is removed');
+  world.add();
+  ends(world);
+  assert.equal(world.settings.instances, 3);
+  world.api.deleteLease();
+  world.get('demo-1').killPod(2_000);
+  ends(world);
+});

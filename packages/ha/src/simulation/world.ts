@@ -82,10 +82,7 @@ export class World {
     const name = `demo-${this.instances.size + 1}`;
     const instance = this.#add(name);
     instance.startContainer();
-    this.settingsChanged({
-      instances: this.instances.size,
-      instanceNames: [...this.instances.keys()],
-    });
+    this.#countInstances();
     this.podsChanged();
     return instance;
   }
@@ -109,11 +106,16 @@ export class World {
       instance.removed = true;
       instance.podExists = false;
       instance.database.wipe();
-      const names = [...this.instances.values()].filter((each) => !each.removed).map(({ name }) => name);
-      this.settingsChanged({ instances: names.length, instanceNames: names });
+      this.#countInstances();
       this.podsChanged();
     };
     this.after(300, look);
+  }
+
+  /** Those that were removed are wanted no more. */
+  #countInstances(): void {
+    const names = [...this.instances.values()].filter((each) => !each.removed).map(({ name }) => name);
+    this.settingsChanged({ instances: names.length, instanceNames: names });
   }
 
   /** Every instance has the same data; demo-1 led last, and released the Lease. */
