@@ -30,7 +30,13 @@ export const nodeStopped: Scenario = {
     await stage.ready();
     const { outageMs } = await stage.check(writer, since);
     assert.ok(outageMs < LIMIT_MS, `writes were interrupted for ${outageMs} ms`);
-    assert.equal(await stage.sql('SELECT pg_is_in_recovery()', ['--instance', primary]), 't');
+    // Its node has only just been started.
+    const role = () =>
+      stage.sql('SELECT pg_is_in_recovery()', ['--instance', primary]).catch(() => undefined);
+    await waitFor(async () => (await role()) === 't', {
+      timeoutMs: 60_000,
+      describe: () => `${primary} does not follow`,
+    });
   },
 };
 
