@@ -16,6 +16,8 @@ import { startPodWriter, type WriterPlace } from './writer-pod.ts';
 const READY_MS = 120_000;
 /** A cluster of several machines may take so many times as long as local mode. */
 export const SLOWER = 3;
+/** How long a manager of the default Lease times has to have run before it promises. */
+const SETTLED_MS = 11_000;
 const TABLE = 'writes';
 /** Where PostgreSQL's socket is in a container of an instance. */
 const SOCKETS = '/run/postgresql';
@@ -188,6 +190,23 @@ export class Stage {
       name: names(this.cluster).lease,
     });
     return readLease(lease as Parameters<typeof readLease>[0]);
+  }
+
+  /**
+   * Waits until no manager was started just now. In its first seconds a manager promises nothing, since it does not know
+   * what it granted before: a fault would be answered for its age.
+   */
+  async managersKnow(): Promise<void> {
+    const youngest = async () => {
+      const started = (await this.instances()).map((pod) =>
+        Date.parse(pod.status?.containerStatuses?.[0]?.state?.running?.startedAt ?? ''),
+      );
+      return Date.now() - Math.max(...started);
+    };
+    await waitFor(async () => (await youngest()) > SETTLED_MS, {
+      timeoutMs: this.patience(30_000),
+      describe: () => 'an instance was started just now',
+    });
   }
 
   async instances(): Promise<Pod[]> {

@@ -71,6 +71,7 @@ export class PgherdSystem implements System {
 
   async settled(): Promise<void> {
     await this.there.ready(READY_MS);
+    await this.there.managersKnow();
   }
 
   primary(): Promise<string> {

@@ -2,12 +2,9 @@ import assert from 'node:assert/strict';
 import { waitFor } from '@pgherd/cli';
 import { breakNode, nodeBeside, nodeOf } from '../faults.ts';
 import type { Scenario } from '../scenario.ts';
-import type { Stage } from '../stage.ts';
 
 /** Three times the aim: the tests' machine is busy. */
 const LIMIT_MS = 12_000;
-/** A manager that has run for less promises nothing, since it does not know what it granted. */
-const SETTLED_MS = 11_000;
 
 export const nodeStopped: Scenario = {
   name: 'node-stopped',
@@ -17,7 +14,7 @@ export const nodeStopped: Scenario = {
     await stage.createCluster();
     const primary = await stage.primary();
     const writer = await stage.startWriter({ node: await nodeBeside(stage, primary) });
-    await managersKnow(stage);
+    await stage.managersKnow();
     const since = stage.now();
     const start = await breakNode(stage.world, await nodeOf(stage, primary), 'stop');
     try {
@@ -39,17 +36,3 @@ export const nodeStopped: Scenario = {
     });
   },
 };
-
-/** Waits until no manager was started just now: such ones would answer for their age, not for the fault. */
-async function managersKnow(stage: Stage): Promise<void> {
-  const youngest = async () => {
-    const started = (await stage.instances()).map((pod) =>
-      Date.parse(pod.status?.containerStatuses?.[0]?.state?.running?.startedAt ?? ''),
-    );
-    return Date.now() - Math.max(...started);
-  };
-  await waitFor(async () => (await youngest()) > SETTLED_MS, {
-    timeoutMs: 30_000,
-    describe: () => 'an instance was started just now',
-  });
-}

@@ -140,10 +140,11 @@ export class PatroniSystem implements System {
     );
   }
 
-  /** Runs pgbench on whichever member takes writes; resolves with what it said on standard error. */
+  /** Runs pgbench on the member that leads; resolves with what it said on standard error. */
   private async pgbench(options: string[]): Promise<string> {
-    const hosts = this.members.map((member) => member.address).join(',');
-    const connection = `host=${hosts} port=${PORT} dbname=${USERS.database} user=${USERS.app} target_session_attrs=read-write`;
+    const leader = await this.primary();
+    const address = this.members.find(({ name }) => name === leader)?.address;
+    const connection = `host=${address} port=${PORT} dbname=${USERS.database} user=${USERS.app}`;
     const [program, args] = enter(this.router as Holder, [
       join(postgresBin(), 'pgbench'),
       ...options,
