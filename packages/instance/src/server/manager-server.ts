@@ -109,7 +109,12 @@ function answer(request: IncomingMessage, response: ServerResponse, served: Serv
   decide(request, served, known)
     .catch((error): Answer => ({ status: 500, text: `${String(error)}\n` }))
     .then(({ status, text, type = 'text/plain' }) => {
-      response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) });
+      response.writeHead(status, {
+        'content-type': type,
+        'content-length': Buffer.byteLength(text),
+        // Who is known is settled as a connection begins: over this one even a certificate that we trust by now would not do.
+        ...(status === STRANGER.status ? { connection: 'close' } : {}),
+      });
       response.end(text);
     });
 }

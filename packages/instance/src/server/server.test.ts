@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -51,7 +51,15 @@ interface Got {
 
 function get(
   path: string,
-  o: { cert?: string; key?: string; method?: string; ca?: string; body?: string; host?: string } = {},
+  o: {
+    cert?: string;
+    key?: string;
+    method?: string;
+    ca?: string;
+    body?: string;
+    host?: string;
+    agent?: Agent;
+  } = {},
 ): Promise<Got> {
   return new Promise((resolve, reject) => {
     const call = request({
@@ -61,7 +69,7 @@ function get(
       servername: 'demo-r',
       method: o.method ?? 'GET',
       ca: o.ca ?? material.ca,
-      agent: false,
+      agent: o.agent ?? false,
       ...(o.cert ? { cert: o.cert, key: o.key } : {}),
     });
     call.on('error', reject);
@@ -162,6 +170,16 @@ test('the state is told to the operator and to siblings, to nobody else', async 
   const own = await get('/status', { cert: material.clientCert, key: material.clientKey });
   assert.equal(own.status, 200);
   assert.equal(JSON.parse(own.text).name, 'demo-1');
+});
+
+test('whose authority becomes known is let in by the same client, although it keeps its connection', async () => {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const other = { ...clientCertificate('pgherd-operator', { selfSigned: true }), agent };
+  assert.equal((await get('/status', other)).status, 403);
+  server.renew({ ...material, clientCa: `${material.clientCa}\n${other.cert}` });
+  assert.equal((await get('/status', other)).status, 200);
+  server.renew(material);
+  agent.destroy();
 });
 
 test('grants and promises are asked for by siblings, in full, or refused', async () => {
