@@ -13,6 +13,7 @@ import {
   type Log,
   type Queue,
 } from '@pgherd/kube';
+import { runQueue } from './run-queue.ts';
 
 /** What the operator's process does with each of its controllers. */
 export interface Controller {
@@ -86,14 +87,8 @@ export class KindController<T extends WithStatus> implements Controller {
     this.queue = queue;
     for (const cache of this.caches) for (const object of cache.list()) queue.add(keyOf(object));
     for (const key of (await this.work.seeds?.()) ?? []) queue.add(key);
-    queue.start(signal);
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+    await runQueue(queue, this.event, signal);
     this.queue = undefined;
-    await queue.idle();
-    await this.event.flush();
   }
 
   get(namespace: string, name: string): T | undefined {

@@ -14,6 +14,7 @@ import {
 } from '@pgherd/kube';
 import { OperatorError } from '../errors.ts';
 import type { OperatorMetrics } from '../metrics.ts';
+import { runQueue } from '../run-queue.ts';
 import { act, failureTexts } from './act.ts';
 import type { Action } from './actions.ts';
 import { type BackupInfos, createBackupInfos } from './backup-infos.ts';
@@ -153,7 +154,6 @@ class Controller implements ClusterController {
     });
     this.queue = queue;
     for (const { clusters } of this.sets) for (const cluster of clusters.list()) queue.add(keyOf(cluster));
-    queue.start(signal);
     const leases = createLeaseLook({
       client,
       sets: this.sets,
@@ -162,13 +162,8 @@ class Controller implements ClusterController {
       onChange: (key) => queue.add(key),
     });
     leases.start(signal);
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+    await runQueue(queue, this.event, signal);
     this.queue = undefined;
-    await queue.idle();
-    await this.event.flush();
   }
 
   async observe(namespace: string, name: string, signal: AbortSignal): Promise<Facts | undefined> {
