@@ -313,8 +313,7 @@ class Controller implements ClusterController {
     if (isTerminating(cluster)) {
       const release = (of: Facts) => this.carryOut(of, [releaseAction(of.cluster)], signal);
       const ask = this.ask.bind(this);
-      await sayFarewell({ event: this.event, ask, release }, facts);
-      return undefined;
+      return await sayFarewell({ event: this.event, ask, release }, facts);
     }
     return { afterMs: nextLookMs(cluster, status.phase, this.now()) };
   }

@@ -45,6 +45,7 @@ for (const [what, given, expected] of HOLDS)
 test('a cluster that is deleted archives its last WAL first', () => {
   const step = planFarewell(facts({ held: true, deletedAgoMs: 1_000 }));
   assert.equal(step.do === 'seal' && step.primary.name, 'demo-1');
+  assert.equal(step.do === 'seal' && step.leftMs, 89_000);
 });
 
 const GOES: [string, Parameters<typeof facts>[0], RegExp | undefined][] = [
@@ -59,14 +60,24 @@ for (const [what, given, expected] of GOES)
     else assert.equal((step as { why?: string }).why, undefined);
   });
 
-test('without a primary it goes, and says so; one that sleeps has nothing to say', () => {
+test('without an instance it goes, and says so; one that sleeps has nothing to say', () => {
   const gone = (annotations?: Record<string, string>) => {
     const all = facts({ held: true, deletedAgoMs: 0, ...(annotations ? { annotations } : {}) });
-    instance(all, 'demo-1').report = undefined;
+    for (const each of all.instances) delete each.pod;
     return planFarewell(all);
   };
-  assert.match((gone() as { why?: string }).why ?? '', /no primary runs/);
+  assert.match((gone() as { why?: string }).why ?? '', /no instance runs/);
   assert.deepEqual(gone({ [ANNOTATION_HIBERNATION]: 'on' }), { do: 'release' });
+});
+
+test('a primary that is not known yet is waited for, as long as the last WAL may take', () => {
+  const silent = (deletedAgoMs: number) => {
+    const all = facts({ held: true, deletedAgoMs });
+    instance(all, 'demo-1').report = undefined;
+    return planFarewell(all).do;
+  };
+  assert.equal(silent(1_000), 'wait');
+  assert.equal(silent(91_000), 'release');
 });
 
 test('what others hold is left alone', () => {

@@ -27,8 +27,10 @@ export function planHold({ cluster, spec }: Facts): Action[] {
 export type Farewell =
   /** Nothing holds it. */
   | { do: 'nothing' }
-  /** Have this primary archive its last WAL, then let it go. */
-  | { do: 'seal'; primary: InstanceFacts }
+  /** Have this primary archive its last WAL within so many milliseconds, then let it go. */
+  | { do: 'seal'; primary: InstanceFacts; leftMs: number }
+  /** There are instances, and none is known to be primary: one may be about to become it, or to answer. */
+  | { do: 'wait' }
   /** `why`: what it goes without, if that is worth a word. */
   | { do: 'release'; why?: string };
 
@@ -38,16 +40,14 @@ export function planFarewell(facts: Facts): Farewell {
   const { deletionTimestamp = '', annotations } = cluster.metadata;
   if (!isTerminating(cluster) || !isHeldBack(cluster)) return { do: 'nothing' };
   if (annotations?.[ANNOTATION_WITHOUT_LAST_WAL] !== undefined) return { do: 'release' };
+  // One that sleeps has archived everything as it fell asleep.
+  if (isHibernating(cluster)) return { do: 'release' };
+  if (instances.every(({ pod }) => !pod || isTerminating(pod)))
+    return { do: 'release', why: 'no instance runs that could archive it' };
+  const leftMs = Date.parse(deletionTimestamp) + LONGEST_MS - now;
+  if (leftMs <= 0) return { do: 'release', why: `it could not be archived within ${LONGEST_MS / 1000} s` };
   const primary = instances.find(({ report }) => report?.role === 'primary' && report.leader);
-  if (!primary?.pod || isTerminating(primary.pod))
-    // One that sleeps has archived everything as it fell asleep.
-    return {
-      do: 'release',
-      ...(isHibernating(cluster) ? {} : { why: 'no primary runs that could archive it' }),
-    };
-  if (now > Date.parse(deletionTimestamp) + LONGEST_MS)
-    return { do: 'release', why: `it could not be archived within ${LONGEST_MS / 1000} s` };
-  return { do: 'seal', primary };
+  return primary && !isTerminating(primary.pod) ? { do: 'seal', primary, leftMs } : { do: 'wait' };
 }
 
 /** The finalizer comes off: the garbage collector takes what belongs to the cluster. */
