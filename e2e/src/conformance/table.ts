@@ -234,14 +234,12 @@ const EVENTUALLY_MS = 20_000;
 
 /** Tries until it does not fail: for what a server learns a moment later, such as a rule or a definition. */
 export async function eventually(check: () => Promise<void>): Promise<void> {
-  for (const end = performance.now() + EVENTUALLY_MS; ; ) {
-    try {
-      return await check();
-    } catch (error) {
-      if (performance.now() >= end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
+  const holds = () => check().then(() => true);
+  await waitFor(holds, { timeoutMs: EVENTUALLY_MS, everyMs: 100, describe: () => 'it does not hold' }).catch(
+    (error: Error) => {
+      throw error.cause ?? error;
+    },
+  );
 }
 
 /** What an answer must hold: a part of it; texts may be given as patterns. */
