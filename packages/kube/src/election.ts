@@ -2,7 +2,8 @@ import { pause } from './backoff.ts';
 import type { Client } from './client.ts';
 import { isKubeError, KubeError } from './errors.ts';
 import { kinds } from './kinds.ts';
-import { type Lease, microTime } from './objects.ts';
+import type { Lease } from './objects.ts';
+import { microTime } from './times.ts';
 import { type Log, silent } from './types.ts';
 
 export interface ElectionOptions {

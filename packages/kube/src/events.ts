@@ -3,7 +3,8 @@ import { backoffMs } from './backoff.ts';
 import type { Client } from './client.ts';
 import { isKubeError } from './errors.ts';
 import { kinds } from './kinds.ts';
-import { type CoreEvent, type KubeObject, time } from './objects.ts';
+import type { CoreEvent, KubeObject } from './objects.ts';
+import { time } from './times.ts';
 import { type Log, silent } from './types.ts';
 
 export interface EventRecorderOptions {
