@@ -27,7 +27,7 @@ export const TWO = /two primaries acknowledge/;
 
 /**
  * Rules that no history needs: others stand behind them, or they are there for speed, for a wish, or for harm that
- * this world cannot show. Their cases are in rules.test.ts.
+ * this world cannot show. Their cases are in rules/.
  */
 export const CAUTIONS: Partial<Record<keyof Rules, string>> = {
   silenceBegins:
