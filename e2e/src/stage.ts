@@ -15,7 +15,7 @@ import { startPodWriter, type WriterPlace } from './writer-pod.ts';
 
 const READY_MS = 120_000;
 /** A cluster of several machines may take so many times as long as local mode. */
-export const SLOWER = 3;
+const SLOWER = 3;
 /** How long a manager of the default Lease times has to have run before it promises. */
 const SETTLED_MS = 11_000;
 const TABLE = 'writes';

@@ -115,7 +115,7 @@ export function tarFolder(folder: string, target: string, epoch: number, members
 }
 
 /** The image's configuration, as OCI and Docker define it. */
-export function configOf(image: ImageInput, layers: { diffId: string }[]): object {
+function configOf(image: ImageInput, layers: { diffId: string }[]): object {
   const created = isoTime(image.epoch);
   return {
     created,
@@ -154,7 +154,7 @@ export function indexOf(image: ImageInput, manifest: Blob): object {
   };
 }
 
-export function dockerManifestOf(image: ImageInput, config: Blob, layers: Blob[]): object {
+function dockerManifestOf(image: ImageInput, config: Blob, layers: Blob[]): object {
   return [
     {
       Config: blobPath(config.digest),

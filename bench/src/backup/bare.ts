@@ -183,7 +183,7 @@ export function ownTime(said: string, command: string): number {
 }
 
 /** The options of a configuration that are the same wherever it is used; sections other than `global...` end it. */
-export function withoutPlaces(config: string): string[] {
+function withoutPlaces(config: string): string[] {
   const lines = config.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   const own = lines.findIndex((line) => /^\[(?!global)/.test(line));
   return lines.slice(1, own < 0 ? undefined : own).filter((line) => !PLACES.test(line));

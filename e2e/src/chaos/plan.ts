@@ -5,7 +5,7 @@
 import { Random } from './random.ts';
 
 /** Faults that last, and what they last: milliseconds at least and at most. */
-export const LASTING = {
+const LASTING = {
   'node-stop': [3_000, 20_000],
   'node-freeze': [2_000, 20_000],
   'node-isolate': [2_000, 20_000],
@@ -22,7 +22,7 @@ export const LASTING = {
 } as const satisfies Record<string, readonly [number, number]>;
 
 /** Faults that are over at once, though not what they leave. */
-export const MOMENTARY = [
+const MOMENTARY = [
   'postmaster-kill',
   'manager-kill',
   'pod-kill',
@@ -43,13 +43,13 @@ export const MOMENTARY = [
 ] as const;
 
 /** Faults of volumes, for runs whose volumes lie on file systems of their own. */
-export const OF_DISKS = {
+const OF_DISKS = {
   'disk-hang': [1_000, 25_000],
   'disk-full': [3_000, 20_000],
 } as const satisfies Record<string, readonly [number, number]>;
 
 /** What is asked of a cluster that has a repository. */
-export const OF_BACKUPS = ['backup'] as const;
+const OF_BACKUPS = ['backup'] as const;
 
 /** Faults that take data: only one in an episode, and only on a cluster that has all of them. */
 export const DESTROYING = ['data-empty', 'data-damage', 'volume-delete'] as const;

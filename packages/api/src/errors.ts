@@ -1,6 +1,6 @@
 /** Every error of this package, with its stable code. */
 
-export type ApiErrorCode = 'BadQuantity' | 'BadDuration' | 'BadTime' | 'BadSchema';
+export type ApiErrorCode = 'BadQuantity' | 'BadTime' | 'BadSchema';
 
 /** Something that does not mean what a field needs: `message` says what, `hint` what to write instead. */
 export class ApiError extends Error {

@@ -25,7 +25,6 @@ export type {
   RestorationStage,
 } from './cluster/status.ts';
 export * from './crd.ts';
-export * from './duration.ts';
 export * from './errors.ts';
 export * from './instance-report.ts';
 export * from './kinds.ts';

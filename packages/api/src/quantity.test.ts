@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApiError } from './errors.ts';
-import { compareQuantities, formatBytes, parseBytes, parseQuantity, tryParseQuantity } from './quantity.ts';
+import { compareQuantities, parseBytes, parseQuantity, tryParseQuantity } from './quantity.ts';
 
 const GI = 1024n ** 3n;
 
@@ -42,10 +42,4 @@ test('amounts compare by value, not by spelling', () => {
   assert.equal(compareQuantities('1Gi', '1024Mi'), 0);
   assert.equal(compareQuantities('1Gi', '1G'), 1);
   assert.equal(compareQuantities('999m', '1'), -1);
-});
-
-test('bytes for people', () => {
-  assert.equal(formatBytes(0), '0');
-  assert.equal(formatBytes(1536), '1.5Ki');
-  assert.equal(formatBytes(10n * GI), '10Gi');
 });

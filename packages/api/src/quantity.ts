@@ -72,17 +72,3 @@ export function compareQuantities(a: string, b: string): number {
   if (difference === 0n) return 0;
   return difference < 0n ? -1 : 1;
 }
-
-const UNITS = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'] as const;
-
-/** Bytes for people: `1.5Gi`, at most one decimal. */
-export function formatBytes(bytes: bigint | number): string {
-  let value = Number(bytes);
-  let unit = 0;
-  while (Math.abs(value) >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  const rounded = Math.round(value * 10) / 10;
-  return `${rounded}${UNITS[unit]}`;
-}

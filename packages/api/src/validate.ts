@@ -2,9 +2,8 @@
 import { Settings } from 'typebox/system';
 import { Errors } from 'typebox/value';
 import type { Cluster } from './cluster/cluster.ts';
-import { CLUSTER_DEFINITION, KINDS, type KindDefinition, OPERATION_DEFINITION } from './kinds.ts';
+import { CLUSTER_DEFINITION, KINDS, type KindDefinition } from './kinds.ts';
 import { API_VERSION } from './names.ts';
-import type { Operation } from './operation/operation.ts';
 import { brokenRules } from './rules.ts';
 import { closest } from './spelling.ts';
 import { type StructuralSchema, schemaAt, structural } from './structural.ts';
@@ -25,11 +24,6 @@ const MAX_ERRORS = 256;
 /** Everything that is wrong with `object` as a Cluster: see validateObject. */
 export function validateCluster(object: unknown, old?: Cluster): Problem[] {
   return validateObject(CLUSTER_DEFINITION, object, old);
-}
-
-/** Everything that is wrong with `object` as an Operation: see validateObject. */
-export function validateOperation(object: unknown, old?: Operation): Problem[] {
-  return validateObject(OPERATION_DEFINITION, object, old);
 }
 
 /** The kind of ours that `object` says it is; undefined for anybody else's. */

@@ -34,7 +34,7 @@ export function stateFolder(given?: string): string {
  * The kubeconfig to use, in kubectl's order: --kubeconfig, KUBECONFIG, ~/.kube/config; then that of local mode.
  * Undefined: leave it to KUBECONFIG, which may name several files.
  */
-export function findKubeconfig(options: ConnectionOptions): string | undefined {
+function findKubeconfig(options: ConnectionOptions): string | undefined {
   if (options.kubeconfig) return options.kubeconfig;
   if (process.env.KUBECONFIG) {
     return process.env.KUBECONFIG.includes(':') ? undefined : process.env.KUBECONFIG;

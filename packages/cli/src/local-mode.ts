@@ -150,7 +150,7 @@ const byName = new Map<string, Kind>(
 );
 
 /** The kind of an object, found by its apiVersion; CliError when it is none that the operator's manifests use. */
-export function kindOf(object: KubeObject): Kind {
+function kindOf(object: KubeObject): Kind {
   const group = object.apiVersion.includes('/')
     ? object.apiVersion.slice(0, object.apiVersion.indexOf('/'))
     : '';

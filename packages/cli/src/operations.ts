@@ -46,7 +46,7 @@ export interface RunOptions {
  * @returns it as last seen, whether it Succeeded or Failed
  * @throws {CliError} `timeout` when it has not ended in time; it goes on by itself
  */
-export async function runOperation(
+async function runOperation(
   client: Client,
   namespace: string,
   spec: OperationSpec,

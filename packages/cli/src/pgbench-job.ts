@@ -4,7 +4,7 @@ import type { EnvVar, Job } from '@pgherd/kube';
 import type { ClusterObject } from './kinds.ts';
 
 /** Not a label of the cluster: the pods of those are its instances. */
-export const LABEL_PGBENCH = 'pgherd.io/pgbench';
+const LABEL_PGBENCH = 'pgherd.io/pgbench';
 
 const CA = '/etc/pgbench/ca.crt';
 /** A finished Job is deleted after this. */

@@ -44,7 +44,7 @@ function isUpToDate(cluster: ClusterObject): boolean {
 }
 
 /** One line: the phase, and each instance with what it is doing. */
-export function progressLine(cluster: ClusterObject, pods: Pod[]): string {
+function progressLine(cluster: ClusterObject, pods: Pod[]): string {
   const phase = cluster.status?.phase ?? 'Creating';
   const each = pods.map((pod) => `${pod.metadata.name} ${stateOf(cluster, pod)}`);
   return [phase, ...(each.length > 0 ? [each.join(', ')] : [])].join(': ');

@@ -11,7 +11,7 @@ const SILENT_MS = 10_000;
 const STUCK_DISK_MS = 10_000;
 
 /** The first volume that takes no writes. */
-export function hungVolume(view: View | undefined): VolumeFact | undefined {
+function hungVolume(view: View | undefined): VolumeFact | undefined {
   return view?.volumes?.find((volume) => volume.hung);
 }
 

@@ -38,14 +38,3 @@ export function matchesSelector(labels: Labels, selector: LabelSelector | undefi
     (selector.matchExpressions ?? []).every((requirement) => matchesRequirement(labels, requirement))
   );
 }
-
-/** `a=b,c in (d,e)` for a query. */
-export function selectorString(selector: LabelSelector): string {
-  const equal = Object.entries(selector.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
-  const rest = (selector.matchExpressions ?? []).map(({ key, operator, values = [] }) => {
-    if (operator === 'Exists') return key;
-    if (operator === 'DoesNotExist') return `!${key}`;
-    return `${key} ${operator === 'In' ? 'in' : 'notin'} (${values.join(',')})`;
-  });
-  return [...equal, ...rest].join(',');
-}

@@ -2,7 +2,7 @@
  * The certificates of local mode: one authority, the API server's certificate, client certificates with their
  * kubeconfigs, and the key that signs service-account tokens. Everything lies under `<state>/pki`.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, webcrypto } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, webcrypto } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
@@ -90,7 +90,7 @@ export async function ensurePki(state: string, options: PkiOptions): Promise<Pki
 }
 
 /** Makes the client certificate of one virtual node and `<state>/nodes/<node>/kubeconfig`. */
-export async function ensureNodePki(state: string, node: string, options: PkiOptions): Promise<string> {
+async function ensureNodePki(state: string, node: string, options: PkiOptions): Promise<string> {
   const paths = pkiPaths(state);
   const file = join(state, 'nodes', node, 'kubeconfig');
   await ensureClient(paths, `node-${node}`, `system:node:${node}`, ['system:nodes']);
@@ -245,11 +245,6 @@ function writeKubeconfig(paths: PkiPaths, client: string, file: string, server: 
   // JSON is YAML, so every client reads it.
   if (existsSync(file) && readFileSync(file, 'utf8') === `${text}\n`) return;
   writeSafely(file, `${text}\n`, 0o600);
-}
-
-/** A public key in PEM, read from a private one. */
-export function publicKeyOf(privatePem: string | Buffer): string {
-  return createPublicKey(createPrivateKey(privatePem)).export({ type: 'spki', format: 'pem' }).toString();
 }
 
 function validity(): { notBefore: Date; notAfter: Date } {

@@ -150,12 +150,3 @@ export const OWNED_PARAMETERS: readonly OwnedParameters[] = [
     ],
   },
 ];
-
-const REMEDY_BY_PARAMETER = new Map(
-  OWNED_PARAMETERS.flatMap((group) => group.parameters.map((name) => [name, group.remedy] as const)),
-);
-
-/** What to do instead of setting `parameter`, or undefined when it may be set. */
-export function ownedParameterRemedy(parameter: string): string | undefined {
-  return REMEDY_BY_PARAMETER.get(parameter.toLowerCase());
-}

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { isFinished, OPERATION_DEFINITION, type Operation, validateOperation } from '../index.ts';
+import { isFinished, OPERATION_DEFINITION, type Operation, validateObject } from '../index.ts';
 import { brokenRules } from '../rules.ts';
 import { structural } from '../structural.ts';
 import { everySchema, rulesOf } from '../testing.ts';
@@ -26,7 +26,8 @@ const accepted = [
 ];
 
 for (const spec of accepted)
-  test(`accepted: ${JSON.stringify(spec)}`, () => assert.deepEqual(validateOperation(operation(spec)), []));
+  test(`accepted: ${JSON.stringify(spec)}`, () =>
+    assert.deepEqual(validateObject(OPERATION_DEFINITION, operation(spec)), []));
 
 const refused: { spec: object; old?: object; field: string; says: RegExp }[] = [
   { spec: {}, field: 'spec.type', says: /missing/ },
@@ -56,7 +57,7 @@ const refused: { spec: object; old?: object; field: string; says: RegExp }[] = [
 
 for (const { spec, old, field, says } of refused)
   test(`refused: ${JSON.stringify(spec)}`, () => {
-    const problems = validateOperation(operation(spec), old && operation(old));
+    const problems = validateObject(OPERATION_DEFINITION, operation(spec), old && operation(old));
     const found = problems.find((problem) => problem.field === field);
     assert.ok(found, JSON.stringify(problems));
     assert.match(`${found.message} ${found.hint ?? ''}`, says);
@@ -84,7 +85,7 @@ test('every rule of a member is broken by its stranger', () => {
 
 test('the example is accepted', () => {
   const example = join(import.meta.dirname, '../../../../examples/switchover.yaml');
-  assert.deepEqual(validateOperation(parse(readFileSync(example, 'utf8'))), []);
+  assert.deepEqual(validateObject(OPERATION_DEFINITION, parse(readFileSync(example, 'utf8'))), []);
 });
 
 test('an Operation ends as Succeeded or Failed', () => {

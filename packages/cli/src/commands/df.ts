@@ -66,7 +66,7 @@ async function showUsage(name: string, options: ConnectionOptions & { output?: s
 }
 
 /** Reads the output of MEASURE. */
-export function usageOf(pod: Pod, claims: PersistentVolumeClaim[], text: string): Usage[] {
+function usageOf(pod: Pod, claims: PersistentVolumeClaim[], text: string): Usage[] {
   return text
     .split('\n')
     .map((line) => /^(data|wal) (\d+) \S+ .* (\d+) +\d+% /.exec(line))

@@ -34,7 +34,7 @@ async function label(name: string, words: string[], options: ConnectionOptions):
 }
 
 /** `a=b` and `c-` as a merge patch of labels. */
-export function labelsOf(words: string[]): Record<string, string | null> {
+function labelsOf(words: string[]): Record<string, string | null> {
   return Object.fromEntries(
     words.map((word): [string, string | null] => {
       const at = word.indexOf('=');

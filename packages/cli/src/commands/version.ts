@@ -6,7 +6,7 @@ import { example, withConnection, withOutput } from '../options.ts';
 import { print, printJson, table } from '../output.ts';
 
 /** The version of this program: that of the image it belongs to. */
-export const VERSION_OF_PGHERD = OPERATOR_IMAGE.slice(OPERATOR_IMAGE.lastIndexOf(':') + 1);
+const VERSION_OF_PGHERD = OPERATOR_IMAGE.slice(OPERATOR_IMAGE.lastIndexOf(':') + 1);
 
 /** `pgherd version`. */
 export function addVersion(program: Command): void {

@@ -9,7 +9,7 @@ import { CliError } from '../errors.ts';
 export const root = (): string => join(import.meta.dirname, '..', '..', '..', '..');
 
 /** Programs that run in pods: they lie in `/pgherd`. */
-export const POD_PROGRAMS = {
+const POD_PROGRAMS = {
   'manager.mjs': 'packages/instance/src/main.ts',
   'operator.mjs': 'packages/operator/src/main.ts',
   'pgherd.mjs': 'packages/cli/src/main.ts',

@@ -18,7 +18,7 @@ export interface Fault {
 type Apply = (world: World, victim: SimInstance, fault: Fault) => string | undefined;
 
 /** Undefined: it could not be done as things were. */
-export const FAULTS = {
+const FAULTS = {
   postmasterKilled(_world, victim) {
     if (victim.database.process !== 'running' || victim.nodeFrozen) return undefined;
     victim.killPostmaster();

@@ -156,7 +156,7 @@ export async function recover(
 }
 
 /** Copies a running server, and begins a timeline of its own on the copy. */
-export async function copyCluster(
+async function copyCluster(
   w: Workplace,
   spec: CloneSpec,
   hooks: RecoverHooks,

@@ -33,7 +33,7 @@ export function writtenSettings(pgdata: string): Promise<string | undefined> {
 }
 
 /** A sentence of PostgreSQL after the field of the spec that it is about, where that can be told. */
-export function withField(sentence: string): string {
+function withField(sentence: string): string {
   const parameter = /parameter "([^"]+)"/.exec(sentence)?.[1];
   if (parameter) return `spec.postgresql.parameters.${parameter}: ${sentence}`;
   const library = /could not (access file|load library)/.test(sentence);

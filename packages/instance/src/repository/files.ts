@@ -42,7 +42,7 @@ export function readCertificate(folder: string = CERTIFICATE_MOUNT): Certificate
 }
 
 /** Copies of the certificate: pgBackRest takes a key only from a file that nobody else can read. */
-export function certificatePaths(): HostTls {
+function certificatePaths(): HostTls {
   const folder = join(FOLDER, 'files');
   return { ca: join(folder, 'ca.crt'), cert: join(folder, 'tls.crt'), key: join(folder, 'tls.key') };
 }

@@ -88,7 +88,7 @@ export async function startRequest(
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-export function hostnameOf(pod: Pod): string {
+function hostnameOf(pod: Pod): string {
   return (pod.spec.hostname ?? pod.metadata.name).slice(0, 63);
 }
 

@@ -43,7 +43,7 @@ export function logFile(dir: string, previous: boolean): string | undefined {
 }
 
 /** One line of a log file, cut: its time, whether it is whole, and what was said. */
-export function parseLine(line: string): { time: string; whole: boolean; text: string } | undefined {
+function parseLine(line: string): { time: string; whole: boolean; text: string } | undefined {
   const match = /^(\S+) (?:stdout|stderr) ([FP]) ?(.*)$/s.exec(line);
   return match ? { time: match[1]!, whole: match[2] === 'F', text: match[3]! } : undefined;
 }

@@ -17,7 +17,7 @@ export function planPod(facts: PodFacts): Action[] {
 }
 
 /** The last run of a container. */
-export function lastRun(facts: PodFacts, name: string): ContainerRecord | undefined {
+function lastRun(facts: PodFacts, name: string): ContainerRecord | undefined {
   return facts.runs.findLast((run) => run.name === name);
 }
 

@@ -3,10 +3,7 @@ import type { ContainerRecord } from '../shim/protocol.ts';
 import { isDone, isRunning, isSidecar } from './plan.ts';
 import type { PodFacts } from './types.ts';
 
-/** Conditions that the node's agent alone sets. */
-export const OWN_CONDITIONS = ['PodReadyToStartContainers', 'Initialized', 'ContainersReady', 'Ready'];
-
-export const CONTAINER_ID_PREFIX = 'pgherd://';
+const CONTAINER_ID_PREFIX = 'pgherd://';
 
 /** The status a pod must show, from all that is known. Pure; times in it change only with what they are of. */
 export function podStatus(facts: PodFacts): PodStatus {

@@ -247,6 +247,6 @@ function keepAllocated(object: KubeObject, old: KubeObject): void {
 }
 
 /** An error for a request that nothing can satisfy, such as an exhausted range. */
-export function exhausted(message: string): ApiError {
+function _exhausted(message: string): ApiError {
   return new ApiError(500, 'InternalError', message);
 }

@@ -51,7 +51,7 @@ function parseJson(text: string): unknown {
 }
 
 /** YAML, of which JSON is a part. */
-export async function parseYaml(text: string): Promise<unknown> {
+async function parseYaml(text: string): Promise<unknown> {
   // Most that comes as YAML is JSON, which parses faster as such.
   try {
     return JSON.parse(text);

@@ -10,7 +10,7 @@ const FIRST_NODE_PORT = 30000;
 const NODE_PORTS = 2768;
 
 /** The address at an offset of 10.96.0.0/16. */
-export function addressAt(offset: number): string {
+function addressAt(offset: number): string {
   return `10.96.${offset >> 8}.${offset & 255}`;
 }
 

@@ -76,7 +76,7 @@ function downwardItems(source: Obj): void {
 }
 
 /** Defaults of a pod's spec; also used inside templates. */
-export function podSpecDefaults(spec: Obj): void {
+function podSpecDefaults(spec: Obj): void {
   fill(spec, {
     restartPolicy: 'Always',
     dnsPolicy: 'ClusterFirst',

@@ -55,7 +55,7 @@ export function listKind(schema: Schema | undefined): 'map' | 'set' | 'atomic' {
   return kind === 'map' || kind === 'set' ? kind : 'atomic';
 }
 
-export function listKeys(schema: Schema | undefined): string[] {
+function listKeys(schema: Schema | undefined): string[] {
   return schema?.['x-kubernetes-list-map-keys'] ?? deref(schema)?.['x-kubernetes-list-map-keys'] ?? [];
 }
 

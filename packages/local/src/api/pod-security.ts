@@ -3,7 +3,7 @@ import { type Obj, objectAt, objectsAt, stringAt } from './types.ts';
 
 export type PodSecurityLevel = 'privileged' | 'baseline' | 'restricted';
 
-export const LABEL_ENFORCE = 'pod-security.kubernetes.io/enforce';
+const LABEL_ENFORCE = 'pod-security.kubernetes.io/enforce';
 
 /** The level that the labels of a namespace ask for. */
 export function levelOf(labels: Record<string, string> = {}): PodSecurityLevel {

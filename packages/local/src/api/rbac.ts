@@ -48,7 +48,7 @@ function pathMatches(patterns: string[], path: string): boolean {
 }
 
 /** Whether one rule allows what is asked. */
-export function ruleAllows(rule: Rule, asked: Attributes): boolean {
+function ruleAllows(rule: Rule, asked: Attributes): boolean {
   if (!rule.verbs.includes('*') && !rule.verbs.includes(asked.verb)) return false;
   if (asked.path !== undefined) return pathMatches(rule.nonResourceURLs, asked.path);
   if (!rule.apiGroups.includes('*') && !rule.apiGroups.includes(asked.group)) return false;

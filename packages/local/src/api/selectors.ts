@@ -11,7 +11,7 @@ export interface Requirement {
 const LABEL_KEY = /^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 
 /** Parses `a=b,c!=d,e in (x,y),f notin (z),g,!h,i>1`. Throws 400 on what cannot be read. */
-export function parseLabelSelector(text: string): Requirement[] {
+function parseLabelSelector(text: string): Requirement[] {
   const requirements: Requirement[] = [];
   for (const part of splitOutsideParentheses(text)) {
     const clause = part.trim();
@@ -137,7 +137,7 @@ export interface FieldRequirement {
 }
 
 /** Parses `a.b=c,d!=e`; only fields that the resource declares may be used. */
-export function parseFieldSelector(text: string, resource: Resource): FieldRequirement[] {
+function parseFieldSelector(text: string, resource: Resource): FieldRequirement[] {
   return text
     .split(',')
     .filter((clause) => clause.trim() !== '')
@@ -171,7 +171,7 @@ function storedPath(field: string): string[] {
 }
 
 /** Whether an object meets every field requirement; a missing field counts as the empty string (or `false`). */
-export function matchesFields(object: KubeObject, requirements: FieldRequirement[]): boolean {
+function matchesFields(object: KubeObject, requirements: FieldRequirement[]): boolean {
   return requirements.every(({ path, value, negate }) => (fieldText(object, path) === value) !== negate);
 }
 

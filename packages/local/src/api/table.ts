@@ -37,7 +37,7 @@ const SCALE: Column[] = [
 ];
 
 /** The columns of a resource. */
-export function columnsOf(resource: Resource): Column[] {
+function columnsOf(resource: Resource): Column[] {
   if (resource.custom) return [NAME, ...resource.custom.columns.map(customColumn)];
   const own = BUILTIN_COLUMNS[resource.storage];
   if (!own) return [NAME, AGE];

@@ -138,7 +138,7 @@ function write(folder: string, settings: Setting[]): void {
 }
 
 /** Removes a group without processes; anything else is left alone. */
-export function removeGroup(roots: CgroupRoots, name: string): void {
+function removeGroup(roots: CgroupRoots, name: string): void {
   for (const folder of folders(roots)) remove(join(folder, name));
 }
 

@@ -10,7 +10,7 @@ import {
 } from '@pgherd/kube';
 import { type Context, keyOf, splitKey, workQueue } from './context.ts';
 import { portion } from './deployments.ts';
-import { conditionOf, controllerOf, isFinished, isReady, isTerminating, withCondition } from './pods.ts';
+import { controllerOf, isFinished, isReady, isTerminating, withCondition } from './pods.ts';
 
 /** Says of each disruption budget how many of its pods may be evicted now. */
 
@@ -167,9 +167,4 @@ export function startDisruption(context: Context): void {
       return undefined;
     }
   }
-}
-
-/** Exported for tests: whether the budget allows a disruption by its condition. */
-export function allowsDisruption(budget: PodDisruptionBudget): boolean {
-  return conditionOf(budget, 'DisruptionAllowed')?.status === 'True';
 }

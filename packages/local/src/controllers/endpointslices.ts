@@ -102,7 +102,7 @@ function sliceOf(service: Service, ports: EndpointPort[], endpoints: Endpoint[])
 }
 
 /** The entry of a pod, or undefined while it has no address or is finished. */
-export function endpointOf(service: Service, pod: Pod): Endpoint | undefined {
+function endpointOf(service: Service, pod: Pod): Endpoint | undefined {
   const address = pod.status?.podIP;
   if (!address || isFinished(pod)) return undefined;
   const { name, namespace, uid } = pod.metadata;

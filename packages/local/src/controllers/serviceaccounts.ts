@@ -6,7 +6,7 @@ import { type Context, workQueue } from './context.ts';
 /** Every namespace gets the service account `default` and the certificate authority of the API. */
 
 const ACCOUNT = 'default';
-export const ROOT_CA = 'kube-root-ca.crt';
+const ROOT_CA = 'kube-root-ca.crt';
 
 export interface NamespaceNeeds {
   account: boolean;

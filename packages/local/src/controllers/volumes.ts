@@ -155,7 +155,7 @@ export function judgeVolume(
 }
 
 /** The volume for a claim on a node: a folder. Pure. */
-export function volumeFor(
+function volumeFor(
   claim: PersistentVolumeClaim,
   storageClass: StorageClass,
   node: string,

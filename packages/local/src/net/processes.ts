@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Set in the environment of every process of a local cluster, so that none of them can be overlooked. */
-export const MARK = 'PGHERD_PART_OF';
+const MARK = 'PGHERD_PART_OF';
 
 /** A normal user's PATH often lacks the folders where network tools are. */
 export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -29,7 +29,7 @@ export function boot(): string {
 }
 
 /** What /proc says about a process, or undefined when there is none. */
-export function statOf(pid: number): Stat | undefined {
+function statOf(pid: number): Stat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name, in parentheses, may hold spaces and parentheses of its own.

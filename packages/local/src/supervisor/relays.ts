@@ -106,7 +106,7 @@ export class Relays {
 }
 
 /** Listens on a loopback port; false when it is taken. */
-export function tryListen(server: Server, port: number): Promise<boolean> {
+function tryListen(server: Server, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const failed = (): void => {
       server.off('listening', done);

@@ -386,7 +386,7 @@ async function endRest(layout: StateLayout): Promise<void> {
 }
 
 /** Nodes as wanted; those that stay keep their index and with it their addresses. */
-export function planNodes(before: NodeConfig[], wanted: number | string[] | undefined): NodeConfig[] {
+function planNodes(before: NodeConfig[], wanted: number | string[] | undefined): NodeConfig[] {
   if (wanted === undefined && before.length > 0) return before;
   const names = Array.isArray(wanted)
     ? wanted

@@ -13,7 +13,7 @@ import { decoded } from './specs/secrets.ts';
 const DAY_MS = 86_400_000;
 /** As in CloudNativePG: 90 days, made anew 7 days before the end. */
 export const VALID_DAYS = 90;
-export const RENEW_BEFORE_MS = 7 * DAY_MS;
+const RENEW_BEFORE_MS = 7 * DAY_MS;
 
 /** The authority in a secret, if both halves are there. */
 export function authorityOf(secret: Secret | undefined): KeyPair | undefined {

@@ -60,7 +60,7 @@ export interface Roster {
  * under their own name so that nothing waits for a ghost; and, before the database exists, the one that is to
  * initialise it.
  */
-export function knownInstances(facts: Facts): InstanceFacts[] {
+function knownInstances(facts: Facts): InstanceFacts[] {
   const cluster = facts.cluster.metadata.name;
   const known = new Map(facts.instances.map((instance) => [instance.name, instance]));
   const expected = (facts.lease?.members ?? []).map(({ name }) => name);
@@ -73,7 +73,7 @@ export function knownInstances(facts: Facts): InstanceFacts[] {
 }
 
 /** Who stays, who leaves, and which numbers are to be made. */
-export function roster(facts: Facts): Roster {
+function roster(facts: Facts): Roster {
   const known = knownInstances(facts);
   const target = isHeld(facts) ? known.length : facts.spec.instances;
   const leader = leaderName(facts);

@@ -20,7 +20,7 @@ import { type Facts, type InstanceFacts, isHealthy, isLeader, isTerminating, lea
 import { designatedInstance } from './specs/lease.ts';
 
 /** The recovery that a new cluster begins with, as opposed to one that an Operation asks for. */
-export const BOOTSTRAP_ID = 'bootstrap';
+const BOOTSTRAP_ID = 'bootstrap';
 
 export interface RestorationPlan {
   /** What the status is to say; undefined: nothing is being restored any more. */

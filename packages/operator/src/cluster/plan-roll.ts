@@ -20,7 +20,7 @@ export interface RollPlan {
 }
 
 /** Instances whose pod was made from another spec than the present one, or whose settings wait for a restart. */
-export function outdated(facts: Facts, instances: InstanceFacts[]): InstanceFacts[] {
+function outdated(facts: Facts, instances: InstanceFacts[]): InstanceFacts[] {
   const desired = podInputs(facts.cluster.spec);
   return instances.filter(
     ({ pod, report }) =>

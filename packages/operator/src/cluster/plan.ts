@@ -123,6 +123,6 @@ function planBudget(facts: Facts): Action[] {
 }
 
 /** How many instances there are to be; while the spec is refused, as many as there are. */
-export function targetInstances(facts: Facts): number {
+function targetInstances(facts: Facts): number {
   return isHeld(facts) ? facts.instances.length : facts.spec.instances;
 }

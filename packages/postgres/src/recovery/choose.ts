@@ -167,7 +167,7 @@ function lineText(line: Stretch[]): string {
 }
 
 /** A window in words, in UTC. */
-export function windowText({ firstMs, lastMs }: RecoveryWindow): string {
+function windowText({ firstMs, lastMs }: RecoveryWindow): string {
   if (firstMs === undefined || lastMs === undefined) return 'nothing can be recovered yet';
   return `recoverable from ${timeText(firstMs)} to ${timeText(lastMs)}`;
 }

@@ -58,7 +58,7 @@ export async function readCatalogue(
 }
 
 /** How much of a backup has been copied, out of a line of pgBackRest's log; undefined for any other line. */
-export function restoreProgress(line: string): number | undefined {
+function restoreProgress(line: string): number | undefined {
   const match = /restore file .*\([^()]*?([\d.]+)%\)/.exec(line);
   return match ? Number(match[1]) : undefined;
 }

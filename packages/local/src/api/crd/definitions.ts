@@ -129,7 +129,7 @@ export class CrdManager {
 }
 
 /** The served resources of a definition, the preferred version first. */
-export function resourcesOf(definition: KubeObject): Resource[] {
+function resourcesOf(definition: KubeObject): Resource[] {
   const spec = objectAt(definition, 'spec');
   const established = objectsAt(definition, 'status', 'conditions').some(
     (one) => one.type === 'Established' && one.status === 'True',

@@ -26,27 +26,3 @@ export function formatProblem(format: string, value: string): string | undefined
   const check = CHECKS[format];
   return !check || check(value) ? undefined : `is not a valid ${format}`;
 }
-
-const UNIT_MS: Record<string, number> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  μs: 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-};
-
-/** A Go duration in milliseconds; undefined if unreadable. */
-export function durationMs(text: string): number | undefined {
-  if (text === '0') return 0;
-  if (!DURATION.test(text)) return undefined;
-  let total = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)/g)) {
-    total += Number(amount) * (UNIT_MS[unit as string] as number);
-  }
-  return text.startsWith('-') ? -total : total;
-}

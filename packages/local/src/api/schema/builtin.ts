@@ -3,7 +3,7 @@
 import type { Obj, Schema } from '../types.ts';
 import definitions from './builtin.json' with { type: 'json' };
 
-export const PREFIX = '#/definitions/';
+const PREFIX = '#/definitions/';
 const BY_NAME = definitions as unknown as Record<string, Schema>;
 
 interface GroupVersionKind {

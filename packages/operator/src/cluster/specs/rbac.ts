@@ -16,7 +16,7 @@ interface Readable {
   configMaps: string[];
 }
 
-export function readableNames({ cluster, spec }: SpecContext): Readable {
+function readableNames({ cluster, spec }: SpecContext): Readable {
   const own = names(cluster.metadata.name);
   const { initdb } = spec;
   const references = [

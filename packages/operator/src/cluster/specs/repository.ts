@@ -43,7 +43,7 @@ export function needsRepositoryPod({ cluster, spec }: Pick<SpecContext, 'cluster
 }
 
 /** The labels by which the repository pod is found. Not the cluster's own: those mark its instances. */
-export function repositoryLabels(cluster: string): Record<string, string> {
+function repositoryLabels(cluster: string): Record<string, string> {
   return { [LABEL_REPOSITORY_POD]: cluster };
 }
 

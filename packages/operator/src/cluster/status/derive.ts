@@ -27,7 +27,7 @@ import { ARCHIVE_REASONS, archiveState, archiveStatus, backupStatus } from './ar
 import { type Outcome, phaseOf, type Verdict } from './phase.ts';
 import { podTrouble } from './trouble.ts';
 
-export const BACKUP_VERIFIED = 'BackupVerified';
+const BACKUP_VERIFIED = 'BackupVerified';
 
 /** The whole status; times of transitions are kept where nothing changed. */
 export function deriveStatus(outcome: Outcome): ClusterStatus {
