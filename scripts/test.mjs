@@ -1,6 +1,6 @@
 // npm test: everything. `npm test -- unit` or `npm test -- e2e` runs one part.
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { runWithinReach } from './lib/reach.mjs';
 import {
   ensureDebianPackages,
   ensureNpmPackages,
@@ -13,11 +13,8 @@ import {
 try {
   ensureNpmPackages();
   ensureDebianPackages(TEST_PACKAGES);
-  const result = spawnSync(modernNode(), [join(ROOT, 'scripts', 'test.ts'), ...process.argv.slice(2)], {
-    stdio: 'inherit',
-    cwd: ROOT,
-  });
-  process.exit(result.status ?? 1);
+  const tests = [modernNode(), join(ROOT, 'scripts', 'test.ts'), ...process.argv.slice(2)];
+  process.exit(runWithinReach(tests));
 } catch (error) {
   failWith(error);
 }
