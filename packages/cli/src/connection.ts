@@ -32,7 +32,7 @@ export function stateFolder(given?: string): string {
 
 /**
  * The kubeconfig to use, in kubectl's order: --kubeconfig, KUBECONFIG, ~/.kube/config; then that of local mode.
- * Undefined: leave it to KUBECONFIG, which may name several files.
+ * Undefined: leave it to KUBECONFIG, which may name several files, or to the service account of the pod we run in.
  */
 function findKubeconfig(options: ConnectionOptions): string | undefined {
   if (options.kubeconfig) return options.kubeconfig;
@@ -41,6 +41,7 @@ function findKubeconfig(options: ConnectionOptions): string | undefined {
   }
   const usual = join(homedir(), '.kube', 'config');
   if (existsSync(usual)) return usual;
+  if (process.env.KUBERNETES_SERVICE_HOST) return undefined;
   const local = join(stateFolder(options.state), 'kubeconfig');
   if (existsSync(local)) return local;
   throw new CliError(

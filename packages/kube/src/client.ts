@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientConfig } from './config.ts';
 import { errorFromStatus, isKubeError, KubeError } from './errors.ts';
@@ -227,7 +227,7 @@ export class Client {
   }
 
   /** The headers that say who we are. */
-  authorization(): Promise<Record<string, string>> {
+  authorization(): Promise<OutgoingHttpHeaders> {
     return this.transport.authorization();
   }
 

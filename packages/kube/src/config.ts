@@ -1,10 +1,20 @@
 import { readFileSync } from 'node:fs';
+import type { Agent, OutgoingHttpHeaders } from 'node:http';
+import type { AgentOptions } from 'node:https';
 import { KubeError } from './errors.ts';
 
 /** Gives the token for a request. `forget` is called when the server refused the last one: it may have been replaced. */
 export interface TokenSource {
   (): string | Promise<string>;
   forget?(): void;
+}
+
+/** What stands between us and the API server. */
+export interface ProxyServer {
+  /** Its URL as it may be shown: without a password. */
+  shown: string;
+  /** A pool of connections through it. */
+  agent(options: AgentOptions): Agent;
 }
 
 /** How to reach an API server and who we are there. */
@@ -16,14 +26,15 @@ export interface ClientConfig {
   key?: string | Buffer;
   /** Asked before each request; keep it cheap. */
   token?: TokenSource;
-  /** Headers that a credential plugin gives, asked before each request. */
-  headers?: () => Promise<Record<string, string>>;
+  /** Headers that say who we are, beside the token; asked before each request. */
+  headers?: () => Promise<OutgoingHttpHeaders>;
   insecure?: boolean;
   /** The name to check in the server's certificate, when it is not the host of `server`. */
   serverName?: string;
   /** Namespace that commands use when none is given. */
   namespace?: string;
   userAgent?: string;
+  proxy?: ProxyServer;
   /** Connect to this Unix socket (still TLS) instead of the host of `server`. */
   socketPath?: string;
 }

@@ -33,8 +33,10 @@ const LONGEST_MS = 120_000;
 export async function execCredentials(
   plugin: ExecPlugin,
   folder: string,
-  cluster: ClientConfig,
+  config: ClientConfig,
+  further: { proxy?: string; config?: unknown } = {},
 ): Promise<Partial<ClientConfig>> {
+  const cluster = aboutCluster(config, further);
   let known = await ask(plugin, folder, cluster);
   const { clientCertificateData: cert, clientKeyData: key } = known;
   const headers = async (): Promise<Record<string, string>> => {
@@ -45,7 +47,18 @@ export async function execCredentials(
   return { ...(cert && key ? { cert, key } : {}), headers };
 }
 
-async function ask(plugin: ExecPlugin, folder: string, cluster: ClientConfig): Promise<Credential> {
+function aboutCluster(config: ClientConfig, further: { proxy?: string; config?: unknown }): object {
+  return {
+    server: config.server,
+    'tls-server-name': config.serverName,
+    'insecure-skip-tls-verify': config.insecure,
+    'certificate-authority-data': config.ca && Buffer.from(config.ca).toString('base64'),
+    'proxy-url': further.proxy,
+    config: further.config,
+  };
+}
+
+async function ask(plugin: ExecPlugin, folder: string, cluster: object): Promise<Credential> {
   const { apiVersion = VERSIONS[0]!, installHint } = plugin;
   const fail = (why: string, cause?: unknown): KubeError =>
     new KubeError('Config', `asking the credential plugin ${plugin.command}: ${why}`, {
@@ -53,6 +66,8 @@ async function ask(plugin: ExecPlugin, folder: string, cluster: ClientConfig): P
       cause,
     });
   if (!VERSIONS.includes(apiVersion)) throw fail(`its apiVersion ${apiVersion} is not known`);
+  if (plugin.interactiveMode === 'Always' && !isInteractive(plugin))
+    throw fail('it has to ask somebody (interactiveMode: Always), and there is no terminal');
   const { code, out } = await run(plugin, folder, info(plugin, apiVersion, cluster)).catch((cause) => {
     throw fail((cause as Error).message, cause);
   });
@@ -70,16 +85,10 @@ const isInteractive = ({ interactiveMode }: ExecPlugin): boolean =>
   interactiveMode !== 'Never' && process.stdin.isTTY === true;
 
 /** What KUBERNETES_EXEC_INFO tells the plugin. */
-function info(plugin: ExecPlugin, apiVersion: string, cluster: ClientConfig): string {
-  const about = {
-    server: cluster.server,
-    'tls-server-name': cluster.serverName,
-    'insecure-skip-tls-verify': cluster.insecure,
-    'certificate-authority-data': cluster.ca && Buffer.from(cluster.ca).toString('base64'),
-  };
+function info(plugin: ExecPlugin, apiVersion: string, cluster: object): string {
   const spec = {
     interactive: isInteractive(plugin),
-    ...(plugin.provideClusterInfo ? { cluster: about } : {}),
+    ...(plugin.provideClusterInfo ? { cluster } : {}),
   };
   return JSON.stringify({ apiVersion, kind: 'ExecCredential', spec });
 }

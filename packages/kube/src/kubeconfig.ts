@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import type { OutgoingHttpHeaders } from 'node:http';
 import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
@@ -15,11 +16,13 @@ interface Entry<K extends string, V> {
 }
 
 interface ClusterEntry {
-  server: string;
+  server?: string;
   'certificate-authority'?: string;
   'certificate-authority-data'?: string;
   'insecure-skip-tls-verify'?: boolean;
   'tls-server-name'?: string;
+  'proxy-url'?: string;
+  extensions?: { name: string; extension: unknown }[];
 }
 
 interface UserEntry {
@@ -33,11 +36,15 @@ interface UserEntry {
   password?: string;
   exec?: ExecPlugin;
   'auth-provider'?: unknown;
+  as?: string;
+  'as-uid'?: string;
+  'as-groups'?: string[];
+  'as-user-extra'?: Record<string, string[]>;
 }
 
 interface ContextEntry {
-  cluster: string;
-  user: string;
+  cluster?: string;
+  user?: string;
   namespace?: string;
 }
 
@@ -85,13 +92,20 @@ export async function loadKubeconfig(options: KubeconfigOptions = {}): Promise<C
       hint: `contexts there: ${[...merged.contexts.keys()].join(', ') || 'none'}`,
     });
   }
-  const cluster = merged.clusters.get(context.value.cluster);
+  const named = <E>(what: string, entries: Map<string, E>, wanted: string | undefined): E | undefined => {
+    const entry = entries.get(wanted ?? '');
+    if (entry || !wanted) return entry;
+    throw new KubeError('Config', `reading ${found.join(', ')}: context ${name} names a ${what} ${wanted}`, {
+      hint: `there is none of that name; there are: ${[...entries.keys()].join(', ') || 'none'}`,
+    });
+  };
+  const cluster = named('cluster', merged.clusters, context.value.cluster);
   if (!cluster)
-    throw new KubeError('Config', `reading ${found.join(', ')}: no cluster ${context.value.cluster}`);
-  const user = merged.users.get(context.value.user);
-  const config = clusterConfig(cluster, context.value.namespace);
+    throw new KubeError('Config', `reading ${found.join(', ')}: context ${name} names no cluster`);
+  const user = named('user', merged.users, context.value.user);
+  const config = await clusterConfig(cluster, context.value.namespace);
   if (!user) return config;
-  return { ...config, ...(await userConfig(user, config)) };
+  return { ...config, ...(await userConfig(user, config, cluster.value)) };
 }
 
 function kubeconfigPaths(path: string | undefined, env: NodeJS.ProcessEnv): string[] {
@@ -119,11 +133,11 @@ function mergeFiles(paths: string[]): Merged {
     const folder = dirname(resolve(path));
     merged.current ||= file['current-context'];
     for (const { name, cluster } of file.clusters ?? [])
-      first(merged.clusters, { name, value: cluster, kind: 'cluster', folder });
+      first(merged.clusters, { name, value: cluster ?? {}, kind: 'cluster', folder });
     for (const { name, user } of file.users ?? [])
       first(merged.users, { name, value: user ?? {}, kind: 'user', folder });
     for (const { name, context } of file.contexts ?? [])
-      first(merged.contexts, { name, value: context, kind: 'context', folder });
+      first(merged.contexts, { name, value: context ?? {}, kind: 'context', folder });
   }
   return merged;
 }
@@ -132,20 +146,31 @@ function first<E extends { name: string }>(map: Map<string, E>, entry: E): void 
   if (!map.has(entry.name)) map.set(entry.name, entry);
 }
 
-function clusterConfig(cluster: Entry<'cluster', ClusterEntry>, namespace: string | undefined): ClientConfig {
-  const { value, folder } = cluster;
+async function clusterConfig(
+  { name, value, folder }: Entry<'cluster', ClusterEntry>,
+  namespace: string | undefined,
+): Promise<ClientConfig> {
+  const { server = '', 'proxy-url': proxy } = value;
+  if (!/^https?:/.test(server) || !URL.canParse(server)) {
+    throw new KubeError('Config', `cluster ${name}: server: ${server || 'nothing'} is no address of an API`, {
+      hint: 'write https://HOST:PORT',
+    });
+  }
+  const through = proxy && (await import('./proxy.ts')).proxyAt(proxy, server, `cluster ${name}: proxy-url`);
   return {
-    server: value.server,
+    server,
     ca: bytes(folder, value['certificate-authority-data'], value['certificate-authority']),
     insecure: value['insecure-skip-tls-verify'],
     serverName: value['tls-server-name'],
+    ...(through ? { proxy: through } : {}),
     namespace: namespace ?? 'default',
   };
 }
 
 async function userConfig(
   user: Entry<'user', UserEntry>,
-  cluster: ClientConfig,
+  config: ClientConfig,
+  cluster: ClusterEntry,
 ): Promise<Partial<ClientConfig>> {
   const { value, folder } = user;
   const { token, tokenFile, username, password } = value;
@@ -163,11 +188,39 @@ async function userConfig(
     key: bytes(folder, value['client-key-data'], value['client-key']),
     token: tokenFile ? tokenFromFile(resolve(folder, tokenFile)) : token ? () => token : undefined,
   };
-  if (username !== undefined && !own.token) {
-    const authorization = `Basic ${Buffer.from(`${username}:${password ?? ''}`).toString('base64')}`;
-    return { ...own, headers: async () => ({ authorization }) };
-  }
-  return value.exec ? { ...own, ...(await execCredentials(value.exec, folder, cluster)) } : own;
+  const login = own.token
+    ? undefined
+    : username !== undefined
+      ? basic(username, password)
+      : value.exec && (await execCredentials(value.exec, folder, config, aboutCluster(cluster)));
+  const others = impersonation(value);
+  const headers = async () => ({ ...(await login?.headers?.()), ...others });
+  return { ...own, ...login, ...(login?.headers || others ? { headers } : {}) };
+}
+
+function basic(username: string, password = ''): Partial<ClientConfig> {
+  const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+  return { headers: async () => ({ authorization }) };
+}
+
+/** What a credential plugin is told of the cluster beyond how to reach it. */
+function aboutCluster(cluster: ClusterEntry): { proxy?: string; config?: unknown } {
+  const own = cluster.extensions?.find(({ name }) => name === 'client.authentication.k8s.io/exec');
+  return { proxy: cluster['proxy-url'], config: own?.extension };
+}
+
+/** To act as somebody else: without these headers a request would have more rights than was asked for. */
+function impersonation(user: UserEntry): OutgoingHttpHeaders | undefined {
+  const { as, 'as-uid': uid, 'as-groups': groups = [], 'as-user-extra': extra = {} } = user;
+  if (!as && !uid && groups.length === 0 && Object.keys(extra).length === 0) return undefined;
+  return {
+    ...(as ? { 'Impersonate-User': as } : {}),
+    ...(uid ? { 'Impersonate-Uid': uid } : {}),
+    ...(groups.length > 0 ? { 'Impersonate-Group': groups } : {}),
+    ...Object.fromEntries(
+      Object.entries(extra).map(([key, values]) => [`Impersonate-Extra-${encodeURIComponent(key)}`, values]),
+    ),
+  };
 }
 
 function bytes(folder: string, data: string | undefined, path: string | undefined): Buffer | undefined {

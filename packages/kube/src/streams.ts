@@ -206,6 +206,7 @@ async function connect(client: Client, path: string, protocols: string[], doing:
       handshakeTimeout: 15_000,
       perMessageDeflate: false,
       ...(config.socketPath ? { socketPath: config.socketPath } : {}),
+      ...(config.proxy ? { agent: config.proxy.agent(tlsOptions(config)) } : {}),
     },
   );
   await new Promise<void>((resolve, reject) => {

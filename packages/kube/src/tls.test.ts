@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Client, createCache, inClusterConfig, KubeError, kinds } from './index.ts';
 import { loadKubeconfig } from './kubeconfig.ts';
+import { proxyAt } from './proxy.ts';
 import { ApiServer } from './testing/api-server.ts';
+import { connectProxy, socksProxy } from './testing/proxies.ts';
 import { until } from './testing/until.ts';
 
 let api: ApiServer;
@@ -66,6 +68,23 @@ test('the certificate of the server is checked', async () => {
   const careless = new Client({ server: api.url, insecure: true });
   assert.equal(await careless.find(kinds.Pod, ref), undefined);
   careless.close();
+});
+
+test('behind a proxy too the certificate is that of the API server', async (t) => {
+  for (const start of [connectProxy, socksProxy]) {
+    const one = await start();
+    t.after(one.stop);
+    const proxy = proxyAt(one.url, api.url, 'proxy-url');
+    const trusting = new Client({ server: api.url, ca, proxy });
+    assert.equal(await trusting.find(kinds.Pod, ref), undefined);
+    const stranger = new Client({ server: api.url, proxy });
+    await assert.rejects(stranger.find(kinds.Pod, ref, { timeoutMs: 1_000 }), /certificate/);
+    const byName = api.url.replace('127.0.0.1', 'localhost');
+    const other = new Client({ server: byName, ca, proxy: proxyAt(one.url, byName, 'proxy-url') });
+    await assert.rejects(other.find(kinds.Pod, ref, { timeoutMs: 1_000 }), /altnames/);
+    for (const each of [trusting, stranger, other]) each.close();
+    assert.ok(one.asked.length > 1);
+  }
 });
 
 test('an API server with an IPv6 address is talked to, and its certificate is checked', async () => {

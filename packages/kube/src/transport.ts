@@ -20,6 +20,8 @@ export interface RawRequest {
 
 /** How long a connection may be silent before the kernel asks whether the peer is still there. */
 const KEEP_ALIVE_MS = 5_000;
+/** No API server answers with this status. */
+const PROXY_LOGIN = 407;
 
 /**
  * One pool of connections to one API server. Sockets are kept alive between requests, because the manager
@@ -49,6 +51,8 @@ export class Transport {
   }
 
   private made(options: http.AgentOptions): http.Agent {
+    const { proxy } = this.config;
+    if (proxy) return proxy.agent({ ...options, ...tlsOptions(this.config) });
     return this.base.protocol === 'http:'
       ? new http.Agent(options)
       : new https.Agent({ ...options, ...tlsOptions(this.config) });
@@ -64,7 +68,7 @@ export class Transport {
   }
 
   /** The headers that say who we are; none when a client certificate does. */
-  async authorization(): Promise<Record<string, string>> {
+  async authorization(): Promise<http.OutgoingHttpHeaders> {
     const token = await this.config.token?.();
     return { ...(token ? { authorization: `Bearer ${token}` } : {}), ...(await this.config.headers?.()) };
   }
@@ -72,7 +76,7 @@ export class Transport {
   /** Sends one request and resolves with the head of the answer; the body is still to be read. */
   async open(request: RawRequest): Promise<http.IncomingMessage> {
     request.signal?.throwIfAborted();
-    const headers: Record<string, string> = {
+    const headers: http.OutgoingHttpHeaders = {
       'user-agent': this.config.userAgent ?? 'pgherd',
       accept: 'application/json',
       ...request.headers,
@@ -90,7 +94,7 @@ export class Transport {
 
   private send(
     request: RawRequest,
-    headers: Record<string, string>,
+    headers: http.OutgoingHttpHeaders,
     resolve: (answer: http.IncomingMessage) => void,
     reject: (error: unknown) => void,
   ): void {
@@ -121,6 +125,10 @@ export class Transport {
     };
     call.on('response', (answer) => {
       settled();
+      if (answer.statusCode === PROXY_LOGIN) {
+        answer.destroy();
+        return reject(this.failure(request.doing, new Error('the proxy wants a login'), false));
+      }
       resolve(answer);
     });
     call.on('error', (cause) => {
@@ -133,7 +141,10 @@ export class Transport {
   private failure(doing: string, cause: Error, reused: boolean): KubeError {
     if (isKubeError(cause)) return cause;
     const errno = (cause as NodeJS.ErrnoException).code ?? '';
-    return new KubeError('Unreachable', `${doing}: ${this.base.host} cannot be reached: ${cause.message}`, {
+    const { proxy } = this.config;
+    const through = proxy ? ` through the proxy ${proxy.shown}` : '';
+    const message = `${doing}: ${this.base.host} cannot be reached${through}: ${cause.message}`;
+    return new KubeError('Unreachable', message, {
       // A kept connection that the server closed meanwhile: the next attempt opens a new one.
       reason: reused && (errno === 'ECONNRESET' || errno === 'EPIPE') ? 'StaleConnection' : errno,
       hint: errno.includes('CERT')

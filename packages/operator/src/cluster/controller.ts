@@ -294,12 +294,18 @@ class Controller implements ClusterController {
     if (!caches || !cluster) return undefined;
     const { client, log } = this.options;
     const memory = this.memory.of(key, cluster.metadata.uid);
+    // The Cluster goes too, in its turn: then what is to be done for it is done.
+    if (memory.namespaceGoes && !isTerminating(cluster)) return { afterMs: GOING_MS };
     const facts = await this.factsOf(caches, cluster, signal);
     const planned = plan(facts);
     const failures = await act({ client, caches, memory, log, signal }, facts, planned);
     if (signal.aborted) return undefined;
-    // The Cluster goes too, in its turn.
-    if (failures.some(({ error }) => isNamespaceTerminating(error))) return { afterMs: GOING_MS };
+    if (failures.some(({ error }) => isNamespaceTerminating(error))) {
+      if (!memory.namespaceGoes)
+        log.info({ cluster: key }, 'its namespace is being deleted: nothing is made there any more');
+      memory.namespaceGoes = true;
+      return { afterMs: GOING_MS };
+    }
     for (const text of failureTexts(failures)) log.warn({ cluster: key }, text);
     const status = deriveStatus({
       facts,

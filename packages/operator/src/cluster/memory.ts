@@ -17,6 +17,8 @@ export interface ClusterMemory {
   asked: Set<string>;
   /** The version of the Lease that was seen last, and since when (performance.now()). */
   lease?: { version: string | undefined; since: number };
+  /** Its namespace is being deleted: nothing can be made there any more. */
+  namespaceGoes?: boolean;
   /** How the last proof of one of its backups ended. */
   verified?: Verified;
   /** What was found wrong with the spec of this generation: looking costs more than all else of a steady look. */
