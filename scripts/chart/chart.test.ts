@@ -61,6 +61,8 @@ const cases: { name: string; values: Values; options: Partial<InstallOptions> }[
       tolerations: [toleration],
       priorityClassName: 'system-cluster-critical',
       podAnnotations: { 'example.org/a': 'true' },
+      podLabels: { team: 'db', 'example.org/b': '1' },
+      clusterDomain: 'k8s.example.org',
     },
     options: {
       replicas: 3,
@@ -70,6 +72,8 @@ const cases: { name: string; values: Values; options: Partial<InstallOptions> }[
       tolerations: [toleration],
       priorityClassName: 'system-cluster-critical',
       podAnnotations: { 'example.org/a': 'true' },
+      podLabels: { team: 'db', 'example.org/b': '1' },
+      clusterDomain: 'k8s.example.org',
     },
   },
   {
@@ -169,6 +173,8 @@ test('the schema accepts the values of these tests and refuses what is misspelt 
     { logLevel: 'loud' },
     { networkPolicy: { enabled: true, apiServerPorts: [] } },
     { podMonitor: { interval: 30 } },
+    { podLabels: { 'app.kubernetes.io/name': 'mine' } },
+    { clusterDomain: 'a b' },
   ];
   for (const values of wrong) assert.ok(!schema.Check(valuesWith(values)), JSON.stringify(values));
 });

@@ -2,7 +2,7 @@
  * What installs pgherd on a Kubernetes: the operator's manifests, with what a cluster of several nodes wants besides.
  * `pgherd install generate` prints it and the Helm chart renders the same; a test compares the two.
  */
-import { LABEL_CLUSTER, LABEL_ROLE, MANAGER_PORT } from '@pgherd/api';
+import { LABEL_CLUSTER, LABEL_REPOSITORY_POD, LABEL_ROLE, MANAGER_PORT } from '@pgherd/api';
 import type { Deployment, KubeObject } from '@pgherd/kube';
 import { operatorManifests } from './manifests.ts';
 
@@ -27,6 +27,9 @@ export interface InstallOptions {
   tolerations?: object[];
   priorityClassName?: string;
   podAnnotations?: Record<string, string>;
+  podLabels?: Record<string, string>;
+  /** The domain of the cluster's services, where the operator would not find it out by itself. */
+  clusterDomain?: string;
   /** Keep one operator during node drains. */
   podDisruptionBudget?: boolean;
   networkPolicy?: NetworkPolicyOptions;
@@ -49,7 +52,9 @@ export interface PodMonitorOptions {
 
 const NAME = 'pgherd-operator';
 const SELECTOR = { 'app.kubernetes.io/name': 'pgherd', 'app.kubernetes.io/component': 'operator' };
-const DATABASES = { matchExpressions: [{ key: LABEL_CLUSTER, operator: 'Exists' }] };
+const having = (label: string) => ({ matchExpressions: [{ key: label, operator: 'Exists' }] });
+const DATABASES = having(LABEL_CLUSTER);
+const REPOSITORIES = having(LABEL_REPOSITORY_POD);
 
 /** Everything that installs pgherd, in the order in which it must be applied. Pure. */
 export function installManifests(options: InstallOptions): KubeObject[] {
@@ -81,9 +86,13 @@ function adjusted(deployment: Deployment, options: InstallOptions): KubeObject {
   if (!container) return deployment;
   const env = [...(container.env ?? [])];
   if (options.logLevel) env.push({ name: 'LOG_LEVEL', value: options.logLevel });
-  const metadata = options.podAnnotations
-    ? { ...template.metadata, annotations: options.podAnnotations }
-    : template.metadata;
+  if (options.clusterDomain) env.push({ name: 'CLUSTER_DOMAIN', value: options.clusterDomain });
+  const metadata = {
+    ...template.metadata,
+    // The selector's own come last: without them the pods would not be found.
+    labels: { ...options.podLabels, ...template.metadata?.labels },
+    ...(options.podAnnotations ? { annotations: options.podAnnotations } : {}),
+  };
   const changed = {
     ...container,
     env,
@@ -119,7 +128,10 @@ function disruptionBudget(namespace: string): KubeObject {
   });
 }
 
-/** The operator is asked for health and metrics, and talks to the API server, to DNS and to instances. */
+/**
+ * The operator is asked for health and metrics, and talks to the API server, to DNS, to instances and to the pods that
+ * keep repositories.
+ */
 function networkPolicy(namespace: string, { apiServerPorts }: NetworkPolicyOptions): KubeObject {
   const tcp = (port: number | string) => ({ port, protocol: 'TCP' });
   return object('networking.k8s.io/v1', 'NetworkPolicy', namespace, {
@@ -129,7 +141,10 @@ function networkPolicy(namespace: string, { apiServerPorts }: NetworkPolicyOptio
     egress: [
       { ports: [{ port: 53, protocol: 'UDP' }, tcp(53)] },
       { ports: apiServerPorts.map(tcp) },
-      { to: [{ namespaceSelector: {}, podSelector: DATABASES }], ports: [tcp(MANAGER_PORT)] },
+      {
+        to: [DATABASES, REPOSITORIES].map((podSelector) => ({ namespaceSelector: {}, podSelector })),
+        ports: [tcp(MANAGER_PORT)],
+      },
     ],
   });
 }

@@ -37,11 +37,21 @@ test('namespaces, ports and secrets may be given several times', () => {
   const options = read(
     ...['--watch-namespace', 'a', '--watch-namespace', 'b'],
     ...['--network-policy', '--api-server-port', '16443', '--api-server-port', '443'],
-    ...['--image-pull-secret', 'one', '--pod-monitor', '--scrape-interval', '5s', '--no-crds'],
+    ...[
+      '--image-pull-secret',
+      'one',
+      '--cluster-domain',
+      'k8s.test',
+      '--pod-monitor',
+      '--scrape-interval',
+      '5s',
+      '--no-crds',
+    ],
   );
   assert.deepEqual(options.watchNamespaces, ['a', 'b']);
   assert.deepEqual(options.networkPolicy, { apiServerPorts: [16443, 443] });
   assert.deepEqual(options.imagePullSecrets, ['one']);
+  assert.equal(options.clusterDomain, 'k8s.test');
   assert.deepEqual(options.podMonitor, { interval: '5s' });
   assert.equal(options.withoutCrds, true);
 });

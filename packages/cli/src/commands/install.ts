@@ -15,6 +15,7 @@ export interface GenerateOptions {
   replicas: number;
   watchNamespace?: string[];
   logLevel?: string;
+  clusterDomain?: string;
   podDisruptionBudget: boolean;
   networkPolicy?: boolean;
   apiServerPort?: number[];
@@ -53,6 +54,7 @@ export function addInstall(program: Command): void {
         'error',
       ]),
     )
+    .option('--cluster-domain <name>', 'of services, where the operator does not find it out')
     .option('--network-policy', 'let the operator talk to what it needs only')
     .option('--api-server-port <port>', 'of the API server, for that; default: 443, 6443', collectPort)
     .option('--pod-monitor', 'monitors for the Prometheus operator')
@@ -82,6 +84,7 @@ export function installOptions(options: GenerateOptions): InstallOptions {
     imagePullPolicy: options.imagePullPolicy,
     imagePullSecrets: options.imagePullSecret,
     logLevel: options.logLevel,
+    clusterDomain: options.clusterDomain,
     podDisruptionBudget: options.podDisruptionBudget,
     networkPolicy: options.networkPolicy
       ? { apiServerPorts: options.apiServerPort ?? API_SERVER_PORTS }

@@ -2,11 +2,18 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { PGBACKREST_PORT } from '@pgherd/api';
+import { MANAGER_PORT, PGBACKREST_PORT } from '@pgherd/api';
+import { type KubeObject, type LabelSelector, matchesSelector } from '@pgherd/kube';
 import { parseAllDocuments } from 'yaml';
+import { installManifests } from '../../install.ts';
 import { bareFacts, testCluster } from '../../testing/facts.ts';
 import { instancePod } from './pod.ts';
 import { repositoryDeployment } from './repository.ts';
+
+interface Egress {
+  to?: { podSelector: LabelSelector }[];
+  ports: { port: number }[];
+}
 
 interface Policy {
   spec: {
@@ -39,6 +46,26 @@ test('the example of network policies selects just the pods that it means', () =
     [true, false],
   );
   assert.deepEqual([selects(instances, metadata?.labels), selects(backup, metadata?.labels)], [false, true]);
+});
+
+test('the policy of the operator lets it ask all whom it asks', () => {
+  const policy = installManifests({
+    image: 'i',
+    replicas: 1,
+    namespace: 'n',
+    networkPolicy: { apiServerPorts: [1] },
+  })
+    .map((object) => object as KubeObject & { spec?: { egress?: Egress[] } })
+    .find(({ kind }) => kind === 'NetworkPolicy');
+  const lets = (labels: Record<string, string> | undefined) =>
+    policy?.spec?.egress?.some(
+      ({ to = [], ports }) =>
+        ports.some(({ port }) => port === MANAGER_PORT) &&
+        to.some(({ podSelector }) => matchesSelector(labels, podSelector)),
+    );
+  assert.ok(lets(pod.metadata.labels), 'an instance');
+  assert.ok(lets(deployment.spec.template.metadata?.labels), 'the repository pod');
+  assert.ok(!lets({ app: 'another' }));
 });
 
 test('and opens the ports on which they listen', () => {
