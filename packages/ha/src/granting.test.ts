@@ -266,6 +266,25 @@ describe('5: promises, asked', () => {
   });
 });
 
+test('5: a standby that is stopped does not know how far it is: its control file names an old checkpoint', () => {
+  const view = standbyView(2, {
+    process: 'stopped',
+    sqlReachable: false,
+    inRecovery: undefined,
+    receivedLsn: undefined,
+    replayedLsn: undefined,
+    receiverRunning: false,
+    controlState: 'shut down in recovery',
+    checkpointLsn: '0/800',
+  });
+  const bound = quiet(4_000, { promise: { epoch: 3, version: '7' }, view, following: undefined });
+  const ask: Event = { type: 'promiseAsked', id: 'q', candidate: 'demo-3', epoch: 3, version: '7' };
+  const asked = step(bound, ask, at(4_000));
+  assert.deepEqual(of(asked.actions, 'answerPromise'), []);
+  const [answer] = of(step(asked.state, TICK, at(5_000)).actions, 'answerPromise');
+  assert.ok(answer && 'refused' in answer.answer);
+});
+
 describe('5: promises, the candidate', () => {
   const sealed = standbyView(2, { streaming: false, receiverRunning: false });
   const candidate = (changed: Partial<State> = {}) =>

@@ -2,7 +2,19 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Event } from './events.ts';
 import { step } from './machine.ts';
-import { answers, at, leaderState, primaryView, record, report, row, settings } from './testing.ts';
+import {
+  ANY_1,
+  answers,
+  at,
+  leaderState,
+  lease,
+  primaryView,
+  record,
+  report,
+  row,
+  settings,
+  standbyView,
+} from './testing.ts';
 
 const TICK: Event = { type: 'tick' };
 const stopping = [report(2, { state: 'demoting' }), report(3, { role: 'none', state: 'stopped' })];
@@ -81,4 +93,30 @@ test('a plan to hand over ends with the leadership that it was made in', () => {
   assert.equal(after.held, undefined);
   assert.equal(after.handover, undefined);
   assert.equal(after.release, undefined);
+});
+
+describe('a leader that is stopped before it was promoted', () => {
+  const released = (controlState: string) => {
+    const before = leaderState({
+      terminating: { since: at(0), graceMs: 1_800_000 },
+      handover: { reason: 'shutdown', since: at(0), stage: 'verifying' },
+      view: standbyView(1, { process: 'stopped', sqlReachable: false, controlState, checkpointLsn: '0/800' }),
+      deadSince: at(1),
+      primaryMaybe: false,
+      // Somebody else's rule, in which this one counted.
+      lease: lease({ rules: [{ ...ANY_1, names: ['demo-1', 'demo-3'] }] }),
+      lastAsked: at(2),
+      peers: answers(2, report(3, { receivedLsn: '0/900' })),
+    });
+    const after = step(before, TICK, at(10));
+    return after.actions.flatMap((action) => (action.type === 'writeLease' ? [action.record] : []))[0];
+  };
+  test('names nobody by the old checkpoint of its control file: it may have more than he', () => {
+    const record = released('shut down in recovery');
+    assert.equal(record?.holder, null);
+    assert.equal(record?.handover, undefined);
+  });
+  test('as a primary it names who has its last record', () => {
+    assert.equal(released('shut down')?.handover?.to, 'demo-3');
+  });
 });

@@ -12,9 +12,9 @@ import {
   wakeIn,
   within,
 } from './context.ts';
-import { formatLsn, parseLsn } from './lsn.ts';
+import { formatLsn } from './lsn.ts';
 import { runsAsPrimary } from './membership.ts';
-import { answersSince, couldLead, peerPosition } from './positions.ts';
+import { answersSince, couldLead, endOfShutdown, peerPosition } from './positions.ts';
 import { isLeaving } from './rules/members.ts';
 import { AFTER_DEATH_MS } from './rules/times.ts';
 import { roomNotFound, wantsRoom } from './space.ts';
@@ -199,7 +199,7 @@ function awaitsWord(c: Context, target: string | undefined, dead: Now): boolean 
 function verify(c: Context, plan: HandoverPlan): void {
   const { s, now } = c;
   const record = recordOf(s)!;
-  const end = s.view!.cleanShutdown ? parseLsn(s.view!.checkpointLsn) : undefined;
+  const end = endOfShutdown(s.view!);
   const dead = s.deadSince ?? now;
   const others = hasOthers(c, record) && !(goesAnyway(plan) && settingsOf(s).maintenance);
   if (others && awaitsWord(c, plan.to && end !== undefined ? plan.to : undefined, dead)) return;

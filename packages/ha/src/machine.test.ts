@@ -356,7 +356,6 @@ describe('the leader', () => {
     view: primaryView(1, {
       ...stopped,
       controlState: 'in production',
-      cleanShutdown: false,
       replication: [],
     }),
     deadSince: at(5),

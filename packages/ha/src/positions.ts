@@ -11,11 +11,19 @@ import type { LeaseMember, LeaseRecord, PeerReport, Settings, View } from './typ
 export function ownPosition(view: View | undefined): Position | undefined {
   if (!view?.timeline || view.data !== 'present') return undefined;
   const at = (lsn: bigint | undefined) => (lsn === undefined ? undefined : { timeline: view.timeline!, lsn });
-  if (view.process === 'stopped') return view.cleanShutdown ? at(parseLsn(view.checkpointLsn)) : undefined;
+  if (view.process === 'stopped') return at(endOfShutdown(view));
   if (view.process !== 'running' || !view.sqlReachable) return undefined;
   if (view.inRecovery === false) return at(parseLsn(view.currentLsn));
   if (parseLsn(view.receivedLsn) === undefined && !view.replayedAll) return undefined;
   return at(maxLsn(parseLsn(view.receivedLsn), parseLsn(view.replayedLsn)));
+}
+
+/**
+ * Where the last record of a primary begins that was shut down in order. What the control file says of a standby is a
+ * checkpoint that it replayed long ago: it may have received, and confirmed, a lot after that.
+ */
+export function endOfShutdown({ controlState, checkpointLsn }: View): bigint | undefined {
+  return controlState === 'shut down' ? parseLsn(checkpointLsn) : undefined;
 }
 
 /** A peer's position, or undefined when it does not know it for certain. */

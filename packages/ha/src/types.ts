@@ -129,7 +129,6 @@ export interface View {
   timeline?: number;
   controlState?: string;
   checkpointLsn?: string;
-  cleanShutdown?: boolean;
   /** As a primary: the timeline that ours branched off from, and where; absent on the first timeline. */
   branch?: { parent: number; start: string };
   process: 'stopped' | 'starting' | 'running' | 'stopping';

@@ -49,9 +49,11 @@ export function viewOf(
 function controlFile({ wasPrimary, clean, wal }: SimDatabase, seen: View): void {
   if (wasPrimary) seen.controlState = clean ? 'shut down' : 'in production';
   else seen.controlState = clean ? 'shut down in recovery' : 'in archive recovery';
-  seen.cleanShutdown = clean;
-  // The checkpoint's record begins before its end.
-  seen.checkpointLsn = lsnAt(lengthOf(wal) * RECORD_BYTES - (wasPrimary ? RECORD_BYTES / 2 : 0));
+  const records = lengthOf(wal);
+  // The record of a primary's last checkpoint begins before its end; a standby's is an old one, that it replayed.
+  seen.checkpointLsn = lsnAt(
+    wasPrimary ? (records - 0.5) * RECORD_BYTES : Math.floor(records / 2) * RECORD_BYTES,
+  );
 }
 
 function lsnAt(bytes: number): string {

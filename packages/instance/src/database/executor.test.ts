@@ -244,7 +244,7 @@ test('before a switchover the segment is filled, the next one made, and the rule
 
 test('a switchover: old one stopped, new one promoted, the others follow', async () => {
   await one.stop(STOP);
-  assert.equal(one.view().cleanShutdown, true);
+  assert.equal(one.view().controlState, 'shut down');
   const begin = performance.now();
   const { timeline } = await two.promote({ syncNames: RULE_OF_TWO });
   const promoted = performance.now() - begin;
@@ -279,7 +279,7 @@ test('killed while it wrote alone, the old primary is rewound and follows', asyn
   assert.deepEqual(exits, [false]);
   await two.die();
   assert.equal(two.view().process, 'stopped');
-  assert.equal(two.view().cleanShutdown, false);
+  assert.equal(two.view().controlState, 'in production');
 
   await one.startStandby(member('demo-1', null));
   await until('all replayed', async () => (await one.observe()).replayedAll === true);

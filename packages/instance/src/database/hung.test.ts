@@ -139,7 +139,7 @@ test('endless transactions do not hold up a stop', async () => {
     return rows.length === 1;
   });
   await within(5000, () => database.stop({ fastMs: 4000, immediateMs: 500 }));
-  assert.equal(database.view().cleanShutdown, true);
+  assert.equal(database.view().controlState, 'shut down');
 });
 
 test('with every connection taken it is still looked at, configured and stopped', async () => {
@@ -162,5 +162,5 @@ test('with every connection taken it is still looked at, configured and stopped'
   assert.equal(view.sqlReachable, true);
   assert.equal(view.silent, undefined);
   await within(5000, () => database.stop({ fastMs: 4000, immediateMs: 500 }));
-  assert.equal(database.view().cleanShutdown, true);
+  assert.equal(database.view().controlState, 'shut down');
 });

@@ -40,10 +40,8 @@ export interface DatabaseView {
   branch?: { parent: number; start: string };
   /** `Database cluster state` of the control file, as pg_controldata says it (read while stopped). */
   controlState?: string;
-  /** Latest checkpoint of the control file while stopped; the last byte written if shut down cleanly. */
+  /** Latest checkpoint of the control file while stopped: the last record of a primary that was shut down in order. */
   checkpointLsn?: string;
-  /** True when the control file says the data directory was shut down in order (as primary or in recovery). */
-  cleanShutdown?: boolean;
   process: 'stopped' | 'starting' | 'running' | 'stopping';
   /** False while the process runs but the last SQL observation failed or timed out. */
   sqlReachable: boolean;

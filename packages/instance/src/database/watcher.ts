@@ -1,13 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  type ControlData,
-  isCleanShutdown,
-  type LogRecord,
-  maxLsn,
-  missingParts,
-  type Postgres,
-} from '@pgherd/postgres';
+import { type ControlData, type LogRecord, maxLsn, missingParts, type Postgres } from '@pgherd/postgres';
 import type { Layout } from './layout.ts';
 import { recoveredOf } from './recovered.ts';
 import { type SqlLook, SqlWatch } from './sql-watch.ts';
@@ -23,15 +16,7 @@ const WAL_GONE =
 
 type DataFacts = Pick<
   DatabaseView,
-  | 'data'
-  | 'damage'
-  | 'incarnation'
-  | 'systemID'
-  | 'timeline'
-  | 'controlState'
-  | 'checkpointLsn'
-  | 'cleanShutdown'
-  | 'recovered'
+  'data' | 'damage' | 'incarnation' | 'systemID' | 'timeline' | 'controlState' | 'checkpointLsn' | 'recovered'
 >;
 
 /** Looks at the database: at the volume while it is stopped, by SQL while it runs. */
@@ -232,7 +217,6 @@ export class Watcher {
         : {
             controlState: control.state,
             checkpointLsn: control.checkpointLsn,
-            cleanShutdown: isCleanShutdown(control.state),
           }),
     };
   }
