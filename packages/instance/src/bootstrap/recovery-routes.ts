@@ -43,8 +43,22 @@ async function choose(o: RecoveryRoutesOptions, request: IncomingMessage): Promi
     ...(completeUntilMs === undefined ? {} : { completeUntilMs }),
   });
   if (!verdict.ok) return verdict;
+  const { window } = verdict;
+  const why = target.timeline ? undefined : await notBegun(o.database, target.xid);
+  if (why) return { ok: false, why, window };
   const { backup, timeline } = verdict.choice;
-  return { ok: true, chosen: { backup, timeline }, window: verdict.window };
+  return { ok: true, chosen: { backup, timeline }, window };
+}
+
+/** The archive does not tell which transactions there are; the running database knows which there cannot be. */
+async function notBegun(database: Database, xid: string | undefined): Promise<string | undefined> {
+  const { process, inRecovery } = database.view();
+  if (xid === undefined || process !== 'running' || inRecovery !== false) return undefined;
+  const [row] = await database.read((query) =>
+    query<{ next: string }>('select txid_snapshot_xmax(txid_current_snapshot())::text as next'),
+  );
+  if (!row || BigInt(xid) < BigInt(row.next)) return undefined;
+  return `there is no transaction ${xid} yet: the next one is ${row.next}`;
 }
 
 function failure(error: unknown): RouteAnswer {

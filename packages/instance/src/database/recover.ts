@@ -36,6 +36,8 @@ export interface RecoverSpec {
   target: RecoveryTarget;
   /** The archive is whole up to here, milliseconds since 1970. */
   completeUntilMs?: number;
+  /** The newest backup, whatever pgBackRest thinks of it: for a target that names none. */
+  newest?: boolean;
   /** Chosen beforehand. */
   chosen?: { backup: string; timeline: number };
   /** Processes of pgBackRest. */
@@ -120,7 +122,7 @@ export async function recover(
   const run = { signal };
   onProgress('reads what the repository holds', 0, 0, '');
   const catalogue = await readCatalogue(spec.access, spec.owner, run);
-  const choice = choose(catalogue, spec);
+  const choice = choose(w, catalogue, spec);
   await hooks.begun();
   const again = (await readNote(w.layout))?.phase === 'recovering' && isPartOfBackup(w.layout.pgdata);
   await writeNote(w.layout, 'recovering');
@@ -181,10 +183,17 @@ function requireSupported({ pg }: Workplace): void {
     );
 }
 
-function choose(catalogue: Catalogue, { chosen, target, completeUntilMs }: RecoverSpec): RecoveryChoice {
-  const wanted = chosen ? { ...target, backup: chosen.backup, timeline: String(chosen.timeline) } : target;
+function choose({ pg }: Workplace, catalogue: Catalogue, spec: RecoverSpec): RecoveryChoice {
+  const { chosen, target, newest, completeUntilMs } = spec;
+  const label = chosen?.backup ?? target.backup ?? (newest ? catalogue.backups.at(-1)?.label : undefined);
+  const wanted: RecoveryTarget = {
+    ...target,
+    ...(label === undefined ? {} : { backup: label }),
+    ...(chosen ? { timeline: String(chosen.timeline) } : {}),
+  };
   const verdict = chooseRecovery(catalogue, wanted, {
     now: Date.now(),
+    major: pg.major,
     ...(completeUntilMs === undefined ? {} : { completeUntilMs }),
   });
   if (!verdict.ok)

@@ -77,8 +77,9 @@ export class Verification {
       await runTool('pg_amcheck', args, { bin: await findBinaries(undefined), doing: `checking ${pgdata}` });
       this.#found.amcheck = 'no damage in any table or index';
     } catch (error) {
-      if (!(error instanceof PostgresError) || error.code !== 'BinariesMissing') throw error;
-      this.#found.amcheck = 'not done: the image has no pg_amcheck';
+      const missing = lacking(error);
+      if (!missing) throw error;
+      this.#found.amcheck = `not done: the image has no ${missing}`;
     }
   }
 
@@ -105,4 +106,14 @@ export class Verification {
       this.#found.checksums = 'not done: the cluster has no data checksums';
     }
   }
+}
+
+/** What the image lacks for it, if that is why pg_amcheck failed: it says nothing about the backup. */
+export function lacking(error: unknown): string | undefined {
+  if (!(error instanceof PostgresError)) return undefined;
+  if (error.code === 'BinariesMissing') return 'pg_amcheck';
+  const words = [error.message, ...error.output].join('\n');
+  return /extension "amcheck" is not available|could not open extension control file/.test(words)
+    ? 'extension amcheck (contrib)'
+    : undefined;
 }

@@ -1,6 +1,6 @@
 /** Keeps the clusters of the watched namespaces as they should be: when to look, and what a look consists of. */
 import { isDeepStrictEqual } from 'node:util';
-import { LABEL_CLUSTER, MANAGER_PORT, names, promoteMark, switchoverMark } from '@pgherd/api';
+import { LABEL_CLUSTER, MANAGER_PORT, names, promoteMark, restoreMark, switchoverMark } from '@pgherd/api';
 import {
   type Client,
   createEventRecorder,
@@ -204,7 +204,8 @@ class Controller implements ClusterController {
   async marked(): Promise<string[]> {
     await this.synced();
     const all = this.sets.flatMap(({ clusters }) => clusters.list());
-    return all.filter((cluster) => switchoverMark(cluster) ?? promoteMark(cluster)).map(keyOf);
+    const isMarked = (one: ClusterObject) => switchoverMark(one) ?? promoteMark(one) ?? restoreMark(one);
+    return all.filter(isMarked).map(keyOf);
   }
 
   find(namespace: string, name: string): ClusterObject | undefined {

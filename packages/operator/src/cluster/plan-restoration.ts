@@ -52,8 +52,11 @@ export function planRestoration(facts: Facts): RestorationPlan | undefined {
   switch (restoration.stage) {
     case 'stopping':
       return back ? leave(restoration, 'returning') : stopping(facts, restoration);
-    case 'restoring':
-      return back ? leave(restoration, 'returning') : restoring(facts, restoration);
+    case 'restoring': {
+      const next = restoring(facts, restoration);
+      // Whoever has begun to serve is not taken away again.
+      return back && next.next?.stage === 'restoring' ? leave(restoration, 'returning') : next;
+    }
     case 'rebuilding':
       return rebuilding(facts, restoration);
     case 'cleaning':

@@ -24,6 +24,8 @@ export interface OperationControllerOptions extends ControllerOptions {
 /** An Operation that comes in one file with its Cluster may be seen before it. */
 const CLUSTER_MS = 10_000;
 const RUNNING_MS = 250;
+/** What was called off is looked at until nothing of it is left. */
+const CALLED_OFF_MS = 1_000;
 
 export function createOperationController(options: OperationControllerOptions): Controller {
   return new Operations(options).controller;
@@ -55,7 +57,7 @@ class Operations {
   private async reconcile(key: string, signal: AbortSignal): Promise<{ afterMs?: number } | undefined> {
     const [namespace = '', name = ''] = key.split('/');
     const operations = this.controller.list(namespace, ({ spec }) => spec.cluster === name);
-    await this.callOff(namespace, name, operations, signal);
+    const called = await this.callOff(namespace, name, operations, signal);
     const turn = line(
       operations,
       this.now(),
@@ -67,31 +69,37 @@ class Operations {
       await this.write(operation, pending(operation, 'Queued', why), signal);
     }
     const waits = await Promise.all(turn.running.map((operation) => this.work(operation, signal)));
-    const soonest = Math.min(...waits, turn.nextExpiryMs ?? Number.POSITIVE_INFINITY);
+    const soonest = Math.min(
+      ...waits,
+      called ?? Number.POSITIVE_INFINITY,
+      turn.nextExpiryMs ?? Number.POSITIVE_INFINITY,
+    );
     return Number.isFinite(soonest) ? { afterMs: soonest } : undefined;
   }
 
-  /** An Operation that was deleted before it took effect takes effect no more. */
+  /** An Operation that was deleted before it took effect takes effect no more. Returns when to look again, if so. */
   private async callOff(
     namespace: string,
     name: string,
     operations: OperationObject[],
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<number | undefined> {
     const cluster = this.options.clusters.find(namespace, name);
     const orphans = cluster && orphansOf(cluster, operations);
-    if (!orphans) return;
-    const annotations = Object.fromEntries(orphans.annotations.map((key) => [key, null]));
+    if (!orphans) return undefined;
+    const { annotations, message } = orphans;
+    if (Object.keys(annotations).length === 0) return CALLED_OFF_MS;
     const { resourceVersion } = cluster.metadata;
     const body = { metadata: { resourceVersion, annotations } };
     try {
       await this.options.client.patch(ClusterKind, { namespace, name }, { type: 'merge', body, signal });
     } catch (error) {
       // One that has changed since is looked at again.
-      if (isKubeError(error, 'NotFound')) return;
+      if (isKubeError(error, 'NotFound')) return undefined;
       throw error;
     }
-    this.controller.event(cluster, 'Normal', 'CalledOff', orphans.message);
+    if (message) this.controller.event(cluster, 'Normal', 'CalledOff', message);
+    return CALLED_OFF_MS;
   }
 
   /** One look at an operation whose turn it is; returns in how many milliseconds the next is due. */

@@ -43,6 +43,8 @@ export interface Segment {
 export interface Catalogue {
   stanza: string;
   systemID: string;
+  /** Of PostgreSQL, for example `15`. */
+  version: string;
   /** Folder of the newest database version in the archive, for example `15-1`. */
   archiveID: string;
   /** Bytes of a WAL file. */
@@ -78,6 +80,7 @@ export function catalogueOf(
   return {
     stanza: stanza.name,
     systemID: database.systemID,
+    version: database.version,
     archiveID,
     segmentBytes: segmentBytesOf(backups),
     backups,

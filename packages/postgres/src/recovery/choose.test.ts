@@ -51,6 +51,7 @@ function timeline(
 const catalogue = (backups: CatalogueBackup[], timelines: CatalogueTimeline[]): Catalogue => ({
   stanza: 'c-1',
   systemID: '1',
+  version: '15',
   archiveID: '15-1',
   segmentBytes: 16 * 1024 * 1024,
   backups,
@@ -96,12 +97,16 @@ const failedOver = catalogue(
   [timeline(1, { 1: 5, 2: 10, 3: 15, 4: 25, 5: 30 }), timeline(2, { 6: 55, 7: 60 }, [[1, '0/6000200']], 46)],
 );
 
+/** WAL between the two backups is gone. */
+const holed = catalogue([B1, B2], [timeline(1, { 2: 10, 3: 15, 5: 30, 6: 40 })]);
+
 interface Case {
   what: string;
   catalogue: Catalogue;
   target: RecoveryTarget;
   now?: number;
   completeUntil?: number;
+  major?: number;
   /** `backup@timeline`, or a part of the refusal. */
   expect: string | RegExp;
 }
@@ -142,6 +147,22 @@ const CASES: Case[] = [
     catalogue: plain,
     target: { lsn: '0/100' },
     expect: /every backup .* ends after/,
+  },
+  {
+    what: 'an LSN after the archive',
+    catalogue: plain,
+    target: { lsn: '0/7000000' },
+    expect:
+      /LSN 0\/7000000 lies after the last WAL in the archive, which ends at 0\/7000000; recoverable from/,
+  },
+  { what: 'an LSN in the last file', catalogue: plain, target: { lsn: '0/6FFFFFF' }, expect: 'B2@1' },
+  { what: 'the version that is needed', catalogue: plain, target: {}, major: 15, expect: 'B2@1' },
+  {
+    what: 'another version of PostgreSQL',
+    catalogue: plain,
+    target: {},
+    major: 16,
+    expect: /backups are of PostgreSQL 15, and this image has PostgreSQL 16/,
   },
   { what: 'a transaction', catalogue: plain, target: { xid: '726' }, expect: 'B1@1' },
   { what: 'a restore point', catalogue: plain, target: { name: 'before-upgrade' }, expect: 'B1@1' },
@@ -211,6 +232,36 @@ const CASES: Case[] = [
     expect: 'B1@1',
   },
   {
+    what: 'a hole after the LSN',
+    catalogue: holed,
+    target: { lsn: '0/3000200' },
+    expect: 'B1@1',
+  },
+  {
+    what: 'a hole before the LSN',
+    catalogue: holed,
+    target: { lsn: '0/4000200', backup: 'B1' },
+    expect: /04 is missing/,
+  },
+  {
+    what: 'the end of a backup after which WAL was removed',
+    catalogue: holed,
+    target: { immediate: true, backup: 'B1' },
+    expect: 'B1@1',
+  },
+  {
+    what: 'a transaction, where WAL between older backups was removed',
+    catalogue: holed,
+    target: { xid: '726' },
+    expect: 'B2@1',
+  },
+  {
+    what: 'a transaction, and WAL that every backup needs is missing',
+    catalogue: catalogue([B1], [timeline(1, { 2: 10, 3: 15, 5: 30 })]),
+    target: { xid: '726' },
+    expect: /04 is missing/,
+  },
+  {
     what: 'a hole before the backup',
     catalogue: catalogue([B2], [timeline(1, { 2: 10, 5: 30, 6: 40 })]),
     target: {},
@@ -223,6 +274,18 @@ const CASES: Case[] = [
     expect: /0005 is missing in the archive, which the backup B2 needs/,
   },
   {
+    what: 'nothing but damaged backups',
+    catalogue: catalogue([{ ...B1, error: true }], plain.timelines),
+    target: {},
+    expect: /damaged pages in every backup there is \(B1\): name one/,
+  },
+  {
+    what: 'a damaged backup that is named',
+    catalogue: catalogue([{ ...B1, error: true }], plain.timelines),
+    target: { backup: 'B1' },
+    expect: 'B1@1',
+  },
+  {
     what: 'a damaged backup is passed over',
     catalogue: catalogue([B1, { ...B2, error: true }], plain.timelines),
     target: time(35),
@@ -233,10 +296,11 @@ const CASES: Case[] = [
 const spelled = (chosen: Chosen) =>
   chosen.ok ? `${chosen.choice.backup}@${chosen.choice.timeline}` : chosen.why;
 
-for (const { what, catalogue, target, now = 120, completeUntil, expect } of CASES)
+for (const { what, catalogue, target, now = 120, completeUntil, major, expect } of CASES)
   test(what, () => {
     const chosen = chooseRecovery(catalogue, target, {
       now: at(now),
+      ...(major === undefined ? {} : { major }),
       ...(completeUntil === undefined ? {} : { completeUntilMs: at(completeUntil) }),
     });
     if (typeof expect === 'string') assert.equal(spelled(chosen), expect);

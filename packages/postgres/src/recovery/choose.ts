@@ -1,8 +1,16 @@
 /** Where a recovery begins and which timeline it follows, so that it ends at its target and nowhere else. Pure. */
 import { compareLsn } from '../lsn.ts';
 import type { Catalogue, CatalogueBackup } from './catalogue.ts';
-import { missingWal } from './gaps.ts';
-import { isOnLine, lineTo, liveTimeline, type Stretch, timelineOf, withSuccessor } from './timelines.ts';
+import { missingWal, type Reach } from './gaps.ts';
+import {
+  isOnLine,
+  lastArchived,
+  lineTo,
+  liveTimeline,
+  type Stretch,
+  timelineOf,
+  withSuccessor,
+} from './timelines.ts';
 
 /** Where a recovery is to end; nothing given: at the end of the archive. */
 export interface RecoveryTarget {
@@ -46,6 +54,8 @@ export interface ChooseOptions {
   now: number;
   /** The archive will be complete up to here before the recovery begins. Default: what lies in it. */
   completeUntilMs?: number;
+  /** Major version of the PostgreSQL that is to open what is restored. Default: any. */
+  major?: number;
 }
 
 /** pgBackRest and the listing of the archive know whole seconds, rounded down. */
@@ -69,31 +79,28 @@ export function recoveryWindow(catalogue: Catalogue, completeUntilMs?: number): 
 export function chooseRecovery(catalogue: Catalogue, target: RecoveryTarget, options: ChooseOptions): Chosen {
   const window = recoveryWindow(catalogue, options.completeUntilMs);
   const refuse = (why: string): Chosen => ({ ok: false, why: `${why}; ${windowText(window)}`, window });
-  if (catalogue.backups.length === 0) return refuse('there is no backup yet');
   const named = target.backup === undefined ? undefined : backupOf(catalogue, target.backup);
-  if (target.backup !== undefined && !named)
-    return refuse(
-      `there is no backup ${target.backup}: the repository has ${catalogue.backups.map(({ label }) => label).join(', ')}`,
-    );
-  const outside = outsideWindow(target, window, options.now);
-  if (outside) return refuse(outside);
+  const impossible = unsuitable(catalogue, target, options) ?? outsideWindow(target, window, options.now);
+  if (impossible) return refuse(impossible);
   const timeline = timelineFor(catalogue, target, named, options.now);
   if (timeline === undefined) return refuse(`there is no timeline ${target.timeline} in the archive`);
   const line = lineTo(catalogue, timeline);
-  const candidates = (named ? [named] : catalogue.backups.filter(({ error }) => !error)).filter((backup) =>
-    isOnLine(line, backup.timeline, backup.stopLsn),
+  const onLine = (named ? [named] : catalogue.backups).filter(({ timeline: id, stopLsn }) =>
+    isOnLine(line, id, stopLsn),
   );
-  if (candidates.length === 0)
-    return refuse(
-      `${named ? `the backup ${named.label} does not lie` : 'no backup lies'} on the way to timeline ${timeline} (${lineText(line)})`,
-    );
-  const backup = beforeTarget(candidates, target);
-  if (!backup)
+  const candidates = named ? onLine : onLine.filter(({ error }) => !error);
+  if (candidates.length === 0) return refuse(noneOnLine(onLine, named, timeline, line));
+  const [first, ...others] = beforeTarget(candidates, target);
+  if (!first)
     return refuse(
       `${named ? `the backup ${named.label} ends` : 'every backup on this timeline ends'} after the target ${targetText(target)}`,
     );
-  const gap = missingWal(catalogue, line, backup, target.time?.ms);
-  if (gap) return refuse(gap);
+  const beyond = afterArchive(catalogue, timeline, target);
+  if (beyond) return refuse(beyond);
+  const gapOf = (each: CatalogueBackup) => missingWal(catalogue, line, each, reachOf(target, each));
+  const gap = gapOf(first);
+  const backup = gap ? others.find((each) => !gapOf(each)) : first;
+  if (!backup) return refuse(gap!);
   return {
     ok: true,
     window,
@@ -104,6 +111,39 @@ export function chooseRecovery(catalogue: Catalogue, target: RecoveryTarget, opt
       timeline: target.timeline === 'current' || target.immediate ? backup.timeline : timeline,
     },
   };
+}
+
+/** What is wrong with the repository as a whole, or with the backup that is named. */
+function unsuitable(
+  catalogue: Catalogue,
+  { backup }: RecoveryTarget,
+  { major }: ChooseOptions,
+): string | undefined {
+  const { version, backups } = catalogue;
+  if (major !== undefined && Number.parseInt(version, 10) !== major)
+    return `the backups are of PostgreSQL ${version}, and this image has PostgreSQL ${major}: use an image of the same version`;
+  if (backups.length === 0) return 'there is no backup yet';
+  if (backup === undefined || backupOf(catalogue, backup)) return undefined;
+  return `there is no backup ${backup}: the repository has ${backups.map(({ label }) => label).join(', ')}`;
+}
+
+function noneOnLine(
+  onLine: CatalogueBackup[],
+  named: CatalogueBackup | undefined,
+  timeline: number,
+  line: Stretch[],
+): string {
+  const damaged = onLine.map(({ label }) => label).join(', ');
+  if (damaged)
+    return `pgBackRest found damaged pages in every backup there is (${damaged}): name one of them to use it all the same`;
+  const what = named ? `the backup ${named.label} does not lie` : 'no backup lies';
+  return `${what} on the way to timeline ${timeline} (${lineText(line)})`;
+}
+
+function afterArchive(catalogue: Catalogue, timeline: number, target: RecoveryTarget): string | undefined {
+  const end = lastArchived(catalogue, timeline)?.end;
+  if (!target.lsn || end === undefined || compareLsn(target.lsn, end) < 0) return undefined;
+  return `the target ${targetText(target)} lies after the last WAL in the archive, which ends at ${end}`;
 }
 
 function backupOf(catalogue: Catalogue, label: string): CatalogueBackup | undefined {
@@ -139,18 +179,23 @@ function timelineFor(
   return live === undefined ? undefined : withSuccessor(catalogue, live);
 }
 
-/** The newest backup that ends before the target; where positions cannot be compared, the oldest. */
-function beforeTarget(candidates: CatalogueBackup[], target: RecoveryTarget): CatalogueBackup | undefined {
+/** Those that may be begun with, the best one first: the newest that ends before the target. */
+function beforeTarget(candidates: CatalogueBackup[], target: RecoveryTarget): CatalogueBackup[] {
   const { time, lsn } = target;
   if (time) {
     const surely = candidates.filter(({ stopMs }) => stopMs + SECOND <= time.ms);
     const maybe = candidates.filter(({ stopMs }) => stopMs <= time.ms);
-    return surely.at(-1) ?? maybe.at(-1);
+    return [...surely.slice(-1), ...maybe.slice(-1)].slice(0, 1);
   }
-  if (lsn) return candidates.filter(({ stopLsn }) => compareLsn(stopLsn, lsn) <= 0).at(-1);
-  // Nobody knows where a transaction or a name lies: from the oldest backup it is found for certain.
-  if (target.xid !== undefined || target.name !== undefined) return candidates[0];
-  return candidates.at(-1);
+  if (lsn) return candidates.filter(({ stopLsn }) => compareLsn(stopLsn, lsn) <= 0).slice(-1);
+  // Nobody knows where a transaction or a name lies: it is looked for in as much WAL as there is without a hole.
+  if (target.xid !== undefined || target.name !== undefined) return candidates;
+  return candidates.slice(-1);
+}
+
+function reachOf({ time, lsn, immediate }: RecoveryTarget, backup: CatalogueBackup): Reach {
+  if (immediate) return { lsn: backup.stopLsn };
+  return { ...(time ? { ms: time.ms } : {}), ...(lsn ? { lsn } : {}) };
 }
 
 /** A target in words. */

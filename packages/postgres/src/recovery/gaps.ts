@@ -3,16 +3,24 @@ import { parseLsn } from '../lsn.ts';
 import type { Catalogue, CatalogueBackup, Segment } from './catalogue.ts';
 import { numberOfSegment, type Stretch, segmentName, segmentNumber, timelineOf } from './timelines.ts';
 
+/** Up to where WAL is needed; nothing given: to the end. */
+export interface Reach {
+  /** A time, milliseconds since 1970. */
+  ms?: number;
+  lsn?: string;
+}
+
 /**
  * The first WAL file that a recovery from `backup` along `line` lacks although later ones are there, in words.
- * With a target time, only a hole that surely comes before it counts.
+ * A hole counts unless it may come after what is wanted: what is behind that may be gone, by the rules of retention too.
  */
 export function missingWal(
   catalogue: Catalogue,
   line: Stretch[],
   backup: CatalogueBackup,
-  targetMs?: number,
+  { ms, lsn }: Reach = {},
 ): string | undefined {
+  const furthest = lsn === undefined ? Number.POSITIVE_INFINITY : segmentNumber(catalogue, parseLsn(lsn));
   const from = line.findIndex(({ timeline }) => timeline === backup.timeline);
   let next = numberOfSegment(catalogue, backup.startWal);
   let before: Segment | undefined;
@@ -22,9 +30,9 @@ export function missingWal(
     const last = Math.max(...present.keys(), -1);
     // The file in which a timeline is left need not be there: the next timeline begins with a copy of it.
     const until = end === undefined ? last : segmentNumber(catalogue, parseLsn(end)) - 1;
-    for (; next <= until; next++) {
+    for (; next <= Math.min(until, furthest); next++) {
       const segment = present.get(next);
-      const needed = targetMs === undefined || before === undefined || before.ms + 999 < targetMs;
+      const needed = ms === undefined || before === undefined || before.ms + 999 < ms;
       if (!segment && needed)
         return `the WAL file ${segmentName(catalogue, timeline, next)} is missing in the archive`;
       before = segment ?? before;

@@ -1,5 +1,5 @@
 /** Which timeline was the living one at a moment, and what leads there. Pure. */
-import { compareLsn, parseLsn } from '../lsn.ts';
+import { compareLsn, formatLsn, parseLsn } from '../lsn.ts';
 import type { Catalogue, CatalogueTimeline } from './catalogue.ts';
 
 /** One stretch on the way to a timeline: this timeline, and where it was left for the next; the last has no end. */
@@ -92,4 +92,23 @@ export function segmentName({ segmentBytes }: Catalogue, timeline: number, numbe
   const perId = 0x1_0000_0000 / segmentBytes;
   const part = (n: number) => n.toString(16).toUpperCase().padStart(8, '0');
   return part(timeline) + part(Math.floor(number / perId)) + part(number % perId);
+}
+
+/** The last WAL file on the way to a timeline, the position where it begins, and the one where it ends. */
+export function lastArchived(
+  catalogue: Catalogue,
+  timeline: number,
+): { name: string; start: string; end: string } | undefined {
+  const last = lineTo(catalogue, timeline)
+    .flatMap(({ timeline: id, end }) => {
+      const until =
+        end === undefined ? Number.POSITIVE_INFINITY : segmentNumber(catalogue, parseLsn(end) - 1n);
+      const { segments = [] } = timelineOf(catalogue, id) ?? {};
+      return segments.findLast(({ name }) => numberOfSegment(catalogue, name) <= until) ?? [];
+    })
+    .at(-1);
+  if (!last) return undefined;
+  const bytes = BigInt(catalogue.segmentBytes);
+  const start = BigInt(numberOfSegment(catalogue, last.name)) * bytes;
+  return { name: last.name, start: formatLsn(start), end: formatLsn(start + bytes) };
 }

@@ -1,9 +1,9 @@
 /** Whether a replay ended where it was to end. Pure. */
-import { compareLsn, formatLsn, parseLsn } from '../lsn.ts';
+import { compareLsn } from '../lsn.ts';
 import type { Catalogue } from './catalogue.ts';
 import { type RecoveryTarget, recoveryWindow, targetText } from './choose.ts';
 import type { Replay } from './replay-log.ts';
-import { lineTo, numberOfSegment, segmentNumber, timelineOf } from './timelines.ts';
+import { lastArchived } from './timelines.ts';
 
 export type ReplayVerdict =
   | { ok: true }
@@ -62,19 +62,4 @@ export function afterPromotion(
     return no(`replay ended at ${lsn} although the archive goes on to ${end.name}${causes}`);
   }
   return { ok: true };
-}
-
-/** The last WAL file on the way to a timeline, and the position where it begins. */
-function lastArchived(catalogue: Catalogue, timeline: number): { name: string; start: string } | undefined {
-  const last = lineTo(catalogue, timeline)
-    .flatMap(({ timeline: id, end }) => {
-      const until =
-        end === undefined ? Number.POSITIVE_INFINITY : segmentNumber(catalogue, parseLsn(end) - 1n);
-      const { segments = [] } = timelineOf(catalogue, id) ?? {};
-      return segments.findLast(({ name }) => numberOfSegment(catalogue, name) <= until) ?? [];
-    })
-    .at(-1);
-  if (!last) return undefined;
-  const start = BigInt(numberOfSegment(catalogue, last.name)) * BigInt(catalogue.segmentBytes);
-  return { name: last.name, start: formatLsn(start) };
 }

@@ -1,7 +1,7 @@
 /** A restore in place of which each step is carried on by another operator: the one before was killed. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { isFinished, type RecoveredReport } from '@pgherd/api';
+import { ANNOTATION_RESTORE, isFinished, type RecoveredReport } from '@pgherd/api';
 import { kinds, type PersistentVolumeClaim, type Pod } from '@pgherd/kube';
 import type { Question } from '../../cluster/controller.ts';
 import { ClusterKind, type ClusterObject } from '../../cluster/kind.ts';
@@ -174,4 +174,32 @@ test('a restore that fails brings the state from before back, with an operator k
   const { systemID, members, epoch } = await stage.lease();
   assert.deepEqual([systemID, members], [before.systemID, before.members]);
   assert.ok(epoch > before.epoch);
+});
+
+test('a restore whose Operation is deleted brings the state from before back', async () => {
+  const stage = await bring('c');
+  const { metadata } = await ask('c');
+  const operator = operate(api.operator, stage, { answer });
+  const error = { code: 'StartFailed', message: 'it is tried again' };
+  const whileLiving = (what: string, look: (now: ClusterObject) => boolean) =>
+    eventually(
+      what,
+      async () => {
+        await live(stage, 'c', () => ({ error, role: 'none', leader: false }));
+        return look(await cluster('c'));
+      },
+      30_000,
+    );
+  try {
+    await whileLiving('the restore to begin', ({ status }) => status?.restoration?.stage === 'restoring');
+    await api.admin.delete(OperationKind, metadata);
+    await whileLiving(
+      'the state from before',
+      ({ metadata: { annotations }, status }) =>
+        !status?.restoration && !annotations?.[ANNOTATION_RESTORE] && status?.readyInstances === 2,
+    );
+  } finally {
+    await operator.stop();
+  }
+  assert.deepEqual(await claims('c'), ['c-1', 'c-2']);
 });
