@@ -72,6 +72,8 @@ export interface BackupJob {
   error?: string;
   /** The last line pgBackRest said. */
   line?: string;
+  /** What it said of damaged pages; the first few of them. */
+  damage?: string[];
 }
 
 /** Answer to both. `boot` changes when the process does: then what it knew of backups is gone. */

@@ -46,6 +46,7 @@ export * from './quantity.ts';
 export type { RecoveryTargetSpec } from './recovery/fields.ts';
 export * from './recovery/source.ts';
 export * from './recovery/target-time.ts';
+export { isTimeZone } from './recovery/time-zone.ts';
 export type {
   ScheduledBackup,
   ScheduledBackupSpec,

@@ -22,6 +22,8 @@ export interface ToolOptions {
   onLine?: (line: string) => void;
   /** A line that says nothing of why it failed. */
   isNoise?: (line: string) => boolean;
+  /** Why it failed stands on stdout: it is a report of what was found. */
+  reports?: boolean;
   /** Told of the started process, so that its owner can kill it. */
   onStart?: (child: ChildProcess) => void;
   /** Must not lie in PGDATA, where certain death would find it. */
@@ -92,8 +94,10 @@ export async function runTool(name: string, args: string[], o: ToolOptions): Pro
     if (ended === 'cancelled')
       throw new PostgresError('Cancelled', `${o.doing}: cancelled`, { output: lines });
     if (code !== 0) {
+      const printed = stdout.join('').trim().split('\n');
       const said = lines.filter((line) => !o.isNoise?.(line)).slice(-3);
-      const tail = said.join('; ') || stdout.join('').trim().split('\n').slice(-3).join('; ');
+      const report = o.reports ? reportOf(printed) : '';
+      const tail = report || said.join('; ') || printed.slice(-3).join('; ');
       const how = signal ? `was killed (${signal})` : `ended with code ${code}`;
       throw new PostgresError('ToolFailed', `${o.doing}: ${name} ${how}${tail ? `: ${tail}` : ''}`, {
         output: lines,
@@ -104,6 +108,15 @@ export async function runTool(name: string, args: string[], o: ToolOptions): Pro
     clearTimeout(timer);
     o.signal?.removeEventListener('abort', cancel);
   }
+}
+
+const REPORTED_LINES = 6;
+
+/** The beginning of a report in one line, and how much more of it there is. */
+function reportOf(printed: string[]): string {
+  const said = printed.map((line) => line.trim()).filter((line) => line !== '');
+  const more = said.length - REPORTED_LINES;
+  return `${said.slice(0, REPORTED_LINES).join(' ')}${more > 0 ? ` ... and ${more} more lines` : ''}`;
 }
 
 function childEnd(

@@ -28,3 +28,8 @@ export function momentsOf(shown: number, zone: string): number[] | undefined {
     return undefined;
   }
 }
+
+/** True for a zone that the database of zones knows. */
+export function isTimeZone(zone: string): boolean {
+  return momentsOf(0, zone) !== undefined;
+}

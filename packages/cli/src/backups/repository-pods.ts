@@ -24,15 +24,21 @@ export async function clusterWithBackups(
 ): Promise<{ cluster: ClusterObject; stanza: string }> {
   const cluster = await getCluster(client, namespace, name);
   const { systemID } = cluster.status ?? {};
-  if (!cluster.spec.backup)
-    throw new CliError('failed', `Cluster ${name} has no backups: spec.backup is not set.`, {
-      hint: 'Name a repository in spec.backup.repositories.',
-    });
+  repositoriesOf(cluster);
   if (!systemID)
     throw new CliError('failed', `Cluster ${name} has no database yet.`, {
       hint: `See: pgherd status ${name}`,
     });
   return { cluster, stanza: stanzaName(name, systemID) };
+}
+
+/** The names of its repositories. Throws CliError where it has none. */
+export function repositoriesOf({ spec, metadata }: ClusterObject): string[] {
+  if (!spec.backup)
+    throw new CliError('failed', `Cluster ${metadata.name} has no backups: spec.backup is not set.`, {
+      hint: 'Name a repository in spec.backup.repositories.',
+    });
+  return spec.backup.repositories.map(({ name }) => name);
 }
 
 /** Runs pgBackRest in the primary's pod, which reaches every repository, and returns what it printed. */

@@ -1,8 +1,10 @@
-import { API_VERSION, SCHEDULED_BACKUP_KIND } from '@pgherd/api';
+import { API_VERSION, isTimeZone, SCHEDULED_BACKUP_KIND } from '@pgherd/api';
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import { repositoriesOf } from '../backups/repository-pods.ts';
 import { getCluster } from '../clusters.ts';
 import { type ConnectionOptions, connect } from '../connection.ts';
+import { CliError } from '../errors.ts';
 import { ScheduledBackupKind, type ScheduledBackupObject } from '../kinds.ts';
 import { example, withConnection } from '../options.ts';
 import { print } from '../output.ts';
@@ -41,7 +43,15 @@ export function addCreateSchedule(create: Command): void {
 
 async function createSchedule(cluster: string, options: ScheduleOptions): Promise<void> {
   const { client, namespace } = await connect(options);
-  await getCluster(client, namespace, cluster);
+  const found = await getCluster(client, namespace, cluster);
+  const { timeZone, repo } = options;
+  if (timeZone && !isTimeZone(timeZone))
+    throw new CliError('usage', `There is no time zone ${timeZone}.`, { hint: 'Write it as Europe/Berlin.' });
+  const repositories = repositoriesOf(found);
+  if (repo && !repositories.includes(repo))
+    throw new CliError('notFound', `Cluster ${cluster} has no repository ${repo}.`, {
+      hint: `It has: ${repositories.join(', ')}`,
+    });
   const type = backupType(options.type);
   const name = options.name ?? `${cluster}-${type ?? 'incremental'}`;
   const schedule = {

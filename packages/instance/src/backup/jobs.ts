@@ -113,6 +113,7 @@ export class BackupJobs {
           // The first line is the whole command, and a hint alone says nothing.
           if (!/ command begin |^\s+HINT: /.test(line))
             job.line = line.replace(/^.*?\b(INFO|WARN|ERROR): /, '').slice(0, LONGEST_LINE);
+          noteDamage(job, line);
           this.#log.info({ backup: id }, line);
         },
       });
@@ -179,6 +180,14 @@ export class BackupJobs {
       options: { repo: repository, set },
     });
   }
+}
+
+const MOST_DAMAGE = 5;
+
+/** Pages with a wrong checksum are backed up all the same: pgBackRest only warns. */
+function noteDamage(job: BackupJob, line: string): void {
+  const damage = /WARN: (invalid page checksums? found in file .*)$/.exec(line)?.[1];
+  if (damage && (job.damage?.length ?? 0) < MOST_DAMAGE) job.damage = [...(job.damage ?? []), damage];
 }
 
 function reasonOf(error: unknown): string {

@@ -168,6 +168,8 @@ export function commonOptions(
   const { type, level } = backup.compression;
   return {
     'lock-path': `${folder}/lock`,
+    // The one of its package belongs to another user: a restore would end there.
+    'spool-path': `${folder}/spool`,
     'log-level-file': 'off',
     'process-max': backup.parallelism,
     'compress-type': type,

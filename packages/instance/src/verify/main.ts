@@ -44,7 +44,11 @@ async function main(): Promise<void> {
     serverName: names(cluster).rw,
     log,
   });
-  const verification = new Verification(database, { pgdata: layout.pgdata, sockets: layout.sockets });
+  const verification = new Verification(database, {
+    pgdata: layout.pgdata,
+    sockets: layout.sockets,
+    port: POSTGRES_PORT,
+  });
   await serveBackrest({
     port: MANAGER_PORT,
     material,

@@ -8,15 +8,22 @@ import type { Database } from '../database/types.ts';
 const AGAIN_MS = 2_000;
 const STOP = { fastMs: 60_000, immediateMs: 5_000 };
 
+/** Where the restored server is found. */
+export interface VerificationPlace {
+  pgdata: string;
+  sockets: string;
+  port: number;
+}
+
 export class Verification {
   readonly #database: Database;
-  readonly #place: { pgdata: string; sockets: string };
+  readonly #place: VerificationPlace;
   #phase: VerifyAnswer['phase'] = 'running';
   #doing = 'begins';
   #error: string | undefined;
   readonly #found: Record<string, string> = {};
 
-  constructor(database: Database, place: { pgdata: string; sockets: string }) {
+  constructor(database: Database, place: VerificationPlace) {
     this.#database = database;
     this.#place = place;
   }
@@ -71,10 +78,24 @@ export class Verification {
   /** Every row and every index of every database. */
   async #amcheck(): Promise<void> {
     this.#doing = 'looks at tables and indexes (pg_amcheck)';
-    const { pgdata, sockets } = this.#place;
-    const args = ['--all', '--install-missing', '--heapallindexed', '-h', sockets, '-U', 'postgres'];
+    const { sockets, port } = this.#place;
+    const args = [
+      '--all',
+      '--install-missing',
+      '--heapallindexed',
+      '-h',
+      sockets,
+      '-p',
+      `${port}`,
+      '-U',
+      'postgres',
+    ];
     try {
-      await runTool('pg_amcheck', args, { bin: await findBinaries(undefined), doing: `checking ${pgdata}` });
+      await runTool('pg_amcheck', args, {
+        bin: await findBinaries(undefined),
+        doing: 'checking tables and indexes',
+        reports: true,
+      });
       this.#found.amcheck = 'no damage in any table or index';
     } catch (error) {
       const missing = lacking(error);

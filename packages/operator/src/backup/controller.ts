@@ -22,6 +22,8 @@ class Backups {
   private readonly now: () => number;
   /** Since when the pod of a running backup has been silent, by the backup's UID. */
   private readonly silentSince = new Map<string, number>();
+  /** Since when it has been the turn of a backup that has not begun, by its UID. */
+  private readonly turnSince = new Map<string, number>();
 
   constructor(options: BackupControllerOptions) {
     this.options = options;
@@ -65,14 +67,17 @@ class Backups {
     const running = backup.status?.phase === 'Running';
     const executor = running && cluster ? await this.ask(backup, cluster) : undefined;
     const found = executor && cluster ? await this.find(backup, cluster, executor) : undefined;
+    const turnSince = running || ahead ? undefined : this.turnOf(backup);
     const step = planBackup({
       now: this.now(),
       backup,
       cluster,
       ...(ahead ? { behind: ahead } : {}),
+      ...(turnSince === undefined ? {} : { turnSince }),
       ...(executor ? { executor } : {}),
       ...(found ? { found } : {}),
     });
+    if (step.do !== 'wait') this.turnSince.delete(backup.metadata.uid);
     const written = await this.controller.writeStatus(backup, step.status, signal);
     // What the pod held its answer back is part of the time until the next look.
     const rest = (afterMs: number) => Math.max(SOON_MS, afterMs - (performance.now() - began));
@@ -80,6 +85,12 @@ class Backups {
     if (step.do === 'ask') await this.begin(written, cluster, step, signal);
     if (step.do === 'end') await this.end(written, cluster, step);
     return step.do === 'wait' ? rest(step.afterMs) : AGAIN_MS;
+  }
+
+  private turnOf({ metadata: { uid } }: BackupObject): number {
+    const since = this.turnSince.get(uid) ?? this.now();
+    this.turnSince.set(uid, since);
+    return since;
   }
 
   private async ask(backup: BackupObject, cluster: Facts): Promise<ExecutorFacts> {
@@ -135,7 +146,7 @@ class Backups {
   private async end(
     backup: BackupObject,
     cluster: Facts,
-    { status, cancel }: Extract<BackupStep, { do: 'end' }>,
+    { status, cancel, damaged }: Extract<BackupStep, { do: 'end' }>,
   ): Promise<void> {
     const { namespace, name, uid } = backup.metadata;
     if (cancel) await this.executors.cancel(cluster, executorOf(status), uid).catch(() => undefined);
@@ -147,8 +158,8 @@ class Backups {
     );
     this.controller.event(
       backup,
-      failed ? 'Warning' : 'Normal',
-      failed ? 'BackupFailed' : 'BackupCompleted',
+      failed || damaged ? 'Warning' : 'Normal',
+      failed ? 'BackupFailed' : damaged ? 'DamagedPages' : 'BackupCompleted',
       (failed ? status.error : status.message) ?? '',
     );
     this.options.clusters.backupsChanged(

@@ -134,6 +134,22 @@ for (const [what, cluster, more, says] of waits) {
   });
 }
 
+test('what it waited for another backup is not held against it', () => {
+  const notReady = clusterWith({ active: true, waiting: 0 });
+  const turn = (ms: number) => pending({}, notReady, { turnSince: NOW - ms }, 2 * PATIENCE_MS);
+  assert.equal(turn(1_000).do, 'wait');
+  assert.equal(turn(PATIENCE_MS + 1).do, 'end');
+});
+
+test('a backup with damaged pages is complete, and says where they are', () => {
+  const damage = ['invalid page checksum found in file /pgdata/base/5/16384 at page 1'];
+  const set = { ...SET, damaged: true };
+  const step = running({ boot: 'boot-1', job: { ...job, phase: 'done', set, damage } });
+  assert.ok(step.do === 'end' && step.damaged);
+  assert.equal(step.status.phase, 'Completed');
+  assert.match(step.status.message ?? '', /pages of the database are damaged: .*base\/5\/16384 at page 1/);
+});
+
 test('a backup that runs shows how far it is', () => {
   const progress = { done: 3, total: 9 };
   const step = running({ boot: 'boot-1', job: { ...job, phase: 'running', progress } });

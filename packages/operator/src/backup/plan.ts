@@ -37,6 +37,8 @@ export interface BackupLook {
   cluster: Facts | undefined;
   /** Another backup of the cluster that goes first. */
   behind?: string;
+  /** Since when (milliseconds) it is its turn. Default: since it was made. */
+  turnSince?: number;
   /** Once it runs: what the pod says. */
   executor?: ExecutorFacts;
   /** The backup as the repository has it, whoever says what else. */
@@ -48,7 +50,7 @@ export type BackupStep =
   /** Write the status, then ask for the backup. */
   | { do: 'ask'; status: BackupStatus; executor: Executor; request: BackupRequest }
   /** It has ended. */
-  | { do: 'end'; status: BackupStatus; cancel?: boolean };
+  | { do: 'end'; status: BackupStatus; cancel?: boolean; damaged?: boolean };
 
 /** A cluster that comes in one file with its backup may be seen after it. */
 const CLUSTER_MS = 10_000;
@@ -84,8 +86,9 @@ function pending(look: BackupLook): BackupStep {
   }
   if (behind) return wait(look, `waits for Backup ${behind} to end`);
   const obstacle = notYet(cluster, repository);
+  const waited = look.turnSince === undefined ? age : now - look.turnSince;
   if (obstacle)
-    return age > PATIENCE_MS
+    return waited > PATIENCE_MS
       ? fail(look, `after ${PATIENCE_MS / 60_000} minutes: ${obstacle}`)
       : wait(look, obstacle);
   return begin(look, cluster, repository);
@@ -160,7 +163,7 @@ function running(look: BackupLook): BackupStep {
   if (!cluster) return fail(look, 'the cluster is gone');
   const { job, boot, silent, busyWith } = executor;
   if (found) return completed(look, found);
-  if (job?.phase === 'done' && job.set) return completed(look, job.set);
+  if (job?.phase === 'done' && job.set) return completed(look, job.set, job.damage);
   const leader = leaderOf(cluster);
   if (job?.phase === 'failed') return fail(look, whyFailed(status, job, leader));
   if (leader && leader.name !== status.primary)
@@ -217,16 +220,24 @@ function progressed(
   };
 }
 
-function completed({ backup, now }: BackupLook, set: BackupSetInfo): BackupStep {
+/** The database itself is damaged then: that has to be seen. */
+function damageText({ damaged }: BackupSetInfo, damage: string[] | undefined): string {
+  if (!damaged) return '';
+  const where = damage ? damage.join('; ') : 'the log of the pod that ran it says where';
+  return `, but pages of the database are damaged: ${where}`;
+}
+
+function completed({ backup, now }: BackupLook, set: BackupSetInfo, damage?: string[]): BackupStep {
   const { progress: _, ...status } = backup.status!;
   const { sizes, wal, lsn, type, label } = set;
   const reference = set.references.at(-1);
   return {
     do: 'end',
+    ...(set.damaged ? { damaged: true } : {}),
     status: {
       ...status,
       phase: 'Completed',
-      message: `${BACKUP_TYPES[type]} backup ${label} is complete${set.damaged ? ', with damaged pages: see the log of the pod that ran it' : ''}`,
+      message: `${BACKUP_TYPES[type]} backup ${label} is complete${damageText(set, damage)}`,
       stoppedAt: rfc3339(Math.max(set.stoppedAt, Date.parse(status.startedAt ?? '') || now)),
       label,
       type: BACKUP_TYPES[type],

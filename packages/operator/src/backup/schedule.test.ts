@@ -84,8 +84,9 @@ const cases: Case[] = [
     what: 'no such time zone',
     spec: spec('0 3 * * *', { timeZone: 'Mars/Base' }),
     now: '01T03:00:01',
-    says: /cannot be read/,
+    says: /there is no time zone Mars\/Base/,
   },
+  { what: 'a day that does not exist', spec: spec('0 3 30 2 *'), now: '01T03:00:01', says: /no such day/ },
   { what: 'a word', spec: spec('@daily'), now: '01T03:00:01', next: '02T00:00:00' },
 ];
 

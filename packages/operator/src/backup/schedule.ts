@@ -1,5 +1,5 @@
 /** When a schedule makes its next backup. Pure. */
-import type { ScheduledBackupSpec, ScheduledBackupStatus } from '@pgherd/api';
+import { isTimeZone, type ScheduledBackupSpec, type ScheduledBackupStatus } from '@pgherd/api';
 import { Cron } from 'croner';
 
 export interface ScheduleLook {
@@ -28,6 +28,8 @@ const rfc3339 = (ms: number) => `${new Date(ms).toISOString().slice(0, 19)}Z`;
 export function planSchedule(look: ScheduleLook): ScheduleStep {
   const { now, spec, busy } = look;
   const { message: _, nextScheduleTime: _next, ...status } = look.status ?? {};
+  if (!isTimeZone(spec.timeZone ?? 'UTC'))
+    return { status: { ...status, message: `there is no time zone ${spec.timeZone}` } };
   let cron: Cron;
   try {
     cron = new Cron(spec.schedule, { timezone: spec.timeZone ?? 'UTC', paused: true, mode: 'auto' });
@@ -40,7 +42,8 @@ export function planSchedule(look: ScheduleLook): ScheduleStep {
   const upcoming = next === undefined ? {} : { nextScheduleTime: rfc3339(next) };
   const afterMs = next === undefined ? LONGEST_MS : Math.min(next - now, LONGEST_MS) + 1;
   const due = dueTime(look, cron);
-  if (due === undefined) return { status: { ...status, ...upcoming }, afterMs };
+  const never = next === undefined ? { message: 'no such day ever comes: nothing is backed up' } : {};
+  if (due === undefined) return { status: { ...status, ...upcoming, ...never }, afterMs };
   const seen = { ...status, ...upcoming, lastScheduleTime: rfc3339(due) };
   if (!busy) return { status: seen, make: due, afterMs };
   const message = `the backup of ${rfc3339(due)} was left out: ${status.lastBackup} had not ended`;
