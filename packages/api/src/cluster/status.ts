@@ -145,6 +145,11 @@ export const ClusterStatusSchema = object('What was found; written by the operat
             }),
             ready: optional(bool('Whether WAL and backups can go there.')),
             message: optional(text('Why not.')),
+            since: optional(
+              time(
+                'When it was added to a cluster that ran already: WAL from before may be missing in it, so that a backup from before proves nothing.',
+              ),
+            ),
             backups: optional(integer('Number of backups in it.', { format: 'int32' })),
             firstRecoverabilityPoint: optional(
               time('The earliest time that can be restored from it: the end of its oldest backup.'),

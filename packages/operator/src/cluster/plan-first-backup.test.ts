@@ -16,19 +16,29 @@ const SPEC = {
 
 const TEN = ['1110', '1112', '1116', '1124', '1134', '1144', '1151'];
 
+const BEGAN = Date.UTC(2026, 5, 1, 11);
+
 function facts(o: {
   ready?: string[];
   backups?: number[];
   info?: false;
   restoring?: boolean;
+  /** When the repository local was added to the running cluster. */
+  since?: string;
   spec?: object;
 }): Facts {
-  const status = o.restoring ? { restoration: { id: 'x', stage: 'stopping', instance: 'demo-4' } } : {};
+  const repositories = [{ name: 'local', number: 1, ...(o.since ? { since: o.since } : {}) }];
+  const status = {
+    ...(o.restoring ? { restoration: { id: 'x', stage: 'stopping', instance: 'demo-4' } } : {}),
+    ...(o.since ? { backup: { repositories } } : {}),
+  };
   const all = healthyFacts(o.spec ?? SPEC, 3, status);
   const { ready = ['local', 'far'], backups = [] } = o;
   const archive = { active: true, waiting: 0, repositories: ready };
   instance(all, 'demo-1').report = testReport('demo-1', 'primary', { archive });
-  const info = { backups: backups.map((repository) => ({ repository })) } as unknown as BackupInfo;
+  const info = {
+    backups: backups.map((repository) => ({ repository, startedAt: BEGAN })),
+  } as unknown as BackupInfo;
   all.backup = { claims: [], ...(o.info === false ? {} : { info }) };
   return all;
 }
@@ -36,6 +46,12 @@ function facts(o: {
 const CASES: [string, Facts, string[]][] = [
   ['each repository gets one', facts({}), ['local', 'far']],
   ['one that has some gets none', facts({ backups: [1] }), ['far']],
+  [
+    'one that was added again gets one, whatever is in it from before',
+    facts({ backups: [1], since: '2026-06-01T11:30:00Z' }),
+    ['local', 'far'],
+  ],
+  ['but no more than one', facts({ backups: [1], since: '2026-06-01T10:30:00Z' }), ['far']],
   ['one that is not ready has to wait', facts({ ready: ['far'] }), ['far']],
   ['what is not known is not guessed', facts({ info: false }), []],
   ['not in the middle of a restore', facts({ restoring: true }), []],

@@ -5,6 +5,7 @@ import type { Action } from './actions.ts';
 import { type Facts, isLeader, isTerminating } from './facts.ts';
 import { numbersOf } from './plan-repository.ts';
 import { childMetadata } from './specs/metadata.ts';
+import { addedAt } from './status/archive.ts';
 
 const MINUTE_MS = 60_000;
 /** After a failure the next one is asked for a minute later, then after ever more minutes, up to so many. */
@@ -20,7 +21,11 @@ export function planFirstBackup(facts: Facts): Action[] {
   const numbers = numbersOf(facts);
   return spec.backup.repositories.flatMap(({ name }): Action[] => {
     const ready = leader.report?.archive?.repositories?.includes(name);
-    const has = info.backups.some(({ repository }) => repository === numbers.get(name));
+    // One from before the repository was added (again) has a hole behind it.
+    const added = addedAt(cluster.status ?? {}, name);
+    const has = info.backups.some(
+      ({ repository, startedAt }) => repository === numbers.get(name) && startedAt >= added,
+    );
     const prefix = `${cluster.metadata.name}-first-${name}-`;
     if (!ready || has || info.running || now < dueAt(prefix, facts.asked)) return [];
     const backup = `${prefix}${minuteOf(now)}`;

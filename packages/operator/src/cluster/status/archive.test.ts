@@ -82,13 +82,42 @@ test('a change of how archiving goes on is an event, and only a change', () => {
 
 test('times, numbers and the last WAL file are in the status, and stay while no primary tells', () => {
   const first = '2026-06-01T09:00:00Z';
-  const status = backupStatus(factsWith(WELL, { firstRecoverabilityPoint: first }));
+  const known = { repositories: [{ name: 'local', number: 1 }] };
+  const status = backupStatus(factsWith(WELL, { firstRecoverabilityPoint: first, backup: known }));
   assert.equal(status.lastRecoverabilityPoint, WELL.recoverableUntil);
   assert.deepEqual(status.backup?.repositories, [{ name: 'local', number: 1, ready: true }]);
   assert.equal(status.backup?.stanza, 'demo-7400000000000000001');
   const later = backupStatus(factsWith(undefined, status));
   assert.equal(later.lastRecoverabilityPoint, WELL.recoverableUntil);
   assert.equal(later.backup?.lastArchivedWAL, WELL.lastArchived);
+});
+
+test('what a repository holds from before it was added again is not what can be recovered to', () => {
+  const facts = factsWith(WELL);
+  const repository = { name: 'local', number: 1, ready: true, since: '2026-06-01T11:00:00Z' };
+  const backup = (hour: number) => ({
+    repository: 1,
+    startedAt: Date.UTC(2026, 5, 1, hour),
+    stoppedAt: Date.UTC(2026, 5, 1, hour, 1),
+    label: `${hour}F`,
+  });
+  const look = (repositories: object[] | undefined, ...hours: number[]) => {
+    const given = factsWith(WELL, repositories ? { backup: { repositories } } : {});
+    given.backup = { claims: [], info: { backups: hours.map(backup) } as never };
+    return backupStatus(given);
+  };
+  assert.equal(look([repository], 9).firstRecoverabilityPoint, undefined);
+  const { firstRecoverabilityPoint, backup: told } = look([repository], 9, 11);
+  assert.equal(firstRecoverabilityPoint, '2026-06-01T11:01:00Z');
+  assert.deepEqual([told?.repositories?.[0]?.backups, told?.repositories?.[0]?.since], [2, repository.since]);
+  const { since: _, ...always } = repository;
+  assert.equal(look([always], 9, 11).firstRecoverabilityPoint, '2026-06-01T09:01:00Z');
+  assert.equal(
+    look(undefined).backup?.repositories?.[0]?.since,
+    `${new Date(facts.now).toISOString().slice(0, 19)}Z`,
+  );
+  delete facts.cluster.status!.systemID;
+  assert.equal(backupStatus(facts).backup?.repositories?.[0]?.since, undefined, 'a new cluster');
 });
 
 test('what can be recovered ends where it begins, until more WAL is archived, and nowhere without a backup', () => {

@@ -137,7 +137,8 @@ export function backupStatus(facts: Facts): Partial<ClusterStatus> {
   const info = backup?.info;
   const numbers = [...numbersOf(facts)];
   const newest = info?.backups.at(-1);
-  const first = firstRecoverable(info, before);
+  const added = new Map(numbers.map(([name, number]) => [number, addedAt(before, name)]));
+  const first = firstRecoverable(info, before, added);
   return {
     backup: {
       ...(systemID ? { stanza: stanzaName(cluster.metadata.name, systemID) } : {}),
@@ -146,7 +147,8 @@ export function backupStatus(facts: Facts): Partial<ClusterStatus> {
         number,
         ready: archive?.repositories?.includes(name) ?? false,
         ...(archive?.problems?.[name] ? { message: archive.problems[name] } : {}),
-        ...(info ? repositoryInfo(info, number) : beforeInfo(before, name)),
+        ...since(facts, name),
+        ...(info ? repositoryInfo(info, number, addedAt(before, name)) : beforeInfo(before, name)),
       })),
       ...given({
         lastArchivedWAL: archive?.lastArchived ?? before.backup?.lastArchivedWAL,
@@ -167,9 +169,28 @@ export function backupStatus(facts: Facts): Partial<ClusterStatus> {
   };
 }
 
-function firstRecoverable(info: BackupInfo | undefined, before: ClusterStatus): string | undefined {
+/** A repository that comes to a database that is there already. */
+function since({ cluster, now }: Facts, name: string): Partial<RepositoryStatus> {
+  const { systemID, backup } = cluster.status ?? {};
+  const known = backup?.repositories?.find((one) => one.name === name);
+  const at = known ? known.since : systemID && rfc3339(now);
+  return at ? { since: at } : {};
+}
+
+/** Since when (milliseconds) a repository has got all WAL; 0: always. */
+export function addedAt({ backup }: ClusterStatus, name: string): number {
+  return Date.parse(backup?.repositories?.find((one) => one.name === name)?.since ?? '') || 0;
+}
+
+function firstRecoverable(
+  info: BackupInfo | undefined,
+  before: ClusterStatus,
+  added: ReadonlyMap<number, number>,
+): string | undefined {
   if (!info) return before.firstRecoverabilityPoint;
-  const oldest = firstPoint(info);
+  const oldest = firstPoint({
+    backups: info.backups.filter(({ repository, startedAt }) => startedAt >= (added.get(repository) ?? 0)),
+  });
   return oldest === undefined ? undefined : rfc3339(oldest);
 }
 
@@ -181,9 +202,9 @@ function lastRecoverable(first: string | undefined, until: string | undefined): 
 
 type RepositoryStatus = NonNullable<NonNullable<ClusterStatus['backup']>['repositories']>[number];
 
-function repositoryInfo(info: BackupInfo, number: number): Partial<RepositoryStatus> {
+function repositoryInfo(info: BackupInfo, number: number, added: number): Partial<RepositoryStatus> {
   const sets = info.backups.filter(({ repository }) => repository === number);
-  const first = firstPoint({ ...info, backups: sets });
+  const first = firstPoint({ backups: sets.filter(({ startedAt }) => startedAt >= added) });
   const last = sets.at(-1);
   return {
     backups: sets.length,
