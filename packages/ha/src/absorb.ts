@@ -127,6 +127,8 @@ const ABSORB: Absorb = {
     s.asides[kind] = false;
     if (ok) return;
     if (kind === 'slots') s.slotsFor = undefined;
+    // Nobody can be rewound to us before it is done.
+    else s.checkpointDue = s.held !== undefined;
     backOff(s, kind, now);
   },
 

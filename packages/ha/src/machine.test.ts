@@ -37,6 +37,16 @@ const writes = (actions: Action[]) =>
   actions.flatMap((action) => (action.type === 'writeLease' ? [action] : []));
 const of = (actions: Action[], type: Action['type']) => actions.filter((action) => action.type === type);
 
+test('a checkpoint after the promotion that failed is made again: nobody can be rewound to us before', () => {
+  const began = leaderState({ asides: { checkpoint: true, slots: false } });
+  const failed = step(began, { type: 'asideDone', kind: 'checkpoint', ok: false }, at(100)).state;
+  const again = step({ ...failed, held: { ...failed.held!, t0: at(1_000) } }, TICK, at(1_000));
+  assert.deepEqual(
+    again.actions.flatMap((action) => (action.type === 'aside' ? [action.aside.kind] : [])),
+    ['checkpoint'],
+  );
+});
+
 describe('situations', () => {
   const view = (n: number, changed: Partial<View>) => ({ view: standbyView(n, changed) });
   const bare = { holder: null, epoch: 0, designated: 'demo-1', members: [], rules: [] };

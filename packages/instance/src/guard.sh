@@ -89,6 +89,23 @@ handle() {
   esac
 }
 
+# Two pods may have the same volume for a while: one that was deleted by force still runs on this node when the next
+# comes. Neither sees the other's processes, and two servers on one data directory would destroy it.
+claim() {
+  lock=${PGDATA%/*}/pgherd/lock told=''
+  [ -n "$PGDATA" ] && command -v flock >/dev/null || return 0
+  # On a volume that takes no more files there may be no lock yet: the manager sees to such a volume.
+  mkdir -p -m 700 "${lock%/*}" && (: >>"$lock") && exec 9>>"$lock" || return 0
+  until flock -n 9; do
+    # Any other code says that there are no locks on this volume.
+    [ $? = 1 ] || return 0
+    [ -n "$told" ] || say warn 'another container still has this volume; its end is waited for'
+    told=1
+    sleep 0.2
+    [ -n "$stopping" ] && exit 0
+  done
+}
+
 stop() {
   stopping=1
   [ -n "$manager" ] && kill -TERM "$manager" 2>/dev/null
@@ -99,6 +116,8 @@ rm -f "$run/beats"
 mkfifo -m 600 "$run/beats" || exit 1
 # Opened for both, so that it neither blocks without a writer nor ends with one.
 exec 3<>"$run/beats"
+[ -n "$stopping" ] && exit 0
+claim
 [ -n "$stopping" ] && exit 0
 trap stop TERM INT
 
@@ -112,7 +131,9 @@ while :; do
       restart error 'the deadline has passed without a beat; everything is killed'
       continue
     fi
-    [ $left -lt 100 ] && [ -n "$BASH_VERSION" ] && nap=0.$(printf %02d $left)
+    # Without a process of its own: where no more can be made, the shell would try for half a minute.
+    # shellcheck disable=SC3045
+    [ $left -lt 100 ] && [ -n "$BASH_VERSION" ] && printf -v nap 0.%02d $left
   fi
   piece=''
   # A read whose time is up in the middle of a line has swallowed its beginning: that must not be lost, for beats

@@ -94,6 +94,7 @@ function runGuard(
         PGHERD_MANAGER: join(folder, 'manager.mjs'),
         BIN: bin,
         DATA: pgdata,
+        PGDATA: pgdata,
         PORT: String(port),
       },
     },
@@ -232,6 +233,28 @@ test('a manager that can do nothing here ends the container, and all that is in 
   order('useless');
   assert.equal(await ended, 0);
   await until('all to be dead', () => processesIn(pgdata).length === 0);
+});
+
+test('while another container has the volume nothing is started on it, and a stop is heeded', async () => {
+  const first = runGuard('has', { beating: false });
+  await serving();
+  const second = runGuard('comes', { beating: false });
+  const third = runGuard('goes', { beating: false });
+  const waits = (run: string) => () =>
+    existsSync(join(run, 'out')) && /still has this volume/.test(readFileSync(join(run, 'out'), 'utf8'));
+  await until('the second to wait', waits(second.run));
+  await until('the third to wait', waits(third.run));
+  const ended = new Promise<number | null>((resolve) => third.guard.once('exit', resolve));
+  process.kill(guardPid(third.guard), 'SIGTERM');
+  assert.equal(await ended, 0);
+  assert.equal(starts(second.run), 0);
+  // Its manager is started anew: the volume stays its own.
+  first.order('crash');
+  await until('a second start', () => starts(first.run) === 2);
+  assert.equal(starts(second.run), 0);
+  first.guard.kill('SIGKILL');
+  await until('the volume to be taken over', () => starts(second.run) === 1);
+  await serving();
 });
 
 test('a signal that comes before the manager runs is not lost', async () => {

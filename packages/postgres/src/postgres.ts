@@ -178,7 +178,7 @@ export class Postgres {
       port: this.options.port,
       user: 'postgres',
       database: o.database ?? 'postgres',
-      ...(o.settings ? { settings: o.settings } : {}),
+      settings: { ...undisturbed(this.major), ...o.settings },
       ...(o.queryTimeoutMs === undefined ? {} : { queryTimeoutMs: o.queryTimeoutMs }),
       connectTimeoutMs: o.connectTimeoutMs ?? 1000,
     });
@@ -205,6 +205,18 @@ export class Postgres {
       throw new PostgresError('NotRunning', 'reloading the synchronous standbys: PostgreSQL does not run');
     await reloadSync(session, pid, names, SETTLE_MS);
   }
+}
+
+/** What a user sets for all roles (in the spec, by ALTER ROLE ALL) must not end or refuse what we do. */
+function undisturbed(major: number): Settings {
+  return {
+    statement_timeout: '0',
+    lock_timeout: '0',
+    idle_in_transaction_session_timeout: '0',
+    ...(major >= 14 ? { idle_session_timeout: '0' } : {}),
+    ...(major >= 17 ? { transaction_timeout: '0' } : {}),
+    default_transaction_read_only: 'off',
+  };
 }
 
 /** Finds the binaries and their version; throws PostgresError `BinariesMissing`. */

@@ -9,14 +9,22 @@ function put(path: string, text: string): void {
   renameSync(`${path}.tmp`, path);
 }
 
-/** A guard link that also leaves its deadline in a file: WAL is archived only until then. */
+/**
+ * A guard link that also leaves its deadline in a file: WAL is archived only until then. A file that cannot be written
+ * costs no beat.
+ */
 export function withLeadingMark(guard: GuardLink, run: string): GuardLink {
   const path = join(run, 'leading');
   return {
     beat(deadline) {
-      if (deadline === null) rmSync(path, { force: true });
-      else put(path, `${deadline.toFixed(2)}\n`);
-      return guard.beat(deadline);
+      const told = guard.beat(deadline);
+      try {
+        if (deadline === null) rmSync(path, { force: true });
+        else put(path, `${deadline.toFixed(2)}\n`);
+      } catch {
+        // What is there ends by itself.
+      }
+      return told;
     },
     close: () => guard.close(),
   };

@@ -10,7 +10,7 @@ import { type PromiseNote, readPromise, writePromise } from './promise-note.ts';
 import { readyToStop, readyToTakeOver } from './readiness.ts';
 import { boundedRecovery, type CloneSpec, type RecoverSpec } from './recover.ts';
 import { cutWal, follow, hurry, promote, setSync, startPrimary, startStandby } from './roles.ts';
-import { withSession } from './running.ts';
+import { OWN_NAMES, withSession } from './running.ts';
 import { seal } from './seal.ts';
 import { ensureSlots, followSlots } from './slots.ts';
 import type {
@@ -368,7 +368,7 @@ class Executor implements Database {
   }
 
   async read<T>(run: (query: ReadQuery) => Promise<T>): Promise<T> {
-    const settings = { default_transaction_read_only: 'on' };
+    const settings = { ...OWN_NAMES, default_transaction_read_only: 'on' };
     const session = await this.#pg.session({ settings, queryTimeoutMs: READ_MS });
     try {
       return await run((text) => session.query(text));

@@ -142,6 +142,31 @@ test('endless transactions do not hold up a stop', async () => {
   assert.equal(database.view().controlState, 'shut down');
 });
 
+test('what a user sets for all roles does not reach our own sessions', async () => {
+  await running();
+  const postgres = await connect({ user: 'postgres' });
+  const forAll = (what: string) => postgres.query(`alter role all ${what}`);
+  await postgres.query(
+    `create function public.pg_size_bytes(text) returns bigint language sql as 'select 1/0'`,
+  );
+  await postgres.query('alter database postgres set search_path = public, pg_catalog');
+  await forAll(`set statement_timeout = '1ms'`);
+  await forAll('set default_transaction_read_only = on');
+  try {
+    await database.ensureSlots(['demo-2']);
+    await database.ensureSlots([]);
+    await database.checkpoint();
+    await database.ensureApplication(spec, { app: { username: 'app', password: 'another' } });
+    await database.readyToStop(async () => undefined);
+    assert.equal((await database.observe()).sqlReachable, true);
+  } finally {
+    await postgres.query(
+      'begin read write; alter role all reset all; alter database postgres reset all; drop function public.pg_size_bytes(text); commit',
+    );
+  }
+  await database.ensureApplication(spec, { app: { username: 'app', password: 'secret' } });
+});
+
 test('with every connection taken it is still looked at, configured and stopped', async () => {
   await running();
   const taken: Session[] = [];

@@ -2,7 +2,10 @@ import type { InstanceReport } from '@pgherd/api';
 import { highestHistory, readHistory, type Session, STANDBY_MINIMUMS } from '@pgherd/postgres';
 import type { DatabaseView } from './types.ts';
 
-/** One query, for it runs every second or two. `.copy` is what a copying instance calls its connections. */
+/**
+ * One query, for it runs every second or two. `.copy` is what a copying instance calls its connections. What recovery
+ * waits for is looked at before how far it is: the other way round, what it replays in between would be left out.
+ */
 const QUERY = `
 select r.recovery,
   case when r.recovery then null else pg_current_wal_lsn()::text end as current_lsn,
@@ -14,15 +17,16 @@ select r.recovery,
     or exists (select from pg_stat_activity a where a.pid = w.pid and a.wait_event = 'WalReceiverMain') as receives,
   (select timeline_id from pg_control_checkpoint()) as control_timeline,
   (select min_recovery_end_timeline from pg_control_recovery()) as recovery_timeline,
-  case when r.recovery then
-    (select wait_event from pg_stat_activity where backend_type = 'startup') end as startup_wait,
+  r.startup_wait,
   current_setting('synchronous_standby_names') as sync_names,
   json_build_object(${STANDBY_MINIMUMS.map((name) => `'${name}', current_setting('${name}')::int`).join(', ')}) as minimums,
   (select json_agg(json_build_object('name', application_name, 'address', host(client_addr), 'state', state,
      'syncState', sync_state, 'sentLsn', sent_lsn, 'flushLsn', flush_lsn, 'replayLsn', replay_lsn)
      order by application_name)
    from pg_stat_replication where application_name not like '%.copy') as replication
-from (select pg_is_in_recovery() as recovery) r left join pg_stat_wal_receiver w on true`;
+from (select pg_is_in_recovery() as recovery,
+    (select wait_event from pg_stat_activity where backend_type = 'startup') as startup_wait) r
+  left join pg_stat_wal_receiver w on true`;
 
 interface Answer extends Record<string, unknown> {
   recovery: boolean;
@@ -36,6 +40,7 @@ interface Answer extends Record<string, unknown> {
   receives: boolean;
   control_timeline: number;
   recovery_timeline: number | null;
+  /** Only in recovery there is such a process. */
   startup_wait: string | null;
   sync_names: string;
   minimums: Record<string, number>;

@@ -6,9 +6,12 @@ const LOOK_MS = 3;
 const RECEIVER_MS = 10_000;
 const RELOAD_MS = 2000;
 
+/** As superuser we must not run into a function that somebody has put before PostgreSQL's own. */
+export const OWN_NAMES = { search_path: 'pg_catalog' };
+
 /** A session of our own. Our writes never wait for a standby: what they do is repeated until it is there. */
 export function localSession(pg: Postgres): Promise<Session> {
-  return pg.session({ settings: { synchronous_commit: 'local' } });
+  return pg.session({ settings: { ...OWN_NAMES, synchronous_commit: 'local' } });
 }
 
 /** Runs with such a session. */

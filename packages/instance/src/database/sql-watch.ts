@@ -1,6 +1,7 @@
 /** Asks the running server how it is, over one session that is kept open, and notices when it has gone silent. */
 import { type Postgres, PostgresError, type Session, serverAnswers } from '@pgherd/postgres';
 import { observeSql, type SqlView } from './observe.ts';
+import { OWN_NAMES } from './running.ts';
 
 /** How long one look may take. */
 const QUICK_MS = 800;
@@ -37,7 +38,11 @@ export class SqlWatch {
     try {
       if (!this.#session || this.#session.closed) {
         // Opened once and kept: with every connection taken, a new one would have to find a reserved slot.
-        this.#session = await this.#pg.session({ connectTimeoutMs: limit, queryTimeoutMs: limit });
+        this.#session = await this.#pg.session({
+          settings: OWN_NAMES,
+          connectTimeoutMs: limit,
+          queryTimeoutMs: limit,
+        });
       }
       return { sql: await observeSql(this.#session, this.#pg.pgdata, limit), silent: false };
     } catch (error) {

@@ -249,14 +249,14 @@ export class Loop {
     this.#timer = setTimeout(() => this.#feed({ type: 'tick' }), Math.max(wakeAt - performance.now(), 0));
   }
 
+  /** One that fails takes none of the others with it. */
   #act(action: Action): void {
-    const done = this.#carryOut(action);
-    done?.catch((error) =>
+    this.#carryOut(action).catch((error) =>
       this.#o.log.error({ action: action.type, error: String(error) }, 'an action failed'),
     );
   }
 
-  #carryOut(action: Action): Promise<void> | undefined {
+  async #carryOut(action: Action): Promise<void> {
     switch (action.type) {
       case 'beat':
         this.#o.guard.beat(action.deadline && guardDeadline(action.deadline));
