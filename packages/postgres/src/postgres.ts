@@ -13,7 +13,7 @@ import { PostgresError } from './errors.ts';
 import { privateFolder } from './files.ts';
 import { promote } from './promote.ts';
 import { reloadSync } from './reload.ts';
-import { Server, type ServerExit, type ServerState, tellingLines } from './server.ts';
+import { Server, type ServerExit, type ServerState, type StartOptions, tellingLines } from './server.ts';
 import { LogParser, type LogRecord, plainLine } from './server-log.ts';
 import { type RoleSettings, type Settings, writeRole, writeRoleSettings, writeSettings } from './settings.ts';
 import { openSession, type Session } from './sql.ts';
@@ -134,7 +134,7 @@ export class Postgres {
   }
 
   /** See Server.start. */
-  async start(o: { args?: string[]; patienceMs?: number; signal?: AbortSignal } = {}): Promise<boolean> {
+  async start(o: StartOptions = {}): Promise<boolean> {
     await privateFolder(this.options.socketDir);
     try {
       return await this.server.start(o);

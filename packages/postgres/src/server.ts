@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { certainDeath, processesIn } from './death.ts';
 import { PostgresError } from './errors.ts';
+import { standstill } from './standstill.ts';
 import { onLines, toolEnv, toolPath } from './tool.ts';
 
 export type ServerState = 'stopped' | 'starting' | 'running' | 'stopping';
@@ -23,6 +24,13 @@ export interface ServerOptions {
   /** Every line of the server's stderr, which is its log. */
   onLog: (line: string) => void;
   onExit: (exit: ServerExit) => void;
+}
+
+export interface StartOptions {
+  args?: string[];
+  patienceMs?: number;
+  stillMs?: number;
+  signal?: AbortSignal;
 }
 
 /** Time between two looks at postmaster.pid: short at first, for a start takes some 30 ms. */
@@ -69,9 +77,10 @@ export class Server {
   /**
    * Starts the postmaster and waits until it accepts connections.
    * With `patienceMs`, a server that is still replaying by then counts as started: the answer is false.
-   * Throws PostgresError `AlreadyRunning`, `StartFailed` (with the log's last lines), `Cancelled`.
+   * With `stillMs`, one whose recovery has stood at the same WAL file for so long is given up: it waits for WAL.
+   * Throws PostgresError `AlreadyRunning`, `StartFailed` (with the log's last lines), `StartTimeout`, `Cancelled`.
    */
-  async start(o: { args?: string[]; patienceMs?: number; signal?: AbortSignal } = {}): Promise<boolean> {
+  async start(o: StartOptions = {}): Promise<boolean> {
     const alive = processesIn(this.#o.pgdata);
     if (this.#child || alive.length > 0) {
       throw new PostgresError(
@@ -87,7 +96,7 @@ export class Server {
     this.#expected = false;
     this.#state = 'starting';
     this.#spawn(o.args ?? []);
-    return this.#waitReady(o.patienceMs, o.signal);
+    return this.#waitReady(o);
   }
 
   #spawn(args: string[]): void {
@@ -141,8 +150,9 @@ export class Server {
     }
   }
 
-  async #waitReady(patienceMs: number | undefined, signal: AbortSignal | undefined): Promise<boolean> {
+  async #waitReady({ patienceMs, stillMs, signal }: StartOptions): Promise<boolean> {
     const begin = performance.now();
+    const still = stillMs === undefined ? undefined : standstill(this.#o.pgdata, stillMs);
     for (;;) {
       if (!this.#child) {
         // The pipe may still hold the reason.
@@ -162,6 +172,11 @@ export class Server {
         return true;
       }
       const waited = performance.now() - begin;
+      if (still?.())
+        throw new PostgresError(
+          'StartTimeout',
+          `starting PostgreSQL in ${this.#o.pgdata}: its recovery has waited for WAL for ${stillMs! / 1000} s`,
+        );
       if (patienceMs !== undefined && waited > patienceMs) {
         void this.#becomeReady();
         return false;

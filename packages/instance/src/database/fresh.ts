@@ -25,6 +25,8 @@ export interface Workplace {
 const PRIVATE_STOP = { fastMs: 60_000, immediateMs: 5000 };
 const SOURCE_MS = 30_000;
 const SOURCE_LOOK_MS = 50;
+/** Replaying a single WAL file may take long on a slow disk, yet not this long. */
+const STILL_MS = 120_000;
 
 /** initdb and the first SQL; leaves the data unclaimed and synced. The directory must be worth nothing. */
 export async function initialise(
@@ -158,7 +160,10 @@ async function sourceReady(w: Workplace, source: Upstream, signal: AbortSignal):
   }
 }
 
-/** A standby that crashed must be brought to a stop in order first: pg_rewind can do that only for a primary. */
+/**
+ * A standby that crashed must be brought to a stop in order first: pg_rewind can do that only for a primary. One that
+ * lacks WAL to become consistent (it was rewound to somebody who is gone) never gets there: it can only be copied.
+ */
 async function endRecovery(w: Workplace, signal: AbortSignal): Promise<void> {
   const { state } = await w.pg.controlData();
   if (isCleanShutdown(state)) return;
@@ -166,7 +171,11 @@ async function endRecovery(w: Workplace, signal: AbortSignal): Promise<void> {
   await w.config.writeAll({ standby, primaryConninfo: '', synchronousStandbyNames: '' });
   if (standby)
     await inPrivate(w, () =>
-      w.pg.start({ args: ['-c', 'listen_addresses=', '-c', 'archive_mode=off'], signal }),
+      w.pg.start({
+        args: ['-c', 'listen_addresses=', '-c', 'archive_mode=off'],
+        stillMs: STILL_MS,
+        signal,
+      }),
     );
 }
 
