@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Secret } from '@pgherd/kube';
 import { testFolder } from '@pgherd/postgres/testing';
+import { makeTls } from './testing.ts';
 import { readTlsFiles, tlsMaterial, writeTlsFiles } from './tls.ts';
 
 const folder = testFolder();
@@ -23,9 +24,7 @@ test('secrets become files, once; keys are ours alone', async () => {
   const at = join(folder, 'tls');
   assert.equal(readTlsFiles(at), undefined);
   const material = tlsMaterial(server, replication);
-  assert.equal(await writeTlsFiles(at, material), true);
-  assert.equal(await writeTlsFiles(at, material), false);
-  assert.deepEqual(readTlsFiles(at), {
+  assert.deepEqual(material, {
     ca: 'CA\n',
     clientCa: 'CA\n',
     serverCert: 'S',
@@ -33,8 +32,23 @@ test('secrets become files, once; keys are ours alone', async () => {
     clientCert: 'R',
     clientKey: 'RK',
   });
+  assert.equal(await writeTlsFiles(at, material), true);
+  assert.equal(await writeTlsFiles(at, material), false);
   assert.equal(statSync(join(at, 'server.key')).mode & 0o777, 0o600);
   assert.equal(await writeTlsFiles(at, { ...material, serverCert: 'S2' }), true);
+});
+
+test('files that a manager was ended over are none: a certificate without its key would end the next one too', async () => {
+  const [one, two] = [join(folder, 'one'), join(folder, 'two')];
+  makeTls(one, ['demo-rw']);
+  makeTls(two, ['demo-rw']);
+  const [before, renewed] = [readTlsFiles(one)!, readTlsFiles(two)!];
+  await writeTlsFiles(one, { ...before, serverCert: renewed.serverCert });
+  assert.equal(readTlsFiles(one), undefined);
+  await writeTlsFiles(one, renewed);
+  assert.deepEqual(readTlsFiles(one), renewed);
+  await writeTlsFiles(one, { ...renewed, clientKey: before.clientKey });
+  assert.equal(readTlsFiles(one), undefined);
 });
 
 test('servers and clients may be vouched for by different authorities', () => {

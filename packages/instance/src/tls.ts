@@ -1,4 +1,5 @@
 /** Certificates: out of secrets into files that PostgreSQL and its tools read, renewed without a restart. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { certificateMark, type InstanceReport, names } from '@pgherd/api';
 import { type Client, createCache, kinds, type Log, type Secret } from '@pgherd/kube';
@@ -31,13 +32,23 @@ export interface TlsOptions {
 
 const KEYS = Object.keys(tlsFiles('')) as (keyof TlsMaterial)[];
 
-/** The files of a folder; undefined when one is missing. */
+/** The files of a folder; undefined when one is missing, or when we were ended while we wrote them. */
 export function readTlsFiles(folder: string): TlsMaterial | undefined {
   const files = tlsFiles(folder);
   if (!KEYS.every((key) => existsSync(files[key]))) return undefined;
-  return Object.fromEntries(
+  const material = Object.fromEntries(
     KEYS.map((key) => [key, readFileSync(files[key], 'utf8')]),
   ) as unknown as TlsMaterial;
+  const { serverCert, serverKey, clientCert, clientKey } = material;
+  return isPair(serverCert, serverKey) && isPair(clientCert, clientKey) ? material : undefined;
+}
+
+function isPair(cert: string, key: string): boolean {
+  try {
+    return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+  } catch {
+    return false;
+  }
 }
 
 /** Writes what differs; returns whether anything did. The keys can be read by us only. */

@@ -30,6 +30,9 @@ archived() {
   esac
 } 2>/dev/null
 
+# Histories without content only keep numbers of timelines from being given again; the archive may have the real one.
+case $file in *.history) [ -s "$path" ] || exit 0 ;; esac
+
 # PostgreSQL stops: whoever leads next has the file too, or we do when we start again.
 [ -e "$folder/stopping" ] && exit 200
 echo $$ >"$folder/archiving" || exit 1

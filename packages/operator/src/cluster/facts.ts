@@ -151,9 +151,13 @@ export function isHealthy(facts: Facts, instance: InstanceFacts): boolean {
   return instance.report.role === 'replica' && instance.report.streaming;
 }
 
-/** True when the leader still counts the instance: as a member, or in a commit rule. */
-export function isCounted(facts: Pick<Facts, 'lease'>, name: string): boolean {
+/**
+ * True when the leader still counts the instance: as a member, or in a commit rule. While the Lease is gone, or was made
+ * anew and nobody has taken it yet, that is not known, and nobody is removed.
+ */
+export function isCounted(facts: Pick<Facts, 'lease' | 'cluster'>, name: string): boolean {
   const { lease } = facts;
+  if (!lease?.leader && systemID(facts) !== undefined) return true;
   if (!lease) return false;
   return (
     lease.members.some((member) => member.name === name) ||

@@ -84,6 +84,14 @@ test('a primary that does not come is not waited for where the rule keeps an ele
   }
 });
 
+test('nor where somebody accepts the loss: whom he names has to run for it', () => {
+  const facts = woken('True', 'Requested', false);
+  instance(facts, 'demo-1').pod = { ...instance(healthyFacts(), 'demo-1').pod! };
+  const mark = { id: 'a', to: 'demo-2', epoch: facts.lease!.epoch };
+  facts.cluster.metadata.annotations = { 'pgherd.io/promote': JSON.stringify(mark) };
+  assert.deepEqual(pods(facts), ['create demo-2', 'create demo-3']);
+});
+
 test('in maintenance nothing is changed, and the status says how it is', () => {
   const facts = healthyFacts();
   delete instance(facts, 'demo-3').pod;

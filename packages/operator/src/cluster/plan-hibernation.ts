@@ -1,4 +1,5 @@
 /** How a cluster goes to sleep and comes back: the primary stops last and starts first. Pure. */
+import { promoteMark } from '@pgherd/api';
 import { kinds } from '@pgherd/kube';
 import type { Action, Intent } from './actions.ts';
 import { type Facts, type InstanceFacts, isTerminating, lastLeader, startDeadline } from './facts.ts';
@@ -37,7 +38,7 @@ function stop({ name, pod }: InstanceFacts): Action {
 /**
  * The last primary alone, until it serves: without synchronous replication a replica that came first could be
  * elected although it lacks what the primary wrote after the replicas had stopped. With a commit rule that forbids
- * that, a primary that does not come is not waited for beyond its deadline.
+ * that, a primary that does not come is not waited for beyond its deadline; nor where somebody accepts the loss.
  */
 export function planWaking(facts: Facts, keep: (instance: InstanceFacts) => Action[]): HibernationPlan {
   const last = lastLeader(facts);
@@ -46,8 +47,9 @@ export function planWaking(facts: Facts, keep: (instance: InstanceFacts) => Acti
   const deadline = startDeadline(first);
   const safe = facts.lease?.rules.some(({ required }) => required) === true;
   const late = deadline !== undefined && Date.parse(deadline) < facts.now;
+  const accepted = promoteMark(facts.cluster) !== undefined;
   return {
-    actions: safe && late ? facts.instances.flatMap(keep) : keep(first),
+    actions: accepted || (safe && late) ? facts.instances.flatMap(keep) : keep(first),
     intent: { what: 'waking', instance: first.name, ...(deadline ? { deadline } : {}) },
   };
 }

@@ -231,6 +231,29 @@ const cases: Case[] = [
     intent: 'scalingDown',
   },
   {
+    name: 'nobody is deleted while the Lease is gone: who is counted is not known',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      const three = instance(facts, 'demo-3');
+      three.pod = testPod(facts, 'demo-3', { leaving: TODAY });
+      three.pod.metadata.labels!['pgherd.io/role'] = 'replica';
+      facts.cluster.status = { systemID: '7' };
+      facts.lease = undefined as never;
+    }),
+    actions: [],
+    intent: 'scalingDown',
+  },
+  {
+    name: 'nor while it was made anew, and the leader has not taken it yet',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      const three = instance(facts, 'demo-3');
+      three.pod = testPod(facts, 'demo-3', { leaving: TODAY });
+      three.pod.metadata.labels!['pgherd.io/role'] = 'replica';
+      facts.lease = { holder: null, epoch: 3, designated: 'demo-1', systemID: '7', members: [], rules: [] };
+    }),
+    actions: [],
+    intent: 'scalingDown',
+  },
+  {
     name: 'then its volume',
     facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
       instance(facts, 'demo-3').pod = undefined as never;

@@ -339,3 +339,15 @@ test('a new cluster is restored by the instance that the Lease names', () => {
   assert.equal(planRestoration({ ...bare, recovery: { problem: 'no such Backup' } }), undefined);
   assert.equal(planRestoration({ ...bare, lease: testLease('demo-1', []) }), undefined);
 });
+
+test('numbers that were reserved for timelines are never given again, whichever way it goes', () => {
+  const saved = { ...SAVED, reserved: 5 };
+  const lease = (all: Facts) =>
+    planRestoration(all)?.actions.flatMap((action) =>
+      action.do === 'lease' ? [action.record.reserved] : [],
+    );
+  const record = JSON.stringify(saved);
+  assert.deepEqual(lease(facts(under('stopping', { record }), { lease: saved })), [5]);
+  const begun = { ...anew, epoch: 6, reserved: 8 };
+  assert.deepEqual(lease(facts(under('returning', { record }), { lease: begun, old: [1] })), [8]);
+});

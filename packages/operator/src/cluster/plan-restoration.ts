@@ -142,6 +142,7 @@ function beginAnew(facts: Facts, { instance }: ClusterRestoration): Action[] {
     designated: instance,
     // A number that was ever given to a timeline is not given again.
     ...(lease.timeline === undefined ? {} : { timeline: lease.timeline }),
+    ...(lease.reserved === undefined ? {} : { reserved: lease.reserved }),
     members: [],
     rules: [],
   };
@@ -244,11 +245,13 @@ function returning(facts: Facts, restoration: ClusterRestoration): RestorationPl
   if (saved && lease && leaseVersion !== undefined && lease.designated === restoration.instance) {
     const { handover: _, begunAnew: __, ...rest } = saved;
     const timeline = Math.max(saved.timeline ?? 0, lease.timeline ?? 0);
+    const reserved = Math.max(saved.reserved ?? 0, lease.reserved ?? 0);
     const record: LeaseRecord = {
       ...rest,
       holder: null,
       epoch: Math.max(saved.epoch, lease.epoch, facts.cluster.status?.leaseEpoch ?? 0) + 1,
       ...(timeline > 0 ? { timeline } : {}),
+      ...(reserved > 0 ? { reserved } : {}),
     };
     return plan(restoration, {
       hold: true,
