@@ -1,5 +1,4 @@
 /** pgbench in a pod, as an application of the cluster. */
-import { DEFAULT_POSTGRES_IMAGE } from '@pgherd/api';
 import { waitFor } from '@pgherd/cli';
 import { accessInside } from '@pgherd/cli/access';
 import { captureInPod, type Output } from '@pgherd/cli/pod-exec';
@@ -19,7 +18,7 @@ export async function startPgbench(stage: Stage, node?: string): Promise<Pgbench
   await client.create(
     kinds.Pod,
     podOf(
-      namespace,
+      stage,
       {
         PGHOST: access.host,
         PGPORT: String(access.port),
@@ -48,7 +47,7 @@ export function countFailed(stderr: string): number {
   return new Set(failed).size;
 }
 
-function podOf(namespace: string, env: Record<string, string>, node?: string): Pod {
+function podOf({ namespace, world }: Stage, env: Record<string, string>, node?: string): Pod {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -65,7 +64,7 @@ function podOf(namespace: string, env: Record<string, string>, node?: string): P
       containers: [
         {
           name: CONTAINER,
-          image: DEFAULT_POSTGRES_IMAGE,
+          image: world.image('postgresql'),
           command: ['sleep', '86400'],
           env: Object.entries(env).map(([name, value]) => ({ name, value })),
           securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },

@@ -1,5 +1,6 @@
 /** Runs scenarios, each in a namespace of its own, and tells what came of them. */
-import { waitFor } from '@pgherd/cli';
+import { LABEL_CLUSTER } from '@pgherd/api';
+import { ClusterKind, waitFor } from '@pgherd/cli';
 import { type KubeObject, kinds } from '@pgherd/kube';
 import { report } from './failure-report.ts';
 import type { Scenario } from './scenario.ts';
@@ -33,6 +34,7 @@ interface Outcome {
 const ALONGSIDE = 2;
 const TIMEOUT_MS = 180_000;
 const GONE_MS = 180_000;
+const PODS_GONE_MS = 60_000;
 
 /**
  * Runs them all; a failure is reported and does not keep the next one from running. Those that may run alongside
@@ -133,12 +135,28 @@ function namespaceOf(name: string, { podSecurity = 'restricted' }: Scenario): Ku
 /** Deletes a scenario's namespace. A cluster that is not ours is left as it was: that is waited for. */
 async function cleanUp(world: World, namespace: string): Promise<void> {
   const ref = { name: namespace };
+  if (!world.state) await deleteClusters(world, namespace);
   await world.client.delete(kinds.Namespace, ref).catch(() => {});
   if (world.state) return;
   await waitFor(async () => (await world.client.find(kinds.Namespace, ref)) === undefined, {
     timeoutMs: GONE_MS,
     everyMs: 500,
     describe: () => `the namespace ${namespace} is still there`,
+  }).catch((error: Error) => console.log(`     ${error.message}`));
+}
+
+/**
+ * Clusters go before their namespace: while pods with a long grace period are in a namespace that is being deleted,
+ * Kubernetes looks at it only every few minutes.
+ */
+async function deleteClusters({ client }: World, namespace: string): Promise<void> {
+  const { items } = await client.list(ClusterKind, { namespace });
+  for (const { metadata } of items) await client.delete(ClusterKind, metadata).catch(() => {});
+  const ofClusters = { namespace, labelSelector: LABEL_CLUSTER };
+  await waitFor(async () => (await client.list(kinds.Pod, ofClusters)).items.length === 0, {
+    timeoutMs: PODS_GONE_MS,
+    everyMs: 250,
+    describe: () => `pods of clusters are still in ${namespace}`,
   }).catch((error: Error) => console.log(`     ${error.message}`));
 }
 

@@ -12,6 +12,7 @@ export const apiAway: Scenario = {
   name: 'api-away',
   title: 'the Kubernetes API is away for longer than any Lease lasts, and nothing else is wrong',
   needs: 'own',
+  because: 'it takes the API server away, which is not ours to take',
   async run(stage) {
     await stage.createCluster({ primaryLease: LEASE });
     const writer = await stage.startWriter({ place: 'host' });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { waitFor } from '@pgherd/cli';
 import { stringify } from 'yaml';
+import { deleteAndReplace } from '../faults.ts';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 
@@ -128,7 +129,7 @@ async function stays(stage: Stage): Promise<void> {
   const { stdout } = await stage.kubectl(['get', 'cluster', cluster, ...jsonpath('{.status.phaseReason}')]);
   assert.match(stdout, /spec\.postgresql\.shared_preload_libraries: could not access file "no_such_library"/);
   // A new pod starts with the settings that were good.
-  await stage.kubectl(['delete', 'pod', `${cluster}-2`]);
+  await deleteAndReplace(stage, `${cluster}-2`);
   await waits(stage, ['--for=condition=Ready', `pod/${cluster}-2`]);
   const written = await stage.cli(['psql', cluster, '--', '-c', 'CREATE TABLE stays (i int)']);
   assert.equal(written.code, 0, written.stderr);

@@ -11,6 +11,7 @@ export const chaos: Scenario = {
   name: 'chaos',
   title: 'several faults at a time, from a seed, with writers and readers',
   needs: 'own',
+  because: 'it breaks nodes, disks and the API server',
   nodes: NODES,
   timeoutMs: 300_000,
   async run(stage) {

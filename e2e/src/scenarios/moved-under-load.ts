@@ -13,8 +13,6 @@ const LIMIT_MS = 5_000;
 export const movedUnderLoad: Scenario = {
   name: 'moved-under-load',
   title: 'under 8 pgbench clients, the primary is switched over, and then its node is drained',
-  needs: 'local',
-  because: 'it drains a node',
   async run(stage) {
     await stage.createCluster();
     const pgbench = await startPgbench(stage);

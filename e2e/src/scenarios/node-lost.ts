@@ -13,12 +13,15 @@ const THAWED_MS = 900;
 /** From the cut until the primary has stopped: stopAfter, and what a busy machine adds. */
 const STOPPED_MS = LEASE.stopAfter * 1000 + 2_000;
 
+const BECAUSE = 'it freezes a node and cuts it off, which has to be done to the machine itself';
+
 type Mode = 'sync' | 'async';
 
 export const nodeLostSync: Scenario = {
   name: 'node-lost-sync',
   title: "the primary's node is frozen and thawed, then cut off; replication is synchronous",
   needs: 'local',
+  because: BECAUSE,
   run: (stage) => loseNode(stage, 'sync'),
 };
 
@@ -26,6 +29,7 @@ export const nodeLostAsync: Scenario = {
   name: 'node-lost-async',
   title: "the primary's node is frozen and thawed, then cut off; replication is asynchronous",
   needs: 'local',
+  because: BECAUSE,
   run: (stage) => loseNode(stage, 'async'),
 };
 

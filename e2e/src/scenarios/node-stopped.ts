@@ -10,6 +10,7 @@ export const nodeStopped: Scenario = {
   name: 'node-stopped',
   title: "the primary's node is stopped without a word",
   needs: 'local',
+  because: 'it kills all that runs on a node, which has to be done to the machine itself',
   async run(stage) {
     await stage.createCluster();
     const primary = await stage.primary();

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { waitFor } from '@pgherd/cli';
 import { configMap, deployment, lease, pendingPod } from '../objects.ts';
 import { type Answer, refuses, rows, sees } from '../table.ts';
 
@@ -159,10 +160,15 @@ export const creates = rows('create', {
     const namespace = `/api/v1/namespaces/${name}`;
     const quota = { metadata: { name: 'q' }, spec: { hard: { secrets: '0' } } };
     sees(await api.ask('POST', `${namespace}/resourcequotas`, quota), 201);
+    const secret = { metadata: { name: api.name }, data: {} };
+    // Admission reads quotas from a cache of its own, which may be behind for a moment even once the status is there.
+    await waitFor(
+      async () => (await api.ask('POST', `${namespace}/secrets?dryRun=All`, secret)).code === 403,
+      { timeoutMs: 30_000, everyMs: 50, describe: () => 'the quota is not in force' },
+    );
     const inForce = (answer: Answer) =>
       (answer.body.status as { hard?: object } | undefined)?.hard !== undefined;
-    await api.until(`${namespace}/resourcequotas/q`, 'the quota is not in force', inForce);
-    const secret = { metadata: { name: api.name }, data: {} };
+    await api.until(`${namespace}/resourcequotas/q`, 'the quota has no status', inForce);
     const answer = await api.ask('POST', `${namespace}/secrets`, secret);
     refuses(
       answer,
