@@ -287,6 +287,14 @@ describe('the leader', () => {
     assert.deepEqual(of(dead.actions, 'beat'), [{ type: 'beat', deadline: null }]);
   });
 
+  test('that cannot point -rw at itself tries again after a while, not at once', () => {
+    const held = { epoch: 3, t0: at(10_000), since: at(0), continuing: true };
+    const asked = step(leaderState({ held }), TICK, at(10_100));
+    assert.equal(of(asked.actions, 'route').length, 1);
+    const failed = step(asked.state, { type: 'routed', epoch: 3, outcome: 'failed' }, at(10_110));
+    assert.equal(of(failed.actions, 'route').length, 0);
+    assert.equal(of(step(failed.state, TICK, at(10_450)).actions, 'route').length, 1);
+  });
   test('that finds another holder kills at once', () => {
     const taken = lease({
       holder: 'uid-2/1',

@@ -137,9 +137,8 @@ function askGrants(c: Context): void {
 function route(c: Context): void {
   const { s, now } = c;
   if (!s.held || s.routing || s.release || s.view?.process !== 'running' || !s.primaryMaybe) return;
-  if (s.routed?.epoch === s.held.epoch) {
-    if (!due(c, s.routed.at, ROUTE_CHECK_MS)) return;
-  } else if (s.lastRouteTry && !due(c, s.lastRouteTry, ROUTE_RETRY_MS)) return;
+  if (s.routed?.epoch === s.held.epoch && !due(c, s.routed.at, ROUTE_CHECK_MS)) return;
+  if (s.lastRouteTry && !due(c, s.lastRouteTry, ROUTE_RETRY_MS)) return;
   s.routing = true;
   s.lastRouteTry = now;
   c.actions.push({ type: 'route', epoch: s.held.epoch });
