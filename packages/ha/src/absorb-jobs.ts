@@ -69,6 +69,8 @@ export function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
       return;
     case 'rewind':
       s.proven = undefined;
+      // Killed soon after its promotion, its control file does not know of the new timeline: only a copy helps.
+      if (result.rewound !== false) s.promotedByHand = undefined;
       s.timelineSeen = undefined;
       // Where there was nothing to rewind, another try would change nothing either.
       if (s.rejoin)
@@ -78,10 +80,11 @@ export function jobDone(c: Context, job: Job, result: Of<'jobDone'>): void {
           rewinds: result.rewound === false ? MAX_REWINDS : s.rejoin.rewinds + 1,
         };
       patientAgain(s);
-      note(c, 'Warning', 'Rewound', rewoundText(s.self.name, result.discarded));
+      note(c, 'Warning', 'Rewound', rewoundText(s.self.name, result));
       return;
     case 'copy':
       s.proven = undefined;
+      s.promotedByHand = undefined;
       s.timelineSeen = undefined;
       if (s.rejoin) s.rejoin = { ...s.rejoin, rung: 'follow' };
       patientAgain(s);
@@ -96,7 +99,8 @@ function followed({ upstream, applicationName, syncNames }: Following): State['f
   return upstream && { ...upstream, applicationName, syncNames };
 }
 
-function rewoundText(name: string, discarded: { from: string; to: string } | undefined): string {
+function rewoundText(name: string, { rewound, discarded }: Of<'jobDone'>): string {
+  if (rewound === false) return `pg_rewind found nothing to rewind on ${name}`;
   if (!discarded) return `${name} was rewound; it had nothing of its own`;
   return `${name} was rewound; discarded its WAL from ${discarded.from} to ${discarded.to}`;
 }

@@ -95,6 +95,24 @@ describe('situations', () => {
       'the data directory is gone under a running database',
       'die',
     ],
+    [
+      'another database under a standby',
+      state(2, view(2, { systemID: 'other' })),
+      'another database in the place of ours',
+      'die',
+    ],
+    [
+      'another database under the leader',
+      leaderState({ view: primaryView(1, { systemID: 'other' }) }),
+      'another database in the place of ours',
+      'die',
+    ],
+    [
+      'another database, and the leader is stopped',
+      leaderState({ view: { ...primaryView(1, stopped), systemID: 'other' }, lastAsked: undefined }),
+      'leader: no data',
+      undefined,
+    ],
     ['leader', leaderState(), 'leader: running', undefined],
     [
       'leader, still a standby',

@@ -24,6 +24,7 @@ export interface Situation {
 
 const stopped = (c: Context) => c.s.view?.process === 'stopped';
 const noData = (c: Context) => c.s.view?.data === 'empty' || c.s.view?.data === 'damaged';
+const notOurs = (c: Context) => noData(c) || isForeign(c);
 /** An observation made before the last change of the process says nothing about it. */
 const seenSince = (c: Context) => !c.s.observeDue && c.s.observing === undefined && c.s.view !== undefined;
 
@@ -95,12 +96,30 @@ export const SITUATIONS: readonly Situation[] = [
     },
   },
   {
+    name: 'another database in the place of ours',
+    why: 'somebody has exchanged the data directory: nothing may run on it, and it is never overwritten',
+    when: (c) => !stopped(c) && isForeign(c),
+    act: (c) => {
+      noteForeign(c);
+      begin(c, { kind: 'die' });
+    },
+  },
+  {
     name: 'a primary that nobody made one',
     why: 'a database that came out of recovery without the Lease is not ours to keep running',
     when: (c) => !c.s.held && runsAsPrimary(c),
-    act: (c) => begin(c, { kind: 'die' }),
+    act: (c) => {
+      note(
+        c,
+        'Warning',
+        'PromotedByHand',
+        `PostgreSQL on ${c.s.self.name} became a primary on timeline ${c.s.view!.timeline} without the Lease: it is killed, and what it wrote is given up`,
+      );
+      c.s.proven = undefined;
+      c.s.promotedByHand = true;
+      begin(c, { kind: 'die' });
+    },
   },
-
   {
     name: 'a promise is asked for',
     why: 'whoever promises receives no more WAL: the old leader can acknowledge nothing any more (ELECTION 5)',
@@ -133,7 +152,7 @@ export const SITUATIONS: readonly Situation[] = [
   {
     name: 'leader: no data',
     why: 'another has them; we come back by copy',
-    when: (c) => c.s.held !== undefined && stopped(c) && noData(c),
+    when: (c) => c.s.held !== undefined && stopped(c) && notOurs(c),
     act: succeedAfterDeath,
   },
   {
@@ -200,12 +219,9 @@ export const SITUATIONS: readonly Situation[] = [
   {
     name: 'data of another database',
     why: 'never overwritten: somebody may want them (ELECTION 8)',
-    when: (c) => c.rules.isForeign(recordOf(c.s) ?? NO_RECORD, c.s, settingsOf(c.s)),
+    when: isForeign,
     act: (c) => {
-      const wanted = recordOf(c.s)?.systemID ?? settingsOf(c.s).systemID;
-      const message = `the volume of ${c.s.self.name} holds system ${c.s.view!.systemID}, the cluster is system ${wanted}`;
-      if (c.s.error?.code !== 'ForeignData') note(c, 'Warning', 'ForeignData', message);
-      c.s.error = { code: 'ForeignData', message };
+      noteForeign(c);
       waitFor(c, 'the foreign data to be taken away by hand');
     },
   },
@@ -273,6 +289,17 @@ export const SITUATIONS: readonly Situation[] = [
     act: rejoinRunning,
   },
 ];
+
+function isForeign(c: Context): boolean {
+  return c.rules.isForeign(recordOf(c.s) ?? NO_RECORD, c.s, settingsOf(c.s));
+}
+
+function noteForeign(c: Context): void {
+  const wanted = recordOf(c.s)?.systemID ?? settingsOf(c.s).systemID;
+  const message = `the volume of ${c.s.self.name} holds system ${c.s.view!.systemID}, the cluster is system ${wanted}`;
+  if (c.s.error?.code !== 'ForeignData') note(c, 'Warning', 'ForeignData', message);
+  c.s.error = { code: 'ForeignData', message };
+}
 
 const NO_RECORD = { holder: null, epoch: 0, members: [], rules: [] };
 

@@ -188,6 +188,11 @@ export interface State {
   rejoin?: Rejoin;
   /** The epoch whose leader's history ours is proven to be a part of. */
   proven?: number;
+  /**
+   * PostgreSQL here became a primary without the Lease (pg_promote): until it is rewound or copied its history is none
+   * of the cluster's, and its timeline, higher than all others, says nothing about who has which commit.
+   */
+  promotedByHand?: boolean;
   /** Whom the standby was last told to follow; null: nobody. */
   following?: { name: string; address: string; applicationName: string; syncNames: string } | null;
   retries: Record<string, { count: number; notBefore: Now }>;
@@ -262,6 +267,7 @@ const UNSET: Record<Optional, undefined> = {
   standAfter: undefined,
   rejoin: undefined,
   proven: undefined,
+  promotedByHand: undefined,
   following: undefined,
   routed: undefined,
   lastRouteTry: undefined,

@@ -59,7 +59,8 @@ export function succeedAfterDeath(c: Context): void {
   const settings = settingsOf(s);
   const dead = s.deadSince ?? now;
   const others = record.members.some((member) => member.name !== s.self.name);
-  const noData = s.view!.data !== 'present';
+  const foreign = c.rules.isForeign(record, s, settings);
+  const noData = s.view!.data !== 'present' || foreign;
   const required = record.rules.some((rule) => rule.required);
   const staying = s.stayLeader !== undefined && elapsed(s.stayLeader, now) < settings.primaryStartMs;
   const looks = (required || noData) && !staying && !s.giveUp && !settings.maintenance && !apiIsAway(c);
@@ -78,7 +79,9 @@ export function succeedAfterDeath(c: Context): void {
     }
   }
   if (noData) {
-    s.release = { why: `the data directory is ${s.view!.data}` };
+    s.release = {
+      why: foreign ? 'the data are of another database' : `the data directory is ${s.view!.data}`,
+    };
     waitFor(c, 'the Lease to be released');
     return;
   }

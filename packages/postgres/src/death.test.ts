@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { certainDeath } from './death.ts';
+import { certainDeath, folderIdentity, processesIn } from './death.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pgherd-death-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -15,6 +15,21 @@ test('who works in the folder is dead afterwards', async () => {
   const exit = once(child, 'exit');
   await once(child, 'spawn');
   await certainDeath(folder, 10_000);
+  assert.deepEqual(await exit, [null, 'SIGKILL']);
+});
+
+test('a folder that was moved away takes its processes along', async () => {
+  const home = join(folder, 'home');
+  mkdirSync(home);
+  const child = spawn('sleep', ['60'], { cwd: home, stdio: 'ignore' });
+  const exit = once(child, 'exit');
+  await once(child, 'spawn');
+  const also = new Set([folderIdentity(home)!]);
+  renameSync(home, join(folder, 'moved'));
+  mkdirSync(home);
+  assert.deepEqual(processesIn(home), []);
+  assert.deepEqual(processesIn(home, also), [child.pid]);
+  await certainDeath(home, 10_000, also);
   assert.deepEqual(await exit, [null, 'SIGKILL']);
 });
 

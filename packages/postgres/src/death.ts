@@ -2,9 +2,13 @@ import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PostgresError } from './errors.ts';
 
-/** Numbers of the living processes whose working directory is this one (zombies have none). */
-export function processesIn(directory: string): number[] {
-  const wanted = identity(directory);
+/**
+ * Numbers of the living processes whose working directory is this one (zombies have none), or one of those that
+ * `also` identifies: a directory that was moved away takes its processes along.
+ */
+export function processesIn(directory: string, also: ReadonlySet<string> = new Set()): number[] {
+  const here = folderIdentity(directory);
+  const wanted = here === undefined ? also : new Set([...also, here]);
   const found: number[] = [];
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
@@ -13,12 +17,13 @@ export function processesIn(directory: string): number[] {
   return found;
 }
 
-function worksIn(pid: string, directory: string, wanted: string | undefined): boolean {
+function worksIn(pid: string, directory: string, wanted: ReadonlySet<string>): boolean {
   try {
     const link = readlinkSync(`/proc/${pid}/cwd`);
     // A directory that was removed under the server still names its processes.
     if (link !== directory && link !== `${directory} (deleted)`) {
-      if (wanted === undefined || identity(`/proc/${pid}/cwd`) !== wanted) return false;
+      const identity = folderIdentity(`/proc/${pid}/cwd`);
+      if (identity === undefined || !wanted.has(identity)) return false;
     }
     return !isZombie(pid);
   } catch {
@@ -26,7 +31,8 @@ function worksIn(pid: string, directory: string, wanted: string | undefined): bo
   }
 }
 
-function identity(path: string): string | undefined {
+/** What tells a folder from all others, whatever it is called; undefined when there is none. */
+export function folderIdentity(path: string): string | undefined {
   try {
     const stat = statSync(path, { bigint: true });
     return `${stat.dev}:${stat.ino}`;
@@ -42,18 +48,22 @@ function isZombie(pid: string): boolean {
 }
 
 /**
- * Kills every process that works in a data directory and confirms that none is left.
+ * Kills every process that works in a data directory (`also`: see processesIn) and confirms that none is left.
  *
  * The postmaster's exit is not death: its backends go on acknowledging commits after it was killed, and each
  * is a session of its own, so that no process group reaches them.
  * Throws PostgresError `Undead` when something survives the deadline (a hung disk): then only the end of the
  * container helps.
  */
-export async function certainDeath(pgdata: string, deadlineMs: number): Promise<void> {
+export async function certainDeath(
+  pgdata: string,
+  deadlineMs: number,
+  also?: ReadonlySet<string>,
+): Promise<void> {
   const end = performance.now() + deadlineMs;
   let clean = 0;
   for (;;) {
-    const alive = processesIn(pgdata);
+    const alive = processesIn(pgdata, also);
     for (const pid of alive) {
       try {
         process.kill(pid, 'SIGKILL');

@@ -1,4 +1,4 @@
-import { chmod, mkdir, open, readFile, rename, rm, unlink } from 'node:fs/promises';
+import { chmod, mkdir, open, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /**
@@ -50,6 +50,20 @@ async function syncFolder(path: string): Promise<void> {
 export async function privateFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 });
   await chmod(path, 0o700);
+}
+
+/** Bits that PostgreSQL does not start with (others, writing by the group), and those that we need. */
+const FORBIDDEN = 0o027;
+const NEEDED = 0o700;
+
+/** Takes a data directory away from others, as PostgreSQL demands it; one that is not ours stays as it is. */
+export async function closeFolder(path: string): Promise<void> {
+  const mode = await stat(path).then(
+    (found) => found.mode,
+    () => undefined,
+  );
+  if (mode === undefined || ((mode & FORBIDDEN) === 0 && (mode & NEEDED) === NEEDED)) return;
+  await chmod(path, NEEDED).catch(() => undefined);
 }
 
 /** Where the parts of our configuration lie in a data directory. */

@@ -8,7 +8,7 @@ export {
 export { type InitdbOptions, initdbArgs, needsFreshCopy, parseRewind, type RewindResult } from './copy.ts';
 export { certainDeath, processesIn } from './death.ts';
 export { PostgresError, type PostgresErrorCode } from './errors.ts';
-export { configPath, privateFolder, removeDurable, writeDurable } from './files.ts';
+export { closeFolder, configPath, privateFolder, removeDurable, writeDurable } from './files.ts';
 export { compareLsn, diffLsn, formatLsn, type Lsn, maxLsn, parseLsn, walFileName } from './lsn.ts';
 export { missingParts } from './parts.ts';
 export * from './pgbackrest/index.ts';

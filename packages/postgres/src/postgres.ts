@@ -8,9 +8,9 @@ import {
   rewind,
   syncData,
 } from './copy.ts';
-import { certainDeath, processesIn } from './death.ts';
+import { certainDeath } from './death.ts';
 import { PostgresError } from './errors.ts';
-import { privateFolder } from './files.ts';
+import { closeFolder, privateFolder } from './files.ts';
 import { promote } from './promote.ts';
 import { reloadSync } from './reload.ts';
 import { Server, type ServerExit, type ServerState, type StartOptions, tellingLines } from './server.ts';
@@ -136,6 +136,7 @@ export class Postgres {
   /** See Server.start. */
   async start(o: StartOptions = {}): Promise<boolean> {
     await privateFolder(this.options.socketDir);
+    await closeFolder(this.pgdata);
     try {
       return await this.server.start(o);
     } catch (error) {
@@ -161,7 +162,7 @@ export class Postgres {
 
   /** True while any process works in the data directory. */
   alive(): boolean {
-    return processesIn(this.pgdata).length > 0;
+    return this.server.alive().length > 0;
   }
 
   /** A connection of the superuser over the local socket. */

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { certainDeath, processesIn } from './death.ts';
+import { certainDeath, folderIdentity, processesIn } from './death.ts';
 import { PostgresError } from './errors.ts';
 import { standstill } from './standstill.ts';
 import { onLines, toolEnv, toolPath } from './tool.ts';
@@ -56,6 +56,8 @@ export class Server {
   #expected = false;
   #log: string[] = [];
   #exited: Promise<void> = Promise.resolve();
+  /** The directories that we started a server in, whatever they are called by now. */
+  readonly #homes = new Set<string>();
 
   constructor(o: ServerOptions) {
     this.#o = o;
@@ -67,6 +69,11 @@ export class Server {
 
   get pid(): number | undefined {
     return this.#child?.pid;
+  }
+
+  /** Numbers of the processes that work in the data directory. */
+  alive(): number[] {
+    return processesIn(this.#o.pgdata, this.#homes);
   }
 
   /** Last lines of the log since the start. */
@@ -81,7 +88,7 @@ export class Server {
    * Throws PostgresError `AlreadyRunning`, `StartFailed` (with the log's last lines), `StartTimeout`, `Cancelled`.
    */
   async start(o: StartOptions = {}): Promise<boolean> {
-    const alive = processesIn(this.#o.pgdata);
+    const alive = this.alive();
     if (this.#child || alive.length > 0) {
       throw new PostgresError(
         'AlreadyRunning',
@@ -91,6 +98,8 @@ export class Server {
         },
       );
     }
+    const home = folderIdentity(this.#o.pgdata);
+    if (home) this.#homes.add(home);
     this.#removeLocks();
     this.#log = [];
     this.#expected = false;
@@ -224,7 +233,8 @@ export class Server {
   async die(): Promise<void> {
     this.#expected = true;
     this.#child?.kill('SIGKILL');
-    await certainDeath(this.#o.pgdata, DEATH_MS);
+    await certainDeath(this.#o.pgdata, DEATH_MS, this.#homes);
+    this.#homes.clear();
     await this.#exitWithin(DEATH_MS);
   }
 

@@ -102,6 +102,14 @@ describe('1, 3: may we take the Lease?', () => {
       /not recorded/,
     ],
     ['nothing is recorded at all', { members: [] }, {}, {}, undefined],
+    ['promoted by hand', {}, { promotedByHand: true }, {}, /promoted by hand/],
+    [
+      'promoted by hand, then by force',
+      {},
+      { promotedByHand: true },
+      { promote: { id: 'p', to: 'demo-2', epoch: 3 } },
+      undefined,
+    ],
     ['no identity is recorded', { systemID: undefined }, {}, {}, /designated/],
   ];
   for (const [name, changed, own, wishes, expected] of stand)

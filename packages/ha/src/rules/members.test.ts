@@ -144,6 +144,11 @@ describe('5, 6: members and commit rules', () => {
       const own = state(2, { view: standbyView(2, view), ...proven });
       assert.equal(RULES.hasParted(record(changed), own), expected);
     });
+  test('hasParted: promoted by hand, whatever was proven before', () => {
+    const own = state(2, { proven: 3, promotedByHand: true });
+    assert.equal(RULES.hasParted(record(), own), true);
+    assert.equal(RULES.hasParted(record({ holder: null }), own), false);
+  });
 
   const without3 = settings({ instanceNames: ['demo-1', 'demo-2'] });
   const alone = primaryView(1, { replication: [row('demo-2')] });

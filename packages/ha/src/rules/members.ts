@@ -75,12 +75,14 @@ export const MEMBER_RULES = {
 
   /**
    * 8. By all that can be seen not a part of the leader's history: on the timeline that the leader's began from, but
-   * beyond the point where it began, or on a later one that is not the leader's. Only a rewind or a copy helps.
+   * beyond the point where it began, on a later one that is not the leader's, or promoted by hand. Only a rewind or a
+   * copy helps.
    */
   hasParted(record: LeaseRecord, s: State): boolean {
     const { settled } = record;
     const mine = ownPosition(s.view);
     const start = parseLsn(settled?.start);
+    if (record.holder && s.promotedByHand) return true;
     // The timeline that is seen lags behind while nothing is received: what was proven once stays so.
     if (!record.holder || s.proven === record.epoch || settled?.epoch !== record.epoch) return false;
     if (!mine || start === undefined) return false;

@@ -43,6 +43,7 @@ export const PROMISE_RULES = {
     if (settings.maintenance) return no('the cluster is under maintenance');
     if (!isRecorded(record, s.self.name, s.view?.incarnation))
       return no('this volume is not recorded as a member');
+    if (s.promotedByHand) return no('PostgreSQL here was promoted by hand');
     if (s.view?.process !== 'running' || s.view.inRecovery !== true)
       return no('no standby runs here that could tell how far it is');
     if (s.promise?.version === version) return yes;

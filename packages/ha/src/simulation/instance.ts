@@ -282,7 +282,9 @@ export class SimInstance {
       ...(view.incarnation ? { incarnation: view.incarnation } : {}),
       ...(view.timeline ? { timeline: Math.max(view.timeline, known) } : {}),
       ...(view.currentLsn ? { currentLsn: view.currentLsn } : {}),
-      ...(running && view.inRecovery && view.replayedLsn ? { receivedLsn: view.replayedLsn } : {}),
+      ...(running && view.inRecovery && view.replayedLsn && !this.state.promotedByHand
+        ? { receivedLsn: view.replayedLsn }
+        : {}),
       ...electionReport(this.state, this.clocks.now()),
     };
   }

@@ -107,6 +107,24 @@ for (let seed = 1; seed <= 5; seed++) {
   });
 }
 
+test('a replica that was promoted by hand is rewound, and its timeline gives it no right to lead', () => {
+  for (const dies of [false, true]) {
+    const world = cluster(REQUIRED);
+    const rogue = world.get('demo-2');
+    rogue.database.promote(0);
+    logs(world, 'demo-2', 3);
+    world.until(() => !rogue.database.isPrimary(), 3_000, 'its PostgreSQL is killed');
+    if (dies) {
+      world.run(500);
+      world.get('demo-1').killPod(12_000);
+      world.run(11_000);
+      assert.notEqual(world.leader(), rogue);
+    }
+    ends(world);
+    assert.equal(world.watchdog.violations.length, 0);
+  }
+});
+
 test('a swap that was sent before maintenance began may succeed; one sent under it does not', () => {
   // The wish arrives within 50 ms, the swap within 3: it takes many tries to have one meet the other.
   for (let ms = 3_060; ms < 3_160; ms++) {

@@ -49,9 +49,13 @@ export async function writeNote(
   return note;
 }
 
-/** True when PGDATA is missing or has nothing in it. */
+/** True when PGDATA is missing or has nothing in it; what cannot be read is not known to be empty. */
 export async function isEmpty(path: string): Promise<boolean> {
-  return (await readdir(path).catch(() => [])).length === 0;
+  try {
+    return (await readdir(path)).length === 0;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
 }
 
 /** Empties PGDATA and the WAL folder, but keeps PGDATA itself, which may be a mount point. */

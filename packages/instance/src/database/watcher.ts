@@ -1,6 +1,13 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ControlData, type LogRecord, maxLsn, missingParts, type Postgres } from '@pgherd/postgres';
+import {
+  type ControlData,
+  closeFolder,
+  type LogRecord,
+  maxLsn,
+  missingParts,
+  type Postgres,
+} from '@pgherd/postgres';
 import type { Layout } from './layout.ts';
 import { recoveredOf } from './recovered.ts';
 import { type SqlLook, SqlWatch } from './sql-watch.ts';
@@ -28,6 +35,8 @@ export class Watcher {
   #view: DatabaseView;
   #running: Promise<DatabaseView> | undefined;
   #facts: DataFacts | undefined;
+  /** The control file that the facts were read from. */
+  #readFrom: string | undefined;
   #upstream: string | undefined;
   #copying = false;
   #pendingRestart = false;
@@ -173,31 +182,44 @@ export class Watcher {
 
   async #data(alive: boolean): Promise<DataFacts> {
     if (this.#copying) return { data: 'copying' };
-    const known = this.#facts;
-    // The one thing looked at each time: a directory emptied under a running server.
-    if (known && this.#hasControlFile() === (known.data === 'present' || known.data === 'unclaimed'))
-      return known;
+    // Looked at each time: whether the directory was emptied, or another put in its place.
+    const file = this.#controlFile(alive);
+    if (this.#facts && this.#readFrom === file) return this.#facts;
     const facts = await this.#readFacts(alive);
     this.#facts = facts;
+    // Exchanged while it was read: the next look reads it again.
+    this.#readFrom = this.#controlFile(alive) === file ? file : 'changed';
     return facts;
   }
 
-  #hasControlFile(): boolean {
-    return existsSync(join(this.#layout.pgdata, 'global', 'pg_control'));
+  /** Which control file there is, and of a server that is stopped, in which state; undefined: none. */
+  #controlFile(alive: boolean): string | undefined {
+    const path = join(this.#layout.pgdata, 'global', 'pg_control');
+    try {
+      const { dev, ino, size, mtimeMs } = statSync(path);
+      // A server that runs writes it again and again.
+      return [dev, ino, ...(alive ? [] : [size, mtimeMs])].join(':');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      return code === 'ENOENT' || code === 'ENOTDIR' ? undefined : code;
+    }
   }
 
   async #readFacts(alive: boolean): Promise<DataFacts> {
+    const { pgdata } = this.#layout;
     const note = await readNote(this.#layout);
     if (note && UNFINISHED.includes(note.phase)) return { data: 'empty' };
-    if (!this.#hasControlFile()) {
-      if (!alive && (await isEmpty(this.#layout.pgdata))) return { data: 'empty' };
-      return { data: 'damaged', damage: `${this.#layout.pgdata} has no control file` };
+    await closeFolder(pgdata);
+    const file = this.#controlFile(alive);
+    if (file === undefined) {
+      if (!alive && (await isEmpty(pgdata))) return { data: 'empty' };
+      return { data: 'damaged', damage: `${pgdata} has no control file` };
     }
+    if (/^E/.test(file)) return { data: 'damaged', damage: `${pgdata} cannot be read (${file})` };
     if (note?.phase === 'rewinding') return { data: 'damaged', damage: 'a rewind was interrupted' };
     // PostgreSQL may start as a standby without some of it, and fail once it is the primary.
-    const missing = missingParts(this.#layout.pgdata);
-    if (missing.length > 0)
-      return { data: 'damaged', damage: `${this.#layout.pgdata} lacks ${missing.join(', ')}` };
+    const missing = missingParts(pgdata);
+    if (missing.length > 0) return { data: 'damaged', damage: `${pgdata} lacks ${missing.join(', ')}` };
     let control: ControlData;
     try {
       control = await this.#pg.controlData();

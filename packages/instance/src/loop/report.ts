@@ -31,7 +31,7 @@ export function buildReport(
       timeline: Math.max(view.timeline ?? 0, knownTimeline(s, view)) || undefined,
       postgresVersion: view.version,
       currentLsn: view.currentLsn,
-      receivedLsn: receivedLsn(view),
+      receivedLsn: receivedLsn(s, view),
       replayedLsn: view.replayedLsn,
       upstream: view.upstream,
       epoch: s.held?.epoch ?? s.lease?.record.epoch,
@@ -54,10 +54,11 @@ function roleOf(s: State, view: DatabaseView): InstanceReport['role'] {
 
 /**
  * Peers take a received LSN for all the WAL we have, so it is given only when that is certain: after a restart
- * PostgreSQL has forgotten it, and then only a pg_wal that was replayed to its end tells.
+ * PostgreSQL has forgotten it, and then only a pg_wal that was replayed to its end tells. Of a history that somebody
+ * began by hand it would say nothing.
  */
-function receivedLsn(view: DatabaseView): string | undefined {
-  if (view.inRecovery !== true) return undefined;
+function receivedLsn(s: State, view: DatabaseView): string | undefined {
+  if (view.inRecovery !== true || s.promotedByHand) return undefined;
   return view.receivedLsn ?? (view.replayedAll ? view.replayedLsn : undefined);
 }
 
