@@ -74,6 +74,9 @@ export const discovery = rows('discovery', {
       ((patch?.parameters ?? []) as { name: string }[]).some(({ name }) => name === 'fieldValidation'),
     );
   },
+  'OpenAPI v2 is there too': async (api) => {
+    sees(await api.get('/openapi/v2'), 200, { swagger: '2.0' });
+  },
   'a path that nothing serves is 404': async (api) => {
     isServedByNobody(await api.get('/apis/no.such.group/v1/things'));
   },

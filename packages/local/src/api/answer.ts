@@ -46,6 +46,21 @@ export function sendError(response: ServerResponse, error: ApiError): void {
   else sendJson(response, error.code, error.status());
 }
 
+const OPENAPI_2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
+
+/**
+ * OpenAPI version 2, without a single kind: all are in version 3, and kubectl asks for this one too when a kind is in
+ * neither. As protobuf a document without anything has no bytes.
+ */
+export function sendEmptyOpenApi2(accept: string, response: ServerResponse): void {
+  if (accept.includes('protobuf')) {
+    sendText(response, 200, '', OPENAPI_2_PROTOBUF);
+    return;
+  }
+  const info = { title: 'Kubernetes', version: 'v1' };
+  sendJson(response, 200, { swagger: '2.0', info, paths: {}, definitions: {} });
+}
+
 function metadataOnly(object: KubeObject): Obj {
   return { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata };
 }

@@ -300,5 +300,7 @@ describe('kubectl', { skip: hasKubectl() ? false : 'kubectl is not installed' },
     const top = await run('top pods');
     assert.equal(top.code, 1);
     assert.match(top.err, /Metrics API not available/);
+    const unknown = await run('apply -f -', '{apiVersion: apps/v1, kind: Deploiment, metadata: {name: a}}');
+    assert.match(unknown.err, /no matches for kind "Deploiment" in version "apps\/v1"/);
   });
 });

@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import { pkiPaths } from '../pki.ts';
 import { AccessRecord } from './access-record.ts';
 import { Admission } from './admission.ts';
-import { PLAIN_TEXT, sendError, sendJson, sendText } from './answer.ts';
+import { PLAIN_TEXT, sendEmptyOpenApi2, sendError, sendJson, sendText } from './answer.ts';
 import { Authenticator } from './authn.ts';
 import { bootstrap } from './bootstrap.ts';
 import { ClusterIps } from './cluster-ips.ts';
@@ -247,10 +247,21 @@ export class Server {
     if (/^\/(healthz|readyz|livez)(\/.*)?$/.test(path)) return sendText(response, 200, 'ok', PLAIN_TEXT);
     if (path === '/debug/access') return sendJson(response, 200, { items: this.#access.list() });
     if (path === '/version' || path === '/version/') return sendJson(response, 200, VERSION);
+    if (path === '/openapi/v2') return sendEmptyOpenApi2(request.headers.accept ?? '', response);
     if (path === '/openapi/v3' || path.startsWith('/openapi/v3/')) return this.#serveOpenApi(info, response);
     if (path === '/')
       return sendJson(response, 200, {
-        paths: ['/api', '/api/v1', '/apis', '/healthz', '/livez', '/openapi/v3', '/readyz', '/version'],
+        paths: [
+          '/api',
+          '/api/v1',
+          '/apis',
+          '/healthz',
+          '/livez',
+          '/openapi/v2',
+          '/openapi/v3',
+          '/readyz',
+          '/version',
+        ],
       });
     if (path === '/api' || path === '/apis' || path.startsWith('/api/') || path.startsWith('/apis/')) {
       const answer = discover(this.registry, path, request.headers.accept ?? '');
