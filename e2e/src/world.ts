@@ -79,14 +79,15 @@ export async function startLocalWorld(label: string, nodes = 3): Promise<World> 
   }
 }
 
-/** Uses a cluster that is there, with the operator in it. */
-export async function joinWorld(options: JoinOptions): Promise<World> {
+/** Uses a cluster that is there; with the operator in it, unless `bare`. */
+export async function joinWorld(options: JoinOptions, bare = false): Promise<World> {
   const { context, storageClass, imageRegistry } = options;
   const own = context ? await kubeconfigOf(options.kubeconfig, context) : undefined;
   const kubeconfig = own ?? resolve(options.kubeconfig);
   const config = await loadKubeconfig({ path: kubeconfig });
   const client = new Client({ ...config, userAgent: 'pgherd-e2e' });
-  const operator = (await operatorDeployment(client)).spec.template.spec.containers[0]?.image;
+  const deployment = bare ? undefined : await operatorDeployment(client);
+  const operator = deployment?.spec.template.spec.containers[0]?.image;
   const registry = imageRegistry?.replace(/\/$/, '');
   return {
     kubeconfig,

@@ -6,7 +6,9 @@ import { runConformance } from './run.ts';
 
 export async function runConformanceOnly(options: RunOptions): Promise<ConformanceTotals> {
   const { kubeconfig } = options;
-  const world = await (kubeconfig ? joinWorld({ ...options, kubeconfig }) : startLocalWorld('conformance'));
+  const world = await (kubeconfig
+    ? joinWorld({ ...options, kubeconfig }, true)
+    : startLocalWorld('conformance'));
   try {
     const results = await runConformance({
       config: world.client.config,

@@ -38,8 +38,7 @@ export const defaults = rows('defaults', {
     assert.equal(answer.metadata.generation === undefined || answer.metadata.generation === 1, true);
   },
   'a deployment': async (api) => {
-    await api.made('deployments', deployment(api.name));
-    sees(await api.get(api.path('deployments', api.name)), 200, {
+    sees(await api.ask('POST', api.path('deployments'), deployment(api.name)), 201, {
       metadata: { generation: 1 },
       spec: {
         strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%' } },

@@ -10,6 +10,7 @@ import { garbage } from './garbage.ts';
 import { lists } from './lists.ts';
 import { patches } from './patches.ts';
 import { serverSideApply } from './server-side-apply.ts';
+import { subresources } from './subresources.ts';
 import { tables } from './tables.ts';
 import { updates } from './updates.ts';
 import { watches } from './watches.ts';
@@ -26,6 +27,7 @@ export const table: Row[] = [
   ...deletes,
   ...patches,
   ...serverSideApply,
+  ...subresources,
   ...custom,
   ...customSchema,
   ...defaults,

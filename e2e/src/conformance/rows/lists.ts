@@ -149,6 +149,28 @@ export const lists = rows('list', {
       causes: [{ reason: 'ResourceVersionTooLarge' }],
     });
   },
+  'resourceVersionMatch=Exact shows what was there then': async (api) => {
+    await maps(api, [{}, {}]);
+    const path = `${api.path('configmaps')}?labelSelector=row%3D${api.name}`;
+    const { resourceVersion } = (await api.get(path)).body.metadata;
+    sees(await api.ask('DELETE', api.path('configmaps', `${api.name}-a`)), 200);
+    await api.made('configmaps', configMap(`${api.name}-z`, {}, { labels: { row: api.name } }));
+    const then = `${path}&resourceVersion=${resourceVersion}&resourceVersionMatch=Exact`;
+    const { body } = sees(await api.get(then), 200);
+    assert.equal(body.metadata.resourceVersion, resourceVersion);
+    assert.equal(body.items.map(({ metadata }) => metadata.name.slice(-1)).join(''), 'ab');
+    const newer = sees(await api.get(then.replace('Exact', 'NotOlderThan')), 200).body;
+    assert.equal(newer.items.map(({ metadata }) => metadata.name.slice(-1)).join(''), 'bz');
+  },
+  'resourceVersionMatch needs a version that it can match (422)': async (api) => {
+    for (const query of [
+      'resourceVersionMatch=Exact',
+      'resourceVersionMatch=Exact&resourceVersion=0',
+      'resourceVersionMatch=Newest&resourceVersion=1',
+      'resourceVersionMatch=Exact&resourceVersion=1&watch=true&timeoutSeconds=1',
+    ])
+      refuses(await api.get(`${api.path('configmaps')}?${query}`), 422, 'Invalid', /resourceVersionMatch/);
+  },
   'resourceVersion=0 is any version': async (api) => {
     sees(await api.get(`${api.path('configmaps')}?resourceVersion=0`), 200, { kind: 'ConfigMapList' });
   },

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { PassThrough, Readable } from 'node:stream';
+import { Client } from '@pgherd/kube';
+import { exec } from '@pgherd/kube/streams';
 import { runningPod } from '../objects.ts';
-import { type Answer, type Api, refuses, rows, sees } from '../table.ts';
+import { type Answer, type Api, type Json, refuses, rows, sees } from '../table.ts';
 
 function evict(api: Api, pod: string, query = ''): Promise<Answer> {
   return api.ask('POST', `${api.path('pods', pod)}/eviction${query}`, {
@@ -75,6 +78,45 @@ export const workloads = rows('pods', {
     });
     await api.gone(api.path('pods', api.name), 60_000);
     await api.until(slices, 'the endpoint stays', (answer) => addresses(answer).length === 0);
+  },
+  'a command in a container: what it writes, and its exit code': async (api) => {
+    await api.made('pods', runningPod(api.name, api.image));
+    await api.until(api.path('pods', api.name), 'the pod is not ready', ready, 120_000);
+    const client = new Client(api.config);
+    const run = async (script: string, input = '') => {
+      const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+      const command = ['sh', '-c', script];
+      const stdin = Readable.from([input]);
+      const pod = { namespace: api.namespace, name: api.name };
+      const code = await exec(client, pod, { command, stdin, stdout, stderr });
+      return [code, String(stdout.read() ?? ''), String(stderr.read() ?? '')];
+    };
+    try {
+      assert.deepEqual(await run('read x; echo "$x"; echo two >&2; exit 3', 'one\n'), [3, 'one\n', 'two\n']);
+      assert.deepEqual(await run('true'), [0, '', '']);
+    } finally {
+      client.close();
+    }
+  },
+  'the log of a container that ended is kept for previous=true': async (api) => {
+    const pod = runningPod(api.name, api.image);
+    const [container] = (pod.spec as { containers: Json[] }).containers;
+    // The second time it stays.
+    const script =
+      'if mkdir /keep/once; then echo first; exit 1; fi; echo second; while :; do sleep 0.2; done';
+    Object.assign(container!, {
+      command: ['sh', '-c', script],
+      volumeMounts: [{ name: 'keep', mountPath: '/keep' }],
+    });
+    Object.assign(pod.spec as Json, { volumes: [{ name: 'keep', emptyDir: {} }] });
+    await api.made('pods', pod);
+    const restarted = ({ body }: Answer) =>
+      (body.status as { containerStatuses?: { restartCount: number; state: { running?: Json } }[] })
+        ?.containerStatuses?.[0]?.restartCount === 1;
+    await api.until(api.path('pods', api.name), 'the container was not started again', restarted, 120_000);
+    const log = `${api.path('pods', api.name)}/log`;
+    assert.equal(sees(await api.get(`${log}?previous=true`), 200).text, 'first\n');
+    await api.until(log, 'the new one says nothing', ({ text }) => text === 'second\n');
   },
   'the log of a container is text': async (api) => {
     await api.made('pods', runningPod(api.name, api.image));

@@ -36,6 +36,8 @@ function take(store: Store, budget: KubeObject, pod: KubeObject, nowMs: number, 
   const name = budget.metadata.name;
   const healthy = Number(status.currentHealthy ?? 0);
   const desired = Number(status.desiredHealthy ?? 0);
+  const { unhealthyPodEvictionPolicy } = objectAt(budget, 'spec');
+  if (!isReady(pod) && unhealthyPodEvictionPolicy === 'AlwaysAllow') return;
   // A pod that is not ready may go while the budget is met without it.
   if (!isReady(pod) && healthy >= desired && desired > 0) return;
   if (Number(status.observedGeneration ?? 0) < Number(budget.metadata.generation ?? 0)) {

@@ -188,6 +188,13 @@ function watch(call: Call): void {
         'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan',
       ),
     ]);
+  if (!sendInitialEvents && query.get('resourceVersionMatch'))
+    throw invalidOptions('ListOptions', [
+      forbiddenValue(
+        'resourceVersionMatch',
+        'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
+      ),
+    ]);
   const seconds = Number(query.get('timeoutSeconds') ?? 0);
   let first = true;
   serveWatch(
@@ -367,11 +374,7 @@ async function serveScale(call: Call): Promise<void> {
         ? jsonPatch(view, body)
         : mergePatch(view, objectBody(body));
   // The scale is the object's spec by another door: not a status write.
-  const object = server.writer.replace(
-    { ...context, subresource: undefined },
-    current,
-    withScale(current, resource, scale),
-  );
+  const object = server.writer.replace(context, current, withScale(current, resource, scale));
   sendJson(call.response, 200, scaleOf(object, resource));
 }
 

@@ -1,6 +1,13 @@
 /** Lists: selection, chunks, and the rules about resourceVersion. */
 import { matches, type Selector } from './selectors.ts';
-import { badRequest, expired, tooLargeVersion } from './status.ts';
+import {
+  badRequest,
+  expired,
+  forbiddenValue,
+  invalidOptions,
+  tooLargeVersion,
+  unsupportedValue,
+} from './status.ts';
 import type { Store } from './store.ts';
 import type { KubeObject, Obj, Resource } from './types.ts';
 
@@ -9,7 +16,7 @@ export interface ListResult {
   metadata: Obj;
 }
 
-/** Lists what matches, at the latest version, in chunks when `limit` asks for it. */
+/** Lists what matches, at the latest version or at the one asked for, in chunks when `limit` asks for it. */
 export function listObjects(
   store: Store,
   resource: Resource,
@@ -17,23 +24,26 @@ export function listObjects(
   selector: Selector,
   query: URLSearchParams,
 ): ListResult {
-  checkVersion(store, resource, query);
+  checkVersionMatch(query);
   const limit = Number(query.get('limit') ?? 0);
   const token = query.get('continue');
   const after = token ? readToken(token) : undefined;
+  if (after && Number(query.get('resourceVersion') ?? 0) > 0)
+    throw badRequest('specifying resource version is not allowed when using continue');
+  const at = after?.rv ?? exactVersion(store, query, limit);
   const present = store.list(resource.storage, namespace);
-  const all = (after ? asOf(store, resource, namespace, present, after.rv) : present).filter((object) =>
+  const all = (at === undefined ? present : asOf(store, resource, namespace, present, at)).filter((object) =>
     matches(object, selector),
   );
   const rest = after ? all.filter((object) => orderKey(object) > after.key) : all;
-  const resourceVersion = String(after?.rv ?? store.rv);
+  const resourceVersion = String(at ?? store.rv);
   if (!limit || rest.length <= limit) return { items: rest, metadata: { resourceVersion } };
   const items = rest.slice(0, limit);
   const next = writeToken({ rv: Number(resourceVersion), key: orderKey(items.at(-1) as KubeObject) });
   return { items, metadata: { resourceVersion, continue: next, remainingItemCount: rest.length - limit } };
 }
 
-/** The objects that were there at a version: later pages of a list must fit the first. */
+/** The objects that were there at a version: later pages of a list must fit the first, and some ask for it. */
 function asOf(
   store: Store,
   resource: Resource,
@@ -43,7 +53,9 @@ function asOf(
 ): KubeObject[] {
   const changes = store.since(resource.storage, rv);
   if (!changes)
-    throw expired('The provided continue parameter is too old to display a consistent list result.');
+    throw expired(
+      `The resourceVersion ${rv} for the list is too old to display a consistent list result (oldest: ${store.oldest(resource.storage)}).`,
+    );
   if (changes.length === 0) return present;
   const objects = new Map(present.map((object) => [orderKey(object), object]));
   // Newest first, so that the first change after the version has the last word.
@@ -55,19 +67,33 @@ function asOf(
   return [...objects].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
 }
 
-function checkVersion(store: Store, resource: Resource, query: URLSearchParams): void {
+/** Refuses what resourceVersionMatch cannot be together with. */
+function checkVersionMatch(query: URLSearchParams): void {
+  const match = query.get('resourceVersionMatch');
+  if (!match) return;
+  const version = query.get('resourceVersion');
+  const refuse = (why: string) =>
+    invalidOptions('ListOptions', [forbiddenValue('resourceVersionMatch', why)]);
+  if (!version) throw refuse('resourceVersionMatch is forbidden unless resourceVersion is provided');
+  if (query.get('continue')) throw refuse('resourceVersionMatch is forbidden when continue is provided');
+  if (match === 'Exact' && version === '0')
+    throw refuse('resourceVersionMatch "exact" is forbidden for resourceVersion "0"');
+  if (match !== 'Exact' && match !== 'NotOlderThan')
+    throw invalidOptions('ListOptions', [
+      unsupportedValue('resourceVersionMatch', match, ['Exact', 'NotOlderThan', '']),
+    ]);
+}
+
+/** The version of the past that is asked for; undefined: the present is as good. */
+function exactVersion(store: Store, query: URLSearchParams, limit: number): number | undefined {
   const text = query.get('resourceVersion');
-  if (!text || text === '0' || query.get('continue')) return;
+  if (!text || text === '0') return undefined;
   const rv = Number(text);
   if (!Number.isInteger(rv) || rv < 0) throw badRequest(`invalid resource version ${JSON.stringify(text)}`);
-  const exact = query.get('resourceVersionMatch') === 'Exact';
-  // Only the present is kept: an exact list of the past works while nothing of the resource changed since.
   if (rv > store.rv) throw tooLargeVersion(rv, store.rv);
-  if (exact && store.since(resource.storage, rv)?.length !== 0) {
-    throw expired(
-      `The provided resource version ${rv} is not available (oldest: ${store.oldest(resource.storage)}, latest: ${store.rv}).`,
-    );
-  }
+  const match = query.get('resourceVersionMatch');
+  // A page of a version is of just that version, if nothing else is said.
+  return match === 'Exact' || (!match && limit > 0) ? rv : undefined;
 }
 
 function orderKey(object: KubeObject): string {
