@@ -4,6 +4,7 @@ import { InstanceError } from '../errors.ts';
 
 const LOOK_MS = 3;
 const RECEIVER_MS = 10_000;
+const HELD_UP_MS = 200;
 const RELOAD_MS = 2000;
 
 /** As superuser we must not run into a function that somebody has put before PostgreSQL's own. */
@@ -24,23 +25,62 @@ export async function withSession<T>(pg: Postgres, run: (session: Session) => Pr
   }
 }
 
-/** Waits until the WAL receiver is gone, after a reload that took its upstream (sealed: the archive too) away. */
+/**
+ * Waits until the WAL receiver is gone, after a reload that took its upstream (sealed: the archive too) away.
+ *
+ * The receiver is started by recovery, which may be just about to do so by the old settings, and be told of the new ones
+ * later than our session. So it is told once more; it has heeded that when it is seen asleep, or has replayed two records
+ * since: it looks at the settings whenever it wakes, and between two records. One that is held up by a single record
+ * (a query is in its way) starts nothing meanwhile, and is not waited for.
+ */
 export async function cutReceiver(session: Session, sealed: boolean): Promise<void> {
   const end = performance.now() + RECEIVER_MS;
-  for (;;) {
-    const [row] = await session.query<{ done: boolean }>(
-      `select current_setting('primary_conninfo') = '' and (not $1 or current_setting('restore_command') = '')
-         and not exists (select from pg_stat_activity where backend_type = 'walreceiver') as done`,
-      [sealed],
-    );
-    if (row?.done) return;
-    if (performance.now() > end) {
-      throw new InstanceError(
-        'FollowTimeout',
-        `cutting the WAL receiver: it still runs after ${RECEIVER_MS} ms`,
-      );
+  const look = async (said: (row: Recovery) => boolean) => {
+    for (;;) {
+      const [row] = await session.query<Recovery>(RECOVERY, [sealed]);
+      if (!row || said(row)) return row;
+      if (performance.now() > end) {
+        throw new InstanceError(
+          'FollowTimeout',
+          `cutting the WAL receiver: it still runs after ${RECEIVER_MS} ms`,
+        );
+      }
+      await sleep(LOOK_MS);
     }
-    await sleep(LOOK_MS);
+  };
+  const told = await look((row) => row.told);
+  if (told?.pid) hangup(told.pid);
+  const heldUp = performance.now() + HELD_UP_MS;
+  const seen = new Set<string | null>();
+  await look(
+    ({ pid, asleep, replayed }) =>
+      pid === null || asleep || seen.add(replayed).size > 2 || performance.now() > heldUp,
+  );
+  await look(({ receives }) => !receives);
+}
+
+interface Recovery extends Record<string, unknown> {
+  /** Our session goes by the new settings. */
+  told: boolean;
+  /** Of the process that recovers. */
+  pid: number | null;
+  asleep: boolean | null;
+  replayed: string | null;
+  receives: boolean;
+}
+
+const RECOVERY = `select current_setting('primary_conninfo') = ''
+    and (not $1 or current_setting('restore_command') = '') as told,
+  r.pid, r.asleep, pg_last_wal_replay_lsn()::text as replayed,
+  exists (select from pg_stat_activity where backend_type = 'walreceiver') as receives
+from (select) one left join (select pid, wait_event ~ '^Recovery(WalStream|WalAll|RetrieveRetryInterval|Pause|ApplyDelay)$' as asleep
+  from pg_stat_activity where backend_type = 'startup') r on true`;
+
+function hangup(pid: number): void {
+  try {
+    process.kill(pid, 'SIGHUP');
+  } catch {
+    // It has ended, and with it all that it could have started.
   }
 }
 
