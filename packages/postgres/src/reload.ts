@@ -8,7 +8,8 @@ const CHECKPOINTER_PAUSE_MS = 200;
 
 interface Process extends Record<string, unknown> {
   pid: number;
-  /** State of a WAL sender; null for the checkpointer. */
+  isCheckpointer: boolean;
+  /** State of a WAL sender. */
   state: string | null;
   sent: string | null;
   wait: string | null;
@@ -41,35 +42,36 @@ export async function reloadSync(
     if (performance.now() > end) throw late('the server did not take the new value');
     await sleep(LOOK_MS);
   }
-  const before = new Map<number, Process>();
-  for (const each of await processes(session)) {
-    before.set(each.pid, each);
-    hangup(each.pid);
-  }
+  let open = (await processes(session)).map(({ pid }) => pid);
+  for (const pid of open) hangup(pid);
   const signalled = performance.now();
-  for (let open = [...before.values()]; ; await sleep(LOOK_MS)) {
+  // What a sender had sent at the first look after its signal: what it sent before proves nothing.
+  const first = new Map<number, Process>();
+  for (; ; await sleep(LOOK_MS)) {
     const now = new Map((await processes(session)).map((each) => [each.pid, each]));
     const waited = performance.now() - signalled;
-    open = open.filter((each) => !hasPassed(each, now.get(each.pid), waited));
+    open = open.filter((pid) => !hasPassed(first.get(pid), now.get(pid), waited));
     if (open.length === 0) return;
-    if (performance.now() > end)
-      throw late(`processes ${open.map((each) => each.pid).join(', ')} did not reload`);
+    if (performance.now() > end) throw late(`processes ${open.join(', ')} did not reload`);
+    for (const pid of open) if (!first.has(pid)) first.set(pid, now.get(pid)!);
   }
 }
 
-function hasPassed(before: Process, now: Process | undefined, waited: number): boolean {
+function hasPassed(first: Process | undefined, now: Process | undefined, waited: number): boolean {
   if (!now) return true;
-  if (before.state === null) {
+  if (now.isCheckpointer) {
     if (now.wait === 'CheckpointerMain') return true;
     return now.wait === 'CheckpointWriteDelay' && waited > CHECKPOINTER_PAUSE_MS;
   }
-  return now.state !== 'streaming' || now.wait === 'WalSenderMain' || now.sent !== before.sent;
+  if (now.state !== 'streaming' || now.wait === 'WalSenderMain') return true;
+  return first !== undefined && now.sent !== first.sent;
 }
 
 /** The WAL senders and the checkpointer. */
 function processes(session: Session): Promise<Process[]> {
   return session.query<Process>(
-    `select a.pid, r.state, r.sent_lsn::text as sent, a.wait_event as wait
+    `select a.pid, a.backend_type = 'checkpointer' as "isCheckpointer", r.state, r.sent_lsn::text as sent,
+       a.wait_event as wait
      from pg_stat_activity a left join pg_stat_replication r using (pid)
      where a.backend_type = 'checkpointer' or r.pid is not null`,
     [],
