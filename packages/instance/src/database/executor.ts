@@ -12,7 +12,7 @@ import { boundedRecovery, type CloneSpec, type RecoverSpec } from './recover.ts'
 import { cutWal, follow, hurry, promote, setSync, startPrimary, startStandby } from './roles.ts';
 import { OWN_NAMES, withSession } from './running.ts';
 import { seal } from './seal.ts';
-import { ensureSlots, followSlots } from './slots.ts';
+import { ensureSlots, followSlots, type Slots, slotsOf } from './slots.ts';
 import type {
   ApplicationSecrets,
   Database,
@@ -280,20 +280,26 @@ class Executor implements Database {
     return this.#request('setting the synchronous standbys', () => setSync(this.#place, names));
   }
 
-  ensureSlots(instances: string[], primary?: Upstream): Promise<void> {
+  async ensureSlots(instances: string[], primary?: Upstream): Promise<void> {
     const wanted = instances.filter((name) => name !== this.#o.instance).map(slotName);
+    // Asked before it is our turn: a primary that has just died must not hold up a promotion.
+    const theirs = primary && (await this.#slotsOf(primary).catch((error: Error) => error));
     return this.#request('keeping replication slots', () =>
       withSession(this.#pg, async (session) => {
         await ensureSlots(session, wanted);
-        if (!primary) return;
-        const theirs = await upstreamSession(primary, this.#place.upstreams);
-        try {
-          await followSlots(session, theirs);
-        } finally {
-          theirs.close();
-        }
+        if (theirs instanceof Error) throw theirs;
+        if (theirs) await followSlots(session, theirs);
       }),
     );
+  }
+
+  async #slotsOf(primary: Upstream): Promise<Slots> {
+    const session = await upstreamSession(primary, this.#place.upstreams);
+    try {
+      return await slotsOf(session);
+    } finally {
+      session.close();
+    }
   }
 
   promote(o: { syncNames: string; timeline?: number }): Promise<{ timeline: number }> {

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { compareLsn, type Postgres, type Session } from '@pgherd/postgres';
 import { until } from '@pgherd/postgres/testing';
 import { TestServers } from '@pgherd/postgres/testing-servers';
-import { ensureSlots, followSlots } from './slots.ts';
+import { ensureSlots, followSlots, slotsOf } from './slots.ts';
 
 const servers = new TestServers();
 let one: Postgres;
@@ -69,25 +69,25 @@ test("a standby's slots follow the primary's, forward and no further than it has
   await ensureSlots(standby, ['_pgherd_b', '_pgherd_c']);
   assert.equal((await slots(standby))._pgherd_b?.position, null);
   await caughtUp();
-  await followSlots(standby, primary);
+  await followSlots(standby, await slotsOf(primary));
   const first = (await slots(standby))._pgherd_b!.position!;
   assert.ok(first);
   assert.equal((await slots(standby))._pgherd_c?.position, null);
   await writeWal(2);
   await caughtUp();
   await primary.query("select pg_replication_slot_advance('_pgherd_b', pg_current_wal_lsn())");
-  await followSlots(standby, primary);
+  await followSlots(standby, await slotsOf(primary));
   const moved = (await slots(standby))._pgherd_b!.position!;
   assert.ok(compareLsn(first, moved) < 0);
   assert.equal(moved, (await slots(primary))._pgherd_b!.position);
-  await followSlots(standby, primary);
+  await followSlots(standby, await slotsOf(primary));
   assert.equal((await slots(standby))._pgherd_b!.position, moved);
 });
 
 test('a slot from a former life as primary keeps nothing back', async () => {
   await standby.query("select pg_drop_replication_slot('_pgherd_c')");
   await standby.query("select pg_create_physical_replication_slot('_pgherd_c', true)");
-  await followSlots(standby, primary);
+  await followSlots(standby, await slotsOf(primary));
   assert.equal((await slots(standby))._pgherd_c?.position, null);
 });
 

@@ -13,8 +13,10 @@ interface Slot extends Record<string, unknown> {
   lost: boolean;
 }
 
+export type Slots = ReadonlyMap<string, Slot>;
+
 /** Our slots on a server. */
-async function slotsOf(session: Session): Promise<Map<string, Slot>> {
+export async function slotsOf(session: Session): Promise<Map<string, Slot>> {
   const slots = await session.query<Slot>(
     `select slot_name as name, active, restart_lsn::text as position,
        coalesce(to_jsonb(s)->>'wal_status', '') = 'lost' as lost
@@ -37,8 +39,8 @@ export async function ensureSlots(session: Session, wanted: string[]): Promise<v
  * On a standby: moves our slots to where those of the primary are. One that the primary has no position for keeps
  * nothing back: left behind by a former life as primary, it would do so for ever.
  */
-export async function followSlots(session: Session, primary: Session): Promise<void> {
-  const [ours, theirs] = await Promise.all([slotsOf(session), slotsOf(primary)]);
+export async function followSlots(session: Session, theirs: Slots): Promise<void> {
+  const ours = await slotsOf(session);
   for (const { name, active, position } of ours.values()) {
     const theirPosition = theirs.get(name)?.position ?? null;
     if (active || theirPosition === position) continue;
