@@ -1,9 +1,13 @@
 /** What people are shown of operations, and the Job of pgbench. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ClusterObject, OperationObject } from './kinds.ts';
 import { progressText } from './operations.ts';
-import { pgbenchJob } from './pgbench-job.ts';
+import { logIn, pgbenchJob } from './pgbench-job.ts';
 import { howFar } from './progress-text.ts';
 import { workflowRows } from './workflow.ts';
 
@@ -73,6 +77,19 @@ test('a workflow shows what was asked, each step with its time, and what came of
   ]);
 });
 
+test('pgbench gets its password by a file that libpq reads, whatever is in it', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pgherd-pgbench-'));
+  try {
+    const [password, passfile] = [join(folder, 'password'), join(folder, 'pgpass')];
+    writeFileSync(password, 'a:b\\c%s $d\'e"');
+    execFileSync('sh', ['-c', logIn(password, passfile)]);
+    assert.equal(readFileSync(passfile, 'utf8'), '*:*:*:*:a\\:b\\\\c%s $d\'e"\n');
+    assert.equal(statSync(passfile).mode & 0o777, 0o600);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test("pgbench is no instance of the cluster, and logs in with the application's secret over TLS", () => {
   const cluster = {
     metadata: { name: 'demo', namespace: 'default' },
@@ -82,11 +99,14 @@ test("pgbench is no instance of the cluster, and logs in with the application's 
   const { metadata, spec } = job.spec.template;
   assert.equal(metadata?.labels?.['pgherd.io/cluster'], undefined);
   const [container] = spec.containers;
-  assert.deepEqual(container?.command, ['pgbench', '-c', '16']);
+  assert.match(container?.command?.[2] ?? '', / && exec pgbench "\$@"$/);
+  assert.deepEqual(container?.command?.slice(3), ['pgbench', '-c', '16']);
   const value = (name: string) => container?.env?.find((each) => each.name === name);
   assert.equal(value('PGHOST')?.value, 'demo-rw');
   assert.equal(value('PGSSLMODE')?.value, 'verify-full');
-  assert.deepEqual(value('PGPASSWORD')?.valueFrom?.secretKeyRef, { name: 'demo-app', key: 'password' });
+  assert.equal(value('PGPASSWORD'), undefined);
+  const login = spec.volumes?.find(({ name }) => name === 'login')?.secret;
+  assert.deepEqual(login, { secretName: 'demo-app', items: [{ key: 'password', path: 'password' }] });
   assert.match(
     pgbenchJob(cluster, 'bench', []).spec.template.spec.containers[0]?.command?.join(' ') ?? '',
     /pgbench -i.*-T 30/,

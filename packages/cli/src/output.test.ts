@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { age, bytes, span, table, wrap } from './output.ts';
+import { age, bytes, plainProgress, span, table, wrap } from './output.ts';
 
 test('a table has no column without content and no blanks at line ends', () => {
   assert.deepEqual(
@@ -48,4 +48,36 @@ test('ages are short', () => {
   assert.equal(age('2026-01-01T23:50:00Z', now), '10m');
   assert.equal(age('2026-01-01T00:00:00Z', now), '24h');
   assert.equal(age(undefined, now), '-');
+});
+
+test('without a terminal: a line for each step, and for its figures every few seconds', () => {
+  let now = 0;
+  const lines: string[] = [];
+  const stream = { write: (text: string) => lines.push(text.trimEnd()) };
+  const progress = plainProgress('begins', stream, () => now);
+  for (const [at, text] of [
+    [100, 'copies: 1.0 MiB of 9 MiB (11 %), about 8 s left'],
+    [1000, 'copies: 2.0 MiB of 9 MiB (22 %)'],
+    [5000, 'copies: 5.0 MiB of 9 MiB (55 %)'],
+    [5050, 'copies: 5.1 MiB of 9 MiB (56 %)'],
+    [5200, 'waits for demo-1, demo-2'],
+    [5300, 'waits for demo-2'],
+    [5400, 'waits for demo-2'],
+  ] as const) {
+    now = at;
+    progress.update(text);
+  }
+  progress.done('done');
+  assert.deepEqual(lines, [
+    'begins',
+    'copies: 1.0 MiB of 9 MiB (11 %), about 8 s left',
+    'waits for demo-1, demo-2',
+    'waits for demo-2',
+    'done',
+  ]);
+  now = 20_000;
+  progress.update('copies: 1 of 3 files (33 %)');
+  now = 25_000;
+  progress.update('copies: 2 of 3 files (66 %)');
+  assert.deepEqual(lines.slice(-2), ['copies: 1 of 3 files (33 %)', 'copies: 2 of 3 files (66 %)']);
 });

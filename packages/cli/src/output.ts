@@ -118,20 +118,35 @@ export interface Progress {
 
 /**
  * Progress on standard error. A terminal gets one line that changes, with the seconds gone by; anything else gets a
- * line whenever the text changes.
+ * line whenever the text changes; where only the figures of `howFar` do, every few seconds.
  */
 export function startProgress(first: string, stream: NodeJS.WriteStream = process.stderr): Progress {
   return stream.isTTY ? liveProgress(first, stream) : plainProgress(first, stream);
 }
 
-function plainProgress(first: string, stream: NodeJS.WriteStream): Progress {
+const FIGURES = /[\d.]+( \S+)? of .*/;
+const FIGURES_EVERY_MS = 5_000;
+
+/** `clock`: milliseconds that only rise. */
+export function plainProgress(
+  first: string,
+  stream: { write(text: string): unknown },
+  clock = () => performance.now(),
+): Progress {
   let last = '';
-  const update = (text: string) => {
-    if (text !== last) stream.write(`${text}\n`);
+  let writtenAt = Number.NEGATIVE_INFINITY;
+  const write = (text: string) => {
+    if (text === last) return;
+    stream.write(`${text}\n`);
     last = text;
+    writtenAt = clock();
   };
-  update(first);
-  return { update, done: update, fail: update };
+  const update = (text: string) => {
+    const sameStep = FIGURES.test(text) && text.replace(FIGURES, '') === last.replace(FIGURES, '');
+    if (!sameStep || clock() - writtenAt >= FIGURES_EVERY_MS) write(text);
+  };
+  write(first);
+  return { update, done: write, fail: write };
 }
 
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];

@@ -7,9 +7,19 @@ import type { ClusterObject } from './kinds.ts';
 const LABEL_PGBENCH = 'pgherd.io/pgbench';
 
 const CA = '/etc/pgbench/ca.crt';
+const LOGIN = '/etc/pgbench-login';
+const PASSFILE = '/tmp/pgpass';
 /** A finished Job is deleted after this. */
 const KEEP_SECONDS = 3600;
 const DEFAULT = 'pgbench -i -s 1 && exec pgbench -P 5 -c 8 -j 2 -T 30';
+
+/**
+ * Shell that makes libpq's password file out of one that holds the bare password. In the environment every child, and
+ * every look at the container, would have it.
+ */
+export function logIn(password: string, passfile: string): string {
+  return `umask 077 && printf '*:*:*:*:%s\\n' "$(sed 's/[\\\\:]/\\\\&/g' ${password})" >${passfile}`;
+}
 
 /**
  * The Job: pgbench of the cluster's own image, logged in as the application, over TLS to `NAME-rw`.
@@ -47,18 +57,32 @@ export function pgbenchJob(cluster: ClusterObject, name: string, args: string[])
             {
               name: 'pgbench',
               image: spec.imageName,
-              command: args.length > 0 ? ['pgbench', ...args] : ['sh', '-c', DEFAULT],
+              command: [
+                'sh',
+                '-c',
+                `${logIn(`${LOGIN}/password`, PASSFILE)} && ${args.length > 0 ? 'exec pgbench "$@"' : DEFAULT}`,
+                'pgbench',
+                ...args,
+              ],
               env: [
                 { name: 'PGHOST', value: names(cluster.metadata.name).rw },
                 { name: 'PGPORT', value: String(POSTGRES_PORT) },
                 { name: 'PGDATABASE', value: spec.initdb.database },
                 fromSecret('PGUSER', 'username'),
-                fromSecret('PGPASSWORD', 'password'),
+                { name: 'PGPASSFILE', value: PASSFILE },
                 { name: 'PGSSLMODE', value: 'verify-full' },
                 { name: 'PGSSLROOTCERT', value: CA },
               ],
-              volumeMounts: [{ name: 'ca', mountPath: '/etc/pgbench', readOnly: true }],
-              securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+              volumeMounts: [
+                { name: 'ca', mountPath: '/etc/pgbench', readOnly: true },
+                { name: 'login', mountPath: LOGIN, readOnly: true },
+                { name: 'tmp', mountPath: '/tmp' },
+              ],
+              securityContext: {
+                allowPrivilegeEscalation: false,
+                capabilities: { drop: ['ALL'] },
+                readOnlyRootFilesystem: true,
+              },
             },
           ],
           // Of the server's secret: a login of the user's own need not hold it.
@@ -70,6 +94,11 @@ export function pgbenchJob(cluster: ClusterObject, name: string, args: string[])
                 items: [{ key: 'ca.crt', path: 'ca.crt' }],
               },
             },
+            {
+              name: 'login',
+              secret: { secretName: secret, items: [{ key: 'password', path: 'password' }] },
+            },
+            { name: 'tmp', emptyDir: {} },
           ],
         },
       },
