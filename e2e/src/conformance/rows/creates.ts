@@ -190,6 +190,6 @@ export const creates = rows('create', {
       causes: [{ reason: 'NamespaceTerminating' }],
     });
     sees(await api.patch('merge', `${inside}/kept`, { metadata: { finalizers: null } }), 200);
-    await api.gone(`/api/v1/namespaces/${name}`, 60_000);
+    await api.gone(`/api/v1/namespaces/${name}`, 180_000);
   },
 });
