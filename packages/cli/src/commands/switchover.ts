@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { acceptLoss as promoteWithLoss } from '../accept-loss.ts';
+import { lossText, acceptLoss as promoteWithLoss } from '../accept-loss.ts';
 import { getCluster } from '../clusters.ts';
 import { confirm } from '../confirm.ts';
 import { connect } from '../connection.ts';
@@ -86,8 +86,12 @@ async function runPromote(
   if (!acceptLoss) return runSwitchover(name, { ...options, target: instance });
   const { client, namespace } = await connect(options);
   await getCluster(client, namespace, name);
-  if (!options.yes)
-    print(`This makes ${instance} the primary of cluster ${name}; commits that it lacks are lost for good.`);
+  if (!options.yes) {
+    const loss = lossText(await observe(client, namespace, name), instance);
+    print(
+      `This makes ${instance} the primary of cluster ${name}; commits that it lacks are lost for good: ${loss}.`,
+    );
+  }
   await confirm('Are you sure?', options);
   await promoteWithLoss(client, namespace, { name, target: instance }, options);
 }

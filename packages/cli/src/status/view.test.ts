@@ -109,6 +109,8 @@ test('an instance that does not answer is shown with the reason', () => {
   const silent = observed({ answers: new Map([['demo-1', { problem: 'connection refused' }]]) });
   const view = viewOf(silent, NOW);
   assert.ok(view.waits.includes('demo-1: does not answer: connection refused'));
+  const [silentOne] = view.instances;
+  assert.deepEqual([silentOne?.ready, silentOne?.state], [false, 'no answer']);
   assert.equal(view.instances.find((each) => each.name === 'demo-2')?.role, 'primary');
 });
 

@@ -122,7 +122,7 @@ function viewOfInstance(
   primaryReport: InstanceReport | undefined,
 ): InstanceView {
   const pod = observed.pods.find((each) => each.metadata.name === name);
-  const report = observed.answers.get(name)?.report;
+  const { report, problem } = observed.answers.get(name) ?? {};
   const row = primaryReport?.replication.find(
     (each) => each.name === name || each.name === `${name}.joining`,
   );
@@ -131,8 +131,9 @@ function viewOfInstance(
     name,
     role,
     node: pod?.spec?.nodeName,
-    ready: pod !== undefined && isReady(pod),
-    state: stateOf(pod, report, row, role),
+    // What its node said last may be old: who does not answer is not ready.
+    ready: pod !== undefined && isReady(pod) && !problem,
+    state: problem && pod && !pod.metadata.deletionTimestamp ? 'no answer' : stateOf(pod, report, row, role),
     timeline: report?.timeline,
     lsn: role === 'primary' ? report?.currentLsn : (report?.replayedLsn ?? report?.receivedLsn),
     lagBytes:
