@@ -20,7 +20,7 @@ import { managerFrozen } from './manager-frozen.ts';
 import { movedUnderLoad } from './moved-under-load.ts';
 import { nodeLostAsync, nodeLostSync } from './node-lost.ts';
 import { nodeStopped } from './node-stopped.ts';
-import { objectStore } from './object-store.ts';
+import { objectStore, objectStoreAzure } from './object-store.ts';
 import { operatorDown } from './operator-down.ts';
 import { podDeleted, replicaDeleted } from './pod-deleted.ts';
 import { podKilled } from './pod-killed.ts';
@@ -37,6 +37,7 @@ export const scenarios: Scenario[] = [
   recoveryStory,
   apiConformance,
   objectStore,
+  objectStoreAzure,
   backup,
   settingsChanged,
   cloneLive,

@@ -72,7 +72,8 @@ export async function expireSet(
   const args = [`--stanza=${stanza}`, `--repo=${set.number}`, `--set=${set.label}`, 'expire'];
   if (!volume) {
     const pod = { metadata: { name: cluster.status?.currentPrimary ?? '', namespace } };
-    await run(connection, pod, 'postgres', `${FOLDER}/objects.conf`, args);
+    // Alone: beside a volume, whose host would have to do it, pgBackRest refuses.
+    await run(connection, pod, 'postgres', `${FOLDER}/files/repository-${set.number}.conf`, args);
     return;
   }
   const labelSelector = `${LABEL_REPOSITORY_POD}=${name}`;

@@ -27,13 +27,21 @@ export async function archiverRow(query: ReadQuery): Promise<ArchiverRow> {
   return row!;
 }
 
-/** How many WAL files wait for being archived, and the last of those that lie here and need not wait any more. */
-export async function archiveFolder(pgdata: string): Promise<{ waiting: number; done?: string }> {
+/**
+ * Which WAL files wait for being archived, in the order in which PostgreSQL hands them over, and the last of those that
+ * lie here and need not wait any more.
+ */
+export async function archiveFolder(pgdata: string): Promise<{ waiting: string[]; done?: string }> {
   const names = await readdir(join(pgdata, 'pg_wal', 'archive_status')).catch(() => []);
   const done = names
     .map((name) => name.replace(/\.done$/, ''))
     .reduce<string | undefined>((last, name) => laterSegment(last, name), undefined);
-  return { waiting: names.filter((name) => name.endsWith('.ready')).length, ...(done ? { done } : {}) };
+  const ready = names
+    .filter((name) => name.endsWith('.ready'))
+    .map((name) => name.slice(0, -'.ready'.length));
+  const rank = (name: string) => `${name.endsWith('.history') ? 0 : 1}${name}`;
+  const waiting = ready.sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
+  return { waiting, ...(done ? { done } : {}) };
 }
 
 /** `said`: the lines that pgBackRest said when it was last handed a file. */

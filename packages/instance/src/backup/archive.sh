@@ -49,6 +49,12 @@ read -r stanza <"$folder/stanza" || {
   echo 'archive: pgBackRest is not set up yet' >&2
   exit 1
 }
+# What were archived now would be missing for good in a repository that cannot be set up yet.
+if [ -e "$folder/incomplete" ]; then
+  cp "$folder/incomplete" "$folder/push"
+  cat "$folder/push" >&2
+  exit 1
+fi
 pgbackrest --config="$folder/pgbackrest.conf" --stanza="$stanza" archive-push "$path" 2>"$folder/push.new"
 code=$?
 mv "$folder/push.new" "$folder/push"

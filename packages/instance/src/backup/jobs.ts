@@ -1,5 +1,6 @@
 /** Runs backups, one at a time, and remembers how they ended. */
 
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ANNOTATION_REQUEST, type BackupJob, type BackupRequest } from '@pgherd/api';
 import type { Logger } from '@pgherd/postgres';
@@ -11,6 +12,7 @@ import {
   type StanzaInfo,
   serverOptions,
 } from '@pgherd/postgres';
+import { backrestFiles } from './setup.ts';
 
 const PROGRESS_MS = 1_000;
 const KEPT = 20;
@@ -21,18 +23,15 @@ const ARCHIVE_TIMEOUT = 60;
 const SHORT_IO = { 'io-timeout': 10 };
 
 export interface BackupJobsOptions {
-  /** Of what has to run where the repositories are. */
-  config: string;
-  /** For asking; default: the same. */
-  infoConfig?: string;
+  /** Where the configurations lie: see backrestFiles. */
+  folder: string;
   log: Logger;
   /** How an instance is reached from here. */
   server(instance: string): BackrestServer;
 }
 
 export class BackupJobs {
-  readonly #config: string;
-  readonly #infoConfig: string;
+  readonly #folder: string;
   readonly #log: Logger;
   readonly #server: BackupJobsOptions['server'];
   readonly #jobs = new Map<string, BackupJob>();
@@ -40,8 +39,7 @@ export class BackupJobs {
   readonly #ends = new Map<string, Promise<void>>();
 
   constructor(o: BackupJobsOptions) {
-    this.#config = o.config;
-    this.#infoConfig = o.infoConfig ?? o.config;
+    this.#folder = o.folder;
     this.#log = o.log;
     this.#server = o.server;
   }
@@ -94,7 +92,7 @@ export class BackupJobs {
     const looking = this.#look(request, job);
     try {
       await runBackrest('backup', {
-        config: this.#config,
+        config: backrestFiles(this.#folder).alone(repository),
         stanza,
         doing: `backing up ${stanza}`,
         signal: cancel.signal,
@@ -152,28 +150,33 @@ export class BackupJobs {
   /** What the repositories hold of a stanza; with `repository`, that one alone. Errors: see runBackrest. */
   info(stanza: string, repository?: number): Promise<StanzaInfo | undefined> {
     return backrestInfo({
-      config: this.#infoConfig,
+      config: backrestFiles(this.#folder).all,
       stanza,
       timeoutMs: 60_000,
       options: { ...SHORT_IO, ...(repository === undefined ? {} : { repo: repository }) },
     });
   }
 
-  /** Makes the stanza in every repository that this configuration has; one that is there and fits stays. */
-  async createStanza(stanza: string, primary: string): Promise<void> {
+  /** Makes the stanza in a repository; one that is there and fits stays. */
+  async createStanza(stanza: string, primary: string, repository: number): Promise<void> {
     await runBackrest('stanza-create', {
-      config: this.#config,
+      config: backrestFiles(this.#folder).alone(repository),
       stanza,
       doing: `making the stanza ${stanza}`,
       timeoutMs: 120_000,
-      options: { ...serverOptions(1, this.#server(primary)), ...SHORT_IO },
+      options: {
+        ...serverOptions(1, this.#server(primary)),
+        ...SHORT_IO,
+        // Its lock would keep WAL from being archived, and it would fail while that, or a backup, goes on.
+        'lock-path': join(this.#folder, 'lock', `stanza-${repository}`),
+      },
     });
   }
 
   /** Removes what its rules no longer keep; with `set`, that backup and all that rest on it. */
   async expire(stanza: string, repository: number, set?: string): Promise<void> {
     await runBackrest('expire', {
-      config: this.#config,
+      config: backrestFiles(this.#folder).alone(repository),
       stanza,
       doing: set ? `removing backup ${set} of ${stanza}` : `removing old backups of ${stanza}`,
       timeoutMs: 600_000,

@@ -18,6 +18,7 @@ import type { BackrestServer } from '@pgherd/postgres';
 import { type Layout, tlsFiles } from '../database/layout.ts';
 import { ARCHIVE_COMMAND } from '../database/parameters.ts';
 import type { Database } from '../database/types.ts';
+import { Ahead } from './ahead.ts';
 import { archiveFolder, archiveReport, archiverRow, laterSegment } from './archive-report.ts';
 import { BackupJobs } from './jobs.ts';
 import type { ArchiveMarks } from './marks.ts';
@@ -30,6 +31,7 @@ import {
 import { RepositoryPod, type RepositoryVolumes } from './repository-pod.ts';
 import { BackrestServerProcess } from './server-process.ts';
 import { backrestFiles, instanceFiles, localServer, removeFiles, writeFiles } from './setup.ts';
+import { Stanzas } from './stanzas.ts';
 
 export interface LeaderFact {
   name: string;
@@ -54,13 +56,13 @@ export interface BackupKeeperOptions {
   ask(peer: LeaderFact): Promise<InstanceReport | null>;
   /** Our certificates, PEM. */
   tls(): { ca: string; clientCert: string; clientKey: string };
+  /** For tests: see InstanceSetup. */
+  storeTimeoutS?: number;
+  /** For tests: see AheadOptions. */
+  heldUpMs?: number;
 }
 
 const TICK_MS = 2_000;
-/** A stanza that could not be made is tried again after this time. */
-const STANZA_AGAIN_MS = 5_000;
-/** And one that is there is looked at again. */
-const STANZA_LOOK_MS = 300_000;
 const SECRETS_MS = 30_000;
 /** While a repository has a problem: a secret that was put right is to be seen soon. */
 const SECRETS_SOON_MS = 5_000;
@@ -89,12 +91,10 @@ export class BackupKeeper {
   #wanted: Wanted | undefined;
   #followed = '';
   #configured = false;
-  /** By repository: what is wrong with its secrets, and with its stanza. */
+  readonly #stanzas = new Stanzas();
+  readonly #ahead: Ahead;
+  /** By repository: what is wrong with its secrets. */
   #unresolved = new Map<string, string>();
-  #problems = new Map<string, string>();
-  /** By repository: when its stanza was found to be there, and when it is to be looked at again. */
-  #stanzas = new Map<string, { ready: boolean; notBefore: number }>();
-  #stanzaBusy = false;
   #secretsAt = Number.NEGATIVE_INFINITY;
   #volumesAt = Number.NEGATIVE_INFINITY;
   #volumes: RepositoryVolumes | undefined;
@@ -111,9 +111,15 @@ export class BackupKeeper {
     const files = backrestFiles(this.#folder);
     this.#server = new BackrestServerProcess({ config: files.server, log: options.log });
     this.#pod = new RepositoryPod(options);
+    this.#ahead = new Ahead({
+      folder: this.#folder,
+      pgdata: options.layout.pgdata,
+      log: options.log,
+      leads: options.leads,
+      heldUpMs: options.heldUpMs,
+    });
     this.#jobs = new BackupJobs({
-      config: files.objects,
-      infoConfig: files.all,
+      folder: this.#folder,
       log: options.log,
       server: (instance) => this.#serverOf(instance),
     });
@@ -191,7 +197,8 @@ export class BackupKeeper {
       if (this.#configured) await this.#takeDown();
       return;
     }
-    const secretsMs = this.#problems.size + this.#unresolved.size > 0 ? SECRETS_SOON_MS : SECRETS_MS;
+    const troubled = this.#unresolved.size > 0 || this.#stanzas.problems().length > 0 || this.#report?.error;
+    const secretsMs = troubled ? SECRETS_SOON_MS : SECRETS_MS;
     if (wanted !== this.#written || performance.now() - this.#secretsAt > secretsMs)
       await this.#configure(wanted);
     if (!this.#configured) return;
@@ -206,9 +213,10 @@ export class BackupKeeper {
     this.#server.stop();
     this.#o.marks.stanza(undefined);
     this.#o.marks.fetch(false);
-    this.#stanzas.clear();
-    this.#problems.clear();
+    this.#stanzas.forget();
+    this.#ahead.forget();
     this.#unresolved.clear();
+    this.#o.marks.incomplete(undefined);
     await removeFiles(this.#folder);
   }
 
@@ -236,10 +244,12 @@ export class BackupKeeper {
     }
     this.#secretsAt = performance.now();
     if (wanted !== this.#written) {
-      this.#stanzas.clear();
-      this.#problems.clear();
+      this.#stanzas.forget();
+      this.#ahead.forget();
     }
     this.#written = wanted;
+    const [lacking] = this.#unresolved.values();
+    this.#o.marks.incomplete(lacking);
     // Without any repository, WAL has to wait.
     if (repositories.length === 0) return this.#o.marks.stanza(undefined);
     const setup = {
@@ -250,11 +260,12 @@ export class BackupKeeper {
       port,
       backup,
       repositories,
+      storeTimeoutS: this.#o.storeTimeoutS,
     };
     if (await writeFiles(this.#folder, instanceFiles(setup))) {
       log.info({ repositories: backup.repositories.map(({ name }) => name) }, 'pgBackRest is set up');
       // What failed may be put right by this.
-      for (const name of this.#problems.keys()) this.#stanzas.delete(name);
+      this.#stanzas.again();
       this.#server.reload();
     }
     this.#configured = true;
@@ -288,23 +299,31 @@ export class BackupKeeper {
   async #asLeader(wanted: Wanted): Promise<void> {
     const { database, layout, marks } = this.#o;
     marks.fetch(false);
-    this.#ensureStanzas(wanted).catch((error) =>
-      this.#o.log.error({ error: String(error) }, 'making stanzas'),
-    );
+    this.#makeStanzas(wanted);
     this.#askVolumes(wanted);
     const { waiting, done } = await archiveFolder(layout.pgdata);
+    const ready = this.#stanzas.ready();
+    if (wanted.eff.backup!.repositories.length > 1)
+      this.#ahead.see(
+        wanted.stanza,
+        waiting,
+        new Map([...wanted.numbers].filter(([name]) => ready.includes(name))),
+      );
     const row = await database.read((query) => archiverRow(query));
     await this.#sawArchived(laterSegment(done, row.archived ?? undefined));
     // Settings that were refused, or are not applied yet: until then nothing gets there, whatever PostgreSQL counts.
     const archives = row.command === ARCHIVE_COMMAND;
-    const stanzas = [...this.#stanzas].filter(([, stanza]) => stanza.ready).map(([name]) => name);
-    const problems = new Map(archives ? [] : stanzas.map((name) => [name, NOT_ARCHIVING]));
-    for (const [name, problem] of [...this.#problems, ...this.#unresolved]) problems.set(name, problem);
+    const problems = new Map([
+      ...(archives ? [] : ready.map((name): [string, string] => [name, NOT_ARCHIVING])),
+      ...this.#ahead.problems(),
+      ...this.#stanzas.problems(),
+      ...this.#unresolved,
+    ]);
     this.#report = {
-      ...archiveReport(row, waiting, marks.said(wanted.stanza)),
+      ...archiveReport(row, waiting.length, marks.said(wanted.stanza)),
       ...(this.#archived ? { lastArchived: this.#archived } : {}),
       ...(this.#until ? { recoverableUntil: this.#until } : {}),
-      repositories: archives ? stanzas : [],
+      repositories: ready.filter((name) => !problems.has(name)),
       ...(this.#volumes ? { volumes: this.#volumes } : {}),
       ...(problems.size > 0 ? { problems: Object.fromEntries(problems) } : {}),
     };
@@ -319,43 +338,22 @@ export class BackupKeeper {
     if (found) this.#until = found.mtime.toISOString();
   }
 
-  async #ensureStanzas(wanted: Wanted): Promise<void> {
-    if (this.#stanzaBusy) return;
-    const due = wanted.eff.backup!.repositories.filter(
-      ({ name }) => (this.#stanzas.get(name)?.notBefore ?? 0) <= performance.now(),
+  #makeStanzas({ eff, stanza, numbers }: Wanted): void {
+    const { instance, marks } = this.#o;
+    const volumes = new Set(
+      eff.backup!.repositories.filter(({ store }) => store.kind === 'volume').map(({ name }) => name),
     );
-    if (due.length === 0) return;
-    this.#stanzaBusy = true;
-    try {
-      const volumes = due.filter(({ store }) => store.kind === 'volume').map(({ name }) => name);
-      const objects = due.filter(({ store }) => store.kind !== 'volume').map(({ name }) => name);
-      await Promise.all([
-        this.#ensureStanza(wanted, volumes, async () => {
-          const body = { stanza: wanted.stanza, primary: this.#o.instance };
-          await this.#pod.ask('POST', '/backrest/stanza', STANZA_MS, body);
-        }),
-        this.#ensureStanza(wanted, objects, () => this.#jobs.createStanza(wanted.stanza, this.#o.instance)),
-      ]);
-    } finally {
-      this.#stanzaBusy = false;
-    }
-  }
-
-  async #ensureStanza(wanted: Wanted, repositories: string[], make: () => Promise<void>): Promise<void> {
-    if (repositories.length === 0) return;
-    const problem = await make().then(
-      () => undefined,
-      (error: Error) => error.message,
-    );
-    if (wanted !== this.#written) return;
-    for (const name of repositories) {
-      const notBefore = performance.now() + (problem ? STANZA_AGAIN_MS : STANZA_LOOK_MS);
-      this.#stanzas.set(name, { ready: problem === undefined, notBefore });
-      if (problem) this.#problems.set(name, problem);
-      else this.#problems.delete(name);
-    }
-    // Whatever came of it: other repositories can be archived to.
-    this.#o.marks.stanza(wanted.stanza);
+    const make = async (name: string): Promise<void> => {
+      const repository = numbers.get(name)!;
+      if (!volumes.has(name)) return this.#jobs.createStanza(stanza, instance, repository);
+      const body = { stanza, primary: instance, repository };
+      await this.#pod.ask('POST', '/backrest/stanza', STANZA_MS, body);
+    };
+    const resolved = eff
+      .backup!.repositories.map(({ name }) => name)
+      .filter((name) => !this.#unresolved.has(name));
+    // Whatever came of one: the others can be archived to.
+    this.#stanzas.see(resolved, make, () => marks.stanza(stanza));
   }
 
   /** How full the volumes of repositories are; asked now and then, and without waiting for the answer. */
@@ -379,8 +377,9 @@ export class BackupKeeper {
     const { database, layout, marks } = this.#o;
     const view = database.view();
     const { waiting } = await archiveFolder(layout.pgdata);
-    this.#report = { active: false, waiting };
-    this.#stanzas.clear();
+    this.#report = { active: false, waiting: waiting.length };
+    this.#stanzas.forget();
+    this.#ahead.forget();
     const leader = this.#o.leader();
     if (!leader || leader.name === this.#o.instance) return marks.fetch(false);
     const report = await this.#o.ask(leader);

@@ -77,6 +77,12 @@ export class ArchiveMarks {
     else if (this.#read('stanza') !== name) put(join(this.folder, 'stanza'), `${name}\n`);
   }
 
+  /** Why not all repositories are set up: until they are, WAL has to wait, or it would be missing in one for good. */
+  incomplete(why: string | undefined): void {
+    if (why === undefined) rmSync(join(this.folder, 'incomplete'), { force: true });
+    else if (this.#read('incomplete') !== why) put(join(this.folder, 'incomplete'), `${why}\n`);
+  }
+
   /** What pgBackRest said when it was last handed a WAL file; of the stanza's background process, if that knows more. */
   said(stanza: string): string[] {
     const said = (this.#read('push') ?? '').split('\n');

@@ -51,8 +51,8 @@ export function backrestRoutes(o: {
         case 'GET /backrest/volumes':
           return { status: 200, body: { volumes: await usages(o.volumes ?? {}) } };
         case 'POST /backrest/stanza': {
-          const { stanza, primary } = (await readBody(request)) as { stanza: string; primary: string };
-          await jobs.createStanza(stanza, primary);
+          const { stanza, primary, repository } = (await readBody(request)) as StanzaRequest;
+          await jobs.createStanza(stanza, primary, repository);
           return { status: 200, body: {} };
         }
         case 'POST /backrest/expire': {
@@ -83,6 +83,12 @@ async function usages(
 
 function answer(status: number, body: BackupJobAnswer): RouteAnswer {
   return { status, body };
+}
+
+interface StanzaRequest {
+  stanza: string;
+  primary: string;
+  repository: number;
 }
 
 interface ExpireRequest {

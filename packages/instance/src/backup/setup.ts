@@ -19,8 +19,8 @@ export function backrestFiles(folder: string) {
   return {
     /** Every repository, as seen from here: for archive-push, archive-get, info, restore. */
     all: join(folder, 'pgbackrest.conf'),
-    /** Object stores alone: for what has to run where the repository is, which for these is here. */
-    objects: join(folder, 'objects.conf'),
+    /** One repository alone: for what runs where it is, and for what is no concern of the others. */
+    alone: (repository: number) => join(folder, 'files', `repository-${repository}.conf`),
     /** Of the TLS server. */
     server: join(folder, 'server.conf'),
     /** For what the TLS server starts here on behalf of others. */
@@ -37,7 +37,12 @@ export interface InstanceSetup {
   port: number;
   backup: EffectiveBackup;
   repositories: ResolvedRepository[];
+  /** When WAL is archived: seconds that a store may take to answer, three times in all. */
+  storeTimeoutS?: number;
 }
+
+/** So the name of a store that does not answer is known after a minute. */
+const STORE_TIMEOUT_S = 20;
 
 /** PostgreSQL of this pod, as pgBackRest sees it from here. */
 export function localServer(layout: Layout, port: number): BackrestServer {
@@ -61,8 +66,7 @@ export function instanceFiles(s: InstanceSetup): Map<string, string> {
       // Its background process has nowhere else to say what is wrong.
       'global:archive-push': {
         'archive-timeout': 30,
-        // A store that does not answer is tried three times: its name is known after a minute.
-        'io-timeout': 20,
+        'io-timeout': s.storeTimeoutS ?? STORE_TIMEOUT_S,
         'log-level-file': 'warn',
         'log-path': join(s.folder, 'log'),
       },
@@ -76,11 +80,10 @@ export function instanceFiles(s: InstanceSetup): Map<string, string> {
     // The repository pod copies from here; so do other instances that write to an object store themselves.
     clients: { [names(s.cluster).backup]: '*', [REPLICATION_USER]: '*' },
   });
-  const objects = s.repositories.filter(({ repository }) => repository.place.kind !== 'host');
   return new Map([
     ...s.repositories.flatMap(({ files }) => [...files]),
     [paths.all, config(s.repositories)],
-    [paths.objects, config(objects)],
+    ...s.repositories.map((one) => [paths.alone(one.repository.number), config([one])] as const),
     [paths.server, renderBackrest({ global: { ...server, 'log-level-file': 'off' } })],
     [paths.host, renderBackrest({ global: commonOptions(s.backup, s.folder) })],
   ]);
@@ -100,6 +103,6 @@ export async function writeFiles(folder: string, files: Map<string, string>): Pr
 
 /** Takes the configurations away: nothing is backed up any more. */
 export async function removeFiles(folder: string): Promise<void> {
-  const { all, objects, server, host, secrets } = backrestFiles(folder);
-  for (const path of [all, objects, server, host, secrets]) await rm(path, { recursive: true, force: true });
+  const { all, server, host, secrets } = backrestFiles(folder);
+  for (const path of [all, server, host, secrets]) await rm(path, { recursive: true, force: true });
 }

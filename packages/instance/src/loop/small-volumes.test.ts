@@ -1,61 +1,25 @@
-/**
- * Full volumes, on real file systems that are small. The test runs itself again in a mount namespace of its own, by
- * bubblewrap, with a tmpfs of a few hundred megabytes for each instance.
- */
+/** Full volumes, on real file systems that are small: a tmpfs of a few hundred megabytes for each instance. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  rmSync,
-  statfsSync,
-  writeSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { processesIn } from '@pgherd/postgres';
 import { until } from '@pgherd/postgres/testing';
+import { runInside, sandbox } from '../testing-sandbox.ts';
 import { TestCluster } from './testing-cluster.ts';
 import { Writer } from './testing-writer.ts';
 
 const SIZE_MB = 320;
 const MB = 1 << 20;
 const NAMES = ['demo-1', 'demo-2'];
-const inside = process.env.PGHERD_SMALL_VOLUMES;
 
-if (inside === undefined) test('on small volumes', runInside);
-else describe('full volumes', () => story(inside));
-
-function runInside(t: { skip(why: string): void }): void {
-  const folder = mkdtempSync(join(tmpdir(), 'pgherd-volumes-'));
-  try {
-    const mounts = NAMES.flatMap((name) => {
-      const path = join(folder, name);
-      mkdirSync(path);
-      return ['--perms', '0777', '--size', String(SIZE_MB * MB), '--tmpfs', path];
-    });
-    chmodSync(folder, 0o755);
-    const sandbox = ['--dev-bind', '/', '/', ...mounts, '--cap-add', 'ALL', '--die-with-parent'];
-    if (spawnSync('bwrap', [...sandbox, 'true']).status !== 0) {
-      t.skip('bubblewrap cannot make a mount namespace here');
-      return;
-    }
-    // Else the runner takes us for one of its own and says nothing.
-    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-    const { status, stdout } = spawnSync(
-      'bwrap',
-      [...sandbox, process.execPath, '--test', '--test-reporter=spec', import.meta.filename],
-      { env: { ...env, PGHERD_SMALL_VOLUMES: folder }, encoding: 'utf8', timeout: 240_000 },
-    );
-    assert.equal(status, 0, stdout);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
+if (sandbox === undefined)
+  test('on small volumes', (t) =>
+    runInside(t, {
+      file: import.meta.filename,
+      volumes: Object.fromEntries(NAMES.map((name) => [name, SIZE_MB])),
+    }));
+else describe('full volumes', () => story(sandbox as string));
 
 function story(folder: string): void {
   const volume = (name: string) => join(folder, name);

@@ -25,6 +25,8 @@ export interface TestClusterOptions {
   postgresql?: object;
   /** Where the volume of an instance lies, when not in the test's folder. */
   volume?(name: string): string | undefined;
+  /** spec.backup: then the one instance keeps its backups too, in a sandbox that has what a pod has. */
+  backup?(): object;
 }
 
 export class TestCluster {
@@ -41,7 +43,7 @@ export class TestCluster {
     this.names = Array.from({ length: options.count ?? 3 }, (_, index) => `demo-${index + 1}`);
     this.instances = this.names.map((name) => {
       const volume = options.volume?.(name) ?? join(this.folder, name);
-      return new TestInstance(this, name, this.folder, volume);
+      return new TestInstance(this, name, this.folder, volume, options.backup !== undefined);
     });
   }
 
@@ -112,13 +114,7 @@ export class TestCluster {
       metadata: metadata('demo-rw'),
       spec: { ports: [{ port: 5432 }] },
     } as Service);
-    const base64 = (text: string) => Buffer.from(text).toString('base64');
-    await client.create(kinds.Secret, {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: metadata('demo-app'),
-      data: { username: base64('app'), password: base64('secret') },
-    });
+    await this.makeSecret('demo-app', { username: 'app', password: 'secret' });
     await client.create(kinds.ServiceAccount, {
       apiVersion: 'v1',
       kind: 'ServiceAccount',
@@ -135,9 +131,10 @@ export class TestCluster {
         postgresql: {
           parameters: { shared_buffers: '16MB' },
           pg_hba: ['hostssl app app 127.0.0.0/8 scram-sha-256'],
-          synchronous: { method: 'any', number: 1 },
+          ...(this.names.length > 1 ? { synchronous: { method: 'any', number: 1 } } : {}),
           ...this.#o.postgresql,
         },
+        ...(this.#o.backup ? { backup: this.#o.backup() } : {}),
       },
     } as ClusterObject;
     await until('the kind Cluster to be served', () =>
@@ -159,6 +156,16 @@ export class TestCluster {
     await this.podStatus(name, {
       state: { running: { startedAt: new Date().toISOString() } },
       containerID: `c://${name}`,
+    });
+  }
+
+  async makeSecret(name: string, data: Record<string, string>): Promise<void> {
+    const encoded = Object.entries(data).map(([key, text]) => [key, Buffer.from(text).toString('base64')]);
+    await this.client.create(kinds.Secret, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name, namespace: TEST_NAMESPACE },
+      data: Object.fromEntries(encoded),
     });
   }
 

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { InstanceReport } from '@pgherd/api';
+import type { Cluster, EffectiveSpec, InstanceReport } from '@pgherd/api';
+import type { Log } from '@pgherd/kube';
 import { openSession } from '@pgherd/postgres';
 import { quiet, until } from '@pgherd/postgres/testing';
+import { BackupKeeper } from '../backup/keeper.ts';
+import { ArchiveMarks, withLeadingMark } from '../backup/marks.ts';
 import { openDatabase } from '../database/index.ts';
 import type { Layout } from '../database/layout.ts';
 import type { Database } from '../database/types.ts';
@@ -23,16 +26,21 @@ export class TestInstance {
   database!: Database;
   exit: { code: number; why: string } | undefined;
   podUID = '';
+  backups: BackupKeeper | undefined;
+  log: Log = quiet;
   #server: ManagerServer | undefined;
   #end = new AbortController();
   readonly #cluster: TestCluster;
+  readonly #keepsBackups: boolean;
 
-  constructor(cluster: TestCluster, name: string, folder: string, volume: string) {
+  constructor(cluster: TestCluster, name: string, folder: string, volume: string, keepsBackups: boolean) {
     const serial = Number(name.slice(-1));
     this.#cluster = cluster;
+    this.#keepsBackups = keepsBackups;
     this.name = name;
     this.address = `127.0.0.${20 + serial}`;
-    const run = join(folder, `run${serial}`);
+    // Where the scripts that PostgreSQL calls look for it.
+    const run = keepsBackups ? '/run/pgherd' : join(folder, `run${serial}`);
     this.layout = {
       pgdata: join(volume, 'pgdata'),
       notes: join(volume, 'pgherd'),
@@ -46,6 +54,8 @@ export class TestInstance {
     this.exit = undefined;
     this.#end = new AbortController();
     const { client, ports } = this.#cluster;
+    const marks = this.#keepsBackups ? new ArchiveMarks(this.layout.run) : undefined;
+    const link = { beat: (deadline: number | null) => this.beats.push(deadline) > 0, close: () => undefined };
     this.database = await openDatabase({
       instance: this.name,
       cluster: 'demo',
@@ -54,6 +64,7 @@ export class TestInstance {
       listenAddresses: this.address,
       serverName: 'demo-rw',
       log: quiet,
+      ...(marks ? { archiver: marks } : {}),
     });
     const material = readTlsFiles(this.layout.tls)!;
     const peerTls = { ca: material.ca, cert: material.clientCert, key: material.clientKey };
@@ -67,7 +78,9 @@ export class TestInstance {
       managerStart: Date.now(),
       database: this.database,
       layout: this.layout,
-      guard: { beat: (deadline) => this.beats.push(deadline) > 0, close: () => undefined },
+      guard: marks ? withLeadingMark(link, this.layout.run) : link,
+      archive: () => this.backups?.report(),
+      spec: (eff: EffectiveSpec, object: Cluster) => this.backups?.follow(eff, object),
       peerTls: () => peerTls,
       log: quiet,
       exit: (code, why) => {
@@ -76,6 +89,7 @@ export class TestInstance {
       },
       peerPort: ports.manager,
     });
+    if (marks) this.backups = this.#keepBackups(marks);
     this.#server = await serveManager({
       port: ports.manager,
       host: this.address,
@@ -83,6 +97,28 @@ export class TestInstance {
       answers: this.loop,
     });
     this.loop.start(this.#end.signal);
+    this.backups?.start(this.#end.signal);
+  }
+
+  #keepBackups(marks: ArchiveMarks): BackupKeeper {
+    const { client, ports } = this.#cluster;
+    return new BackupKeeper({
+      client,
+      namespace: TEST_NAMESPACE,
+      cluster: 'demo',
+      instance: this.name,
+      layout: this.layout,
+      port: ports.postgres,
+      database: this.database,
+      marks,
+      log: this.log,
+      leads: () => this.loop.state.held !== undefined && this.database.view().inRecovery === false,
+      leader: () => this.loop.state.lease?.record.leader,
+      ask: (peer) => this.loop.ask(peer),
+      tls: () => readTlsFiles(this.layout.tls)!,
+      storeTimeoutS: 1,
+      heldUpMs: 1_000,
+    });
   }
 
   /** Ends the manager; PostgreSQL goes on, as after a kill of the manager without a guard. */
@@ -98,7 +134,7 @@ export class TestInstance {
   }
 
   /** Runs SQL in the application's database, as superuser. */
-  async superuser(text: string): Promise<void> {
+  async superuser(text: string): Promise<Record<string, unknown>[]> {
     const session = await openSession({
       host: this.layout.sockets,
       port: this.#cluster.ports.postgres,
@@ -107,7 +143,7 @@ export class TestInstance {
       connectTimeoutMs: 10_000,
     });
     try {
-      await session.query(text, [], 10_000);
+      return await session.query(text, [], 10_000);
     } finally {
       session.close();
     }

@@ -67,16 +67,18 @@ export function repositoryFiles(
   certificate: CertificateTexts,
   passphrase: (repository: string) => string = readPassphrase,
 ): Map<string, string> {
-  const common: BackrestOptions = commonOptions(settings, FOLDER);
-  for (const { name, number, encrypted, retention } of settings.repositories) {
+  const common = commonOptions(settings, FOLDER);
+  const repositories = settings.repositories.map(({ name, number, encrypted, retention }) => {
     const repository = {
       number,
       place: { kind: 'folder' as const, path: join(REPOSITORY_MOUNT, name, 'pgbackrest') },
       ...(encrypted ? { passphrase: passphrase(name) } : {}),
       retention: retentionOf({ retention }),
     };
-    Object.assign(common, repositoryOptions(repository));
-  }
+    return { number, options: repositoryOptions(repository) };
+  });
+  const config = (options: BackrestOptions[]) =>
+    renderBackrest({ global: Object.assign({}, common, ...options) as BackrestOptions });
   const foreign = settings.foreign && foreignConfig(settings, settings.foreign.encrypted, passphrase);
   const tls = certificatePaths();
   const server = tlsServerOptions({ port: PGBACKREST_PORT, tls, clients: { [REPLICATION_USER]: '*' } });
@@ -84,7 +86,10 @@ export function repositoryFiles(
     [tls.ca, certificate.clientCa],
     [tls.cert, certificate.serverCert],
     [tls.key, certificate.serverKey],
-    [REPOSITORY_CONFIG, renderBackrest({ global: common })],
+    [REPOSITORY_CONFIG, config(repositories.map(({ options }) => options))],
+    ...repositories.map(
+      ({ number, options }) => [backrestFiles(FOLDER).alone(number), config([options])] as const,
+    ),
     ...(foreign ? [[FOREIGN_CONFIG, foreign] as const] : []),
     [backrestFiles(FOLDER).server, renderBackrest({ global: { ...server, 'log-level-file': 'off' } })],
   ]);

@@ -5,7 +5,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { MANAGER_PORT, REPOSITORY_MOUNT, REPOSITORY_SETTINGS, type RepositorySettings } from '@pgherd/api';
 import { pino } from 'pino';
 import { BackupJobs } from '../backup/jobs.ts';
-import { REPOSITORY_CONFIG } from '../backup/repositories.ts';
 import { backrestRoutes } from '../backup/routes.ts';
 import { BackrestServerProcess } from '../backup/server-process.ts';
 import { backrestFiles, writeFiles } from '../backup/setup.ts';
@@ -35,7 +34,7 @@ async function main(): Promise<void> {
   });
   child.start();
   const jobs = new BackupJobs({
-    config: REPOSITORY_CONFIG,
+    folder: FOLDER,
     log,
     server: (instance) => instanceServer(settings, instance),
   });

@@ -49,6 +49,27 @@ test('a failing archive makes the cluster degraded, with the error and the backl
   assert.match(reason, /00000001000000000000000A cannot be archived: \[104\].*5 WAL files wait \(80 MiB\)/);
 });
 
+test('of several repositories, the one that does not take WAL is named with its own error', () => {
+  const repositories = ['local', 'far'].map((name) => ({ name, volume: { size: '1Gi' } }));
+  const facts = factsWith(
+    { ...FAILING, problems: { far: '[103]: the store is not reached' } },
+    {},
+    { backup: { repositories } },
+  );
+  assert.match(
+    archiveState(facts)?.message ?? '',
+    /cannot be archived: repository far: \[103\]: the store is not reached; 5 WAL files wait/,
+  );
+  const status = backupStatus(facts).backup?.repositories;
+  assert.deepEqual(
+    status?.map(({ name, ready, message }) => ({ name, ready, message })),
+    [
+      { name: 'local', ready: true, message: undefined },
+      { name: 'far', ready: false, message: '[103]: the store is not reached' },
+    ],
+  );
+});
+
 test('a repository that comes up is given a moment, then the cluster is degraded', () => {
   const { repositories: _, ...bare } = WELL;
   const archive = { ...bare, problems: { local: 'the repository pod is not reached' } };

@@ -62,8 +62,15 @@ function failing(facts: Facts, archive: ArchiveReport): string {
   const bytes = archive.waitingBytes ?? 0;
   const full = bytes > volume.bytes * BACKLOG_PART ? ` of a volume of ${volume.size}` : '';
   const volumes = fullVolumes(archive);
-  const words = `WAL file ${archive.lastFailed} cannot be archived: ${archive.error}${waits(archive)}${full}`;
+  const words = `WAL file ${archive.lastFailed} cannot be archived: ${whose(facts, archive)}${waits(archive)}${full}`;
   return volumes ? `${words}; ${volumes}` : words;
+}
+
+/** pgBackRest speaks of numbers, and of one repository for all: where it is known, each is named with what it says. */
+function whose({ spec }: Facts, { error = '', problems = {} }: ArchiveReport): string {
+  const own = spec.backup!.repositories.filter(({ name }) => problems[name]).map(({ name }) => name);
+  if (own.length === 0) return error;
+  return own.map((name) => `repository ${name}: ${problems[name]}`).join('; ');
 }
 
 function waits({ waiting, waitingBytes = 0 }: ArchiveReport): string {

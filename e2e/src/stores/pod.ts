@@ -1,6 +1,5 @@
-/** An object store of S3's kind for a scenario: a pod, a service, and the secrets by which clusters reach it. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+/** An object store for a scenario: a pod, a service, and the secrets by which clusters reach it. */
+import { gzipSync } from 'node:zlib';
 import { waitFor } from '@pgherd/cli';
 import { captureInPod } from '@pgherd/cli/pod-exec';
 import { COMMON } from '@pgherd/cli/programs/bundle';
@@ -13,41 +12,80 @@ import type { Stage } from '../stage.ts';
 const NAME = 'store';
 const PORT = 9000;
 const BUCKET = 'backups';
-const KEYS = { id: 'PGHERDKEY', secret: 'a+secret/of=its own' };
 /** A ConfigMap holds so many bytes at most. */
 const LARGEST = 1024 * 1024;
+const PROGRAM = ['/pgherd/bin/node', '/program/store.mjs'];
+/** Unpacks the program and runs it: as it is, it may be too large for a ConfigMap. */
+const LOADER = `import { readFileSync, writeFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+writeFileSync('/tmp/store.mjs', gunzipSync(readFileSync('/program/store.gz')));
+await import('/tmp/store.mjs');
+`;
+
+type SecretKey = { name: string; key: string };
+
+/** What a store is, whoever runs it. */
+export interface StoreKind {
+  /** Path of its server. It gets STORE_KEY, STORE_SECRET, STORE_BUCKET and STORE_PORT, and knows the word `files`. */
+  program: string;
+  plugins: Plugin[];
+  keys: { id: string; secret: string };
+  /** A secret of the right form that is not its own. */
+  wrong: string;
+  /** The fields of `spec.backup.repositories[]` that reach it. */
+  place(o: {
+    bucket: string;
+    endpoint: string;
+    secret(which: 'keys' | 'ca', key: string): SecretKey;
+  }): Record<string, unknown>;
+}
 
 export interface Store {
-  /** `spec.backup.repositories[].s3` that reaches it. */
-  s3: Record<string, unknown>;
-  bucket: string;
-  /** The secret with the keys, and its values when they are right. */
-  keys: { secret: string; values: Record<string, string> };
+  /** Fields of `spec.backup.repositories[]` that reach it. */
+  place: Record<string, unknown>;
+  /** The secret with the keys, and its values when they are right and when they are not. */
+  keys: { secret: string; right: Record<string, string>; wrong: Record<string, string> };
+  /** The secret with the authority of its certificate, and likewise. */
+  ca: { secret: string; right: Record<string, string>; wrong: Record<string, string> };
   /** How many files are below a folder of the bucket. */
   files(folder: string): Promise<number>;
 }
 
 /** Starts it in the scenario's namespace, with a certificate of an authority that nobody knows, and waits for it. */
-export async function startStore(stage: Stage): Promise<Store> {
+export async function startStore(stage: Stage, kind: StoreKind): Promise<Store> {
   const { client, namespace } = stage;
   const host = `${NAME}.${namespace}.svc`;
   const span = { now: new Date(), days: 1 };
-  const authority = await createAuthority({ commonName: 'store', ...span });
+  const [authority, other] = await Promise.all([
+    createAuthority({ commonName: 'store', ...span }),
+    createAuthority({ commonName: 'other', ...span }),
+  ]);
   const leaf = await createLeaf(authority, { commonName: host, dnsNames: [host], usage: 'server', ...span });
-  const values = { id: KEYS.id, secret: KEYS.secret };
-  await createSecret(stage, `${NAME}-certificate`, 'Opaque', { 'tls.crt': leaf.cert, 'tls.key': leaf.key });
-  await createSecret(stage, `${NAME}-keys`, 'Opaque', values);
-  await createSecret(stage, `${NAME}-ca`, 'Opaque', { 'ca.crt': authority.cert });
+  const certificate = { 'tls.crt': leaf.cert, 'tls.key': leaf.key, 'ca.crt': authority.cert };
+  const keys = { secret: `${NAME}-keys`, right: kind.keys, wrong: { ...kind.keys, secret: kind.wrong } };
+  const ca = {
+    secret: `${NAME}-ca`,
+    right: { 'ca.crt': authority.cert },
+    wrong: { 'ca.crt': other.cert },
+  };
+  await createSecret(stage, `${NAME}-certificate`, 'Opaque', certificate);
+  await createSecret(stage, keys.secret, 'Opaque', keys.right);
+  await createSecret(stage, ca.secret, 'Opaque', ca.right);
   const metadata = { name: NAME, namespace };
-  const program = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'store.mjs': await bundle() } };
-  await client.create(kinds.ConfigMap, program as ConfigMap);
+  await client.create(kinds.ConfigMap, {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata,
+    data: { 'store.mjs': LOADER },
+    binaryData: { 'store.gz': (await bundle(kind)).toString('base64') },
+  } as ConfigMap);
   await client.create(kinds.Service, {
     apiVersion: 'v1',
     kind: 'Service',
     metadata,
     spec: { selector: { app: NAME }, ports: [{ port: PORT, targetPort: PORT, protocol: 'TCP' }] },
   } as unknown as Service);
-  await client.create(kinds.Pod, podOf(stage));
+  await client.create(kinds.Pod, podOf(stage, kind));
   await waitFor(
     async () =>
       (await client.get(kinds.Pod, metadata)).status?.conditions?.some(
@@ -55,22 +93,16 @@ export async function startStore(stage: Stage): Promise<Store> {
       ),
     { timeoutMs: stage.patience(60_000), everyMs: 100, describe: () => 'the object store does not start' },
   );
-  const of = (secret: string, key: string) => ({ name: `${NAME}-${secret}`, key });
   return {
-    s3: {
+    place: kind.place({
       bucket: BUCKET,
       endpoint: `${host}:${PORT}`,
-      region: 'us-east-1',
-      uriStyle: 'path',
-      credentials: { accessKeyId: of('keys', 'id'), secretAccessKey: of('keys', 'secret') },
-      ca: of('ca', 'ca.crt'),
-    },
-    bucket: BUCKET,
-    keys: { secret: `${NAME}-keys`, values },
+      secret: (which, key) => ({ name: { keys, ca }[which].secret, key }),
+    }),
+    keys,
+    ca,
     async files(folder) {
-      const list = `fs.readdirSync('/data/${BUCKET}/${folder}', { recursive: true, withFileTypes: true })`;
-      const script = `console.log(${list}.filter((entry) => entry.isFile()).length)`;
-      const command = ['/pgherd/bin/node', '-e', script];
+      const command = [...PROGRAM, 'files', folder];
       const { code, stdout, stderr } = await captureInPod(client, { metadata }, command, { container: NAME });
       if (code !== 0) throw new Error(`looking into the bucket: ${stderr}`);
       return Number(stdout);
@@ -78,7 +110,7 @@ export async function startStore(stage: Stage): Promise<Store> {
   };
 }
 
-function podOf({ namespace, world }: Stage): Pod {
+function podOf({ namespace, world }: Stage, { keys }: StoreKind): Pod {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -95,10 +127,10 @@ function podOf({ namespace, world }: Stage): Pod {
         {
           name: NAME,
           image: world.image('pgherd'),
-          command: ['/pgherd/bin/node', '/program/store.mjs'],
+          command: PROGRAM,
           env: Object.entries({
-            STORE_KEY: KEYS.id,
-            STORE_SECRET: KEYS.secret,
+            STORE_KEY: keys.id,
+            STORE_SECRET: keys.secret,
             STORE_BUCKET: BUCKET,
             STORE_PORT: String(PORT),
           }).map(([name, value]) => ({ name, value })),
@@ -122,42 +154,21 @@ function podOf({ namespace, world }: Stage): Pod {
   } as unknown as Pod;
 }
 
-/** The server as one file. */
-async function bundle(): Promise<string> {
+/** The server as one file, packed. */
+async function bundle({ program, plugins }: StoreKind): Promise<Buffer> {
   const result = await build({
     ...COMMON,
     minifyIdentifiers: true,
     keepNames: false,
-    entryPoints: [join(import.meta.dirname, 'main.ts')],
+    entryPoints: [program],
     format: 'esm',
     target: 'node24',
-    plugins: [lastSlash],
+    plugins,
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },
   });
-  const { text } = result.outputFiles![0]!;
-  if (text.length > LARGEST) throw new Error(`the object store is ${text.length} bytes: too large`);
-  return text;
+  const packed = gzipSync(result.outputFiles![0]!.contents);
+  if (packed.length > LARGEST) throw new Error(`the object store is ${packed.length} bytes: too large`);
+  return packed;
 }
-
-const WITHOUT_SLASH = /canonicalizedResource \+= `\/\$\{ctx\.params\.bucket\}`/;
-
-/**
- * What is signed is the path as it was sent. s3rver drops the slash after a bucket's name, and so refuses
- * pgBackRest's lists, which S3 itself takes.
- */
-const lastSlash: Plugin = {
-  name: 'last-slash',
-  setup({ onLoad }) {
-    onLoad({ filter: /s3rver\/lib\/middleware\/authentication\.js$/ }, async ({ path }) => {
-      const text = await readFile(path, 'utf8');
-      const slash = "ctx.path === '/' + ctx.params.bucket + '/' ? '/' : ''";
-      if (!WITHOUT_SLASH.test(text)) throw new Error('s3rver has changed: see whether this is still needed');
-      return {
-        contents: text.replace(WITHOUT_SLASH, (found) => `${found} + (${slash})`),
-        loader: 'js',
-      };
-    });
-  },
-};
