@@ -105,18 +105,22 @@ export class TestStore {
     this.#child?.kill('SIGCONT');
   }
 
-  /** Takes all the room that is left. */
   fill(): void {
-    const file = openSync(join(this.#volume, 'filler'), 'a');
-    try {
-      for (let part = MB; part >= 1; part >>= 8) fillBy(file, Buffer.alloc(part));
-    } finally {
-      closeSync(file);
-    }
+    fillVolume(join(this.#volume, 'filler'));
   }
 
   empty(): void {
     rmSync(join(this.#volume, 'filler'), { force: true });
+  }
+}
+
+/** Takes all the room that is left on a file system, with this file. */
+export function fillVolume(path: string): void {
+  const file = openSync(path, 'a');
+  try {
+    for (let part = MB; part >= 1; part >>= 8) fillBy(file, Buffer.alloc(part));
+  } finally {
+    closeSync(file);
   }
 }
 
