@@ -1,7 +1,7 @@
-/** For tests: an object store of Azure's kind that can be stopped, hung, filled, and given another key. */
+/** For tests: an object store of Azure's kind that can be stopped, hung, and given another key. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { closeSync, copyFileSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, copyFileSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '@pgherd/postgres/testing';
@@ -103,14 +103,6 @@ export class TestStore {
 
   goOn(): void {
     this.#child?.kill('SIGCONT');
-  }
-
-  fill(): void {
-    fillVolume(join(this.#volume, 'filler'));
-  }
-
-  empty(): void {
-    rmSync(join(this.#volume, 'filler'), { force: true });
   }
 }
 

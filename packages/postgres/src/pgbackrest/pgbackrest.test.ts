@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { PostgresError } from '../errors.ts';
+import { testFolder } from '../testing.ts';
 import { dependents, parseBackrestInfo } from './info.ts';
 import {
   type BackrestRepository,
@@ -11,7 +15,7 @@ import {
   serverOptions,
   tlsServerOptions,
 } from './options.ts';
-import { parseBackrestError } from './run.ts';
+import { parseBackrestError, runBackrest } from './run.ts';
 
 const tls = { ca: '/t/ca.crt', cert: '/t/c.crt', key: '/t/c.key' };
 
@@ -135,6 +139,30 @@ for (const { what, repository, lines } of repositories) {
     assert.deepEqual(text.split('\n').slice(3, -1), lines);
   });
 }
+
+test('pgBackRest takes what is written for Google Cloud, and asks for a token', async () => {
+  const folder = testFolder();
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const keyFile = join(folder, 'key.json');
+  const account = {
+    type: 'service_account',
+    client_email: 'a@b.iam.gserviceaccount.com',
+    private_key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    token_uri: 'https://localhost:1/token',
+  };
+  writeFileSync(keyFile, JSON.stringify(account));
+  const asks = async (more: object, pattern: RegExp) => {
+    const place = { kind: 'gcs' as const, endpoint: 'g', path: '/p', bucket: 'b', ...more };
+    const config = join(folder, 'pgbackrest.conf');
+    writeFileSync(config, renderBackrest({ global: repositoryOptions({ number: 1, place }) }));
+    await assert.rejects(
+      runBackrest('repo-ls', { config, doing: 'looking', options: { 'io-timeout': 1 } }),
+      pattern,
+    );
+  };
+  await asks({ keyFile }, /unable to connect to 'localhost:1'/);
+  await asks({}, /'metadata\.google\.internal'/);
+});
 
 test('it listens on both families of addresses where there are both', () => {
   const four = [{ family: 'IPv4' }];
