@@ -198,6 +198,7 @@ test('the new cluster is one that the API takes, with the topology of the old on
         ...BACKUP,
         postgresql: { parameters: { work_mem: '8MB' } },
         superuserSecret: { name: 'root' },
+        certificates: { serverCASecret: 'ours', serverTLSSecret: 'ours' },
         enableSuperuserAccess: true,
         bootstrap: {
           initdb: { database: 'shop', owner: 'keeper', secret: { name: 'mine' }, postInitSQL: ['select 1'] },
@@ -214,6 +215,7 @@ test('the new cluster is one that the API takes, with the topology of the old on
   assert.deepEqual(spec.postgresql, { parameters: { work_mem: '8MB' } });
   assert.equal(spec.backup, undefined);
   assert.equal(spec.superuserSecret, undefined);
+  assert.equal(spec.certificates, undefined);
   assert.deepEqual(spec.bootstrap, {
     recovery: {
       source: { cluster: 'demo', repositoryName: 'local' },

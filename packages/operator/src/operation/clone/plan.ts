@@ -144,7 +144,9 @@ function isFromRepository({ operation, cluster }: Pick<BaseFacts, 'operation' | 
 function create(facts: CloneFacts): CloneAction {
   const { operation, cluster } = facts;
   const { name, recoveryTarget, repository } = operation.spec.clone!;
-  const { backup: _, superuserSecret: __, bootstrap: ___, ...spec } = cluster.cluster.spec;
+  const given = cluster.cluster.spec;
+  // Certificates that somebody made for the old one have its names.
+  const { backup: _, superuserSecret: __, bootstrap: ___, certificates: ____, ...spec } = given;
   const { database, owner } = cluster.spec.initdb;
   const source = { cluster: operation.spec.cluster };
   return {
