@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ANNOTATION_REQUEST, type BackupJob, type BackupRequest } from '@pgherd/api';
 import type { Logger } from '@pgherd/postgres';
 import {
+  BACKREST_ERRORS,
   type BackrestServer,
   backrestInfo,
   PostgresError,
@@ -17,8 +18,8 @@ import { backrestFiles } from './setup.ts';
 const PROGRESS_MS = 1_000;
 const KEPT = 20;
 const LONGEST_LINE = 200;
-/** pgBackRest waits so long for the WAL that a backup needs, in seconds. */
-const ARCHIVE_TIMEOUT = 60;
+/** pgBackRest waits so long for the WAL that a backup needs, in seconds: a backlog may come before it. */
+const ARCHIVE_TIMEOUT = 300;
 /** Of small questions: a store that does not answer is tried three times, and is to be named within a minute. */
 const SHORT_IO = { 'io-timeout': 10 };
 
@@ -196,5 +197,8 @@ function noteDamage(job: BackupJob, line: string): void {
 function reasonOf(error: unknown): string {
   if (!(error instanceof PostgresError)) return error instanceof Error ? error.message : String(error);
   if (error.code === 'Cancelled') return 'it was cancelled';
+  // pgBackRest suspects the archive_command, which is ours.
+  if (error.backrestError === BACKREST_ERRORS.archiveTimeout)
+    return `${error.message.replace(/ \(HINT: .*$/s, '')} (archiving fails or is far behind: see the condition ContinuousArchiving of the Cluster)`;
   return error.hint ? `${error.message} (${error.hint})` : error.message;
 }
