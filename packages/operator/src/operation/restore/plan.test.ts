@@ -185,6 +185,23 @@ const CASES: { what: string; given: Given; next: string; says: RegExp; mark?: st
     says: /WAL 5 is missing; the cluster is as it was before/,
     mark: ['taken away'],
   },
+  {
+    what: 'back, and the old primary only starts',
+    given: { notes: { ...asked, failure: 'WAL 5 is missing' }, stage: 'returned', headless: true },
+    next: 'restore',
+    says: /volumes from before are back, and their primary starts/,
+  },
+  {
+    what: 'back, and the old primary does not start',
+    given: {
+      notes: { ...asked, failure: 'WAL 5 is missing', returned: String(NOW - 121_000) },
+      stage: 'returned',
+      headless: true,
+    },
+    next: 'fail',
+    says: /no primary serves from them yet/,
+    mark: ['taken away'],
+  },
   { what: 'replicas', given: { notes: asked, stage: 'rebuilding' }, next: 'rebuild replicas', says: /./ },
   { what: 'cleaning', given: { notes: asked, stage: 'cleaning' }, next: 'clean up', says: /./ },
   {

@@ -9,7 +9,7 @@ import {
   type RestoreMark,
 } from '@pgherd/api';
 import type { Action } from '../../cluster/actions.ts';
-import { leaderName } from '../../cluster/facts.ts';
+import { isHealthy, isLeader, leaderName } from '../../cluster/facts.ts';
 import { ClusterKind } from '../../cluster/kind.ts';
 import { ownRepository, ownSource } from '../../cluster/recovery-source.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
@@ -28,6 +28,8 @@ export interface RestoreFacts extends BaseFacts {
 
 /** So long is waited for somebody who can look into the repository. */
 const CHECK_MS = 60_000;
+/** And for the old primary to serve again, before that is said to be open. */
+const BACK_MS = 120_000;
 
 const fail = (reason: string, message: string, actions: Action[] = []): Outcome => ({
   next: 'fail',
@@ -179,10 +181,10 @@ function goingBack(
   restoration: ClusterRestoration | undefined,
   failure: string,
 ): Outcome {
-  if (!restoration || restoration.stage === 'returned')
-    return {
-      ...fail('RestoreFailed', `${failure}; the cluster is as it was before`, [marking(facts, null)]),
-    };
+  const returned = restoration?.stage === 'returned';
+  if (!restoration || (returned && servesAgain(facts)))
+    return fail('RestoreFailed', `${failure}; the cluster is as it was before`, [marking(facts, null)]);
+  if (returned) return waitForOld(facts, failure);
   const source = JSON.parse(facts.notes.source!) as RepositorySource;
   return {
     next: 'step',
@@ -190,6 +192,29 @@ function goingBack(
     message: `${failure}; the state from before is coming back`,
     notes: { failure },
     actions: [marking(facts, { ...markOf(facts, source), back: true })],
+  };
+}
+
+function servesAgain({ cluster }: RestoreFacts): boolean {
+  return cluster.instances.some((each) => isLeader(cluster, each) && isHealthy(cluster, each));
+}
+
+/** What it says is to be true: the old primary has to start first. */
+function waitForOld(facts: RestoreFacts, failure: string): Outcome {
+  const { notes, now } = facts;
+  const since = Number(notes.returned ?? now);
+  const message = `${failure}; the volumes from before are back`;
+  if (now - since > BACK_MS)
+    return fail(
+      'RestoreFailed',
+      `${message}, and no primary serves from them yet: see the phase of the cluster`,
+      [marking(facts, null)],
+    );
+  return {
+    next: 'step',
+    step: RESTORE,
+    message: `${message}, and their primary starts`,
+    notes: { failure, returned: String(since) },
   };
 }
 
