@@ -53,3 +53,62 @@ describe('a standby that is stopped for a rewind or a copy', () => {
     assert.deepEqual(jobs(step(later, TICK, at(50_000))), ['startStandby']);
   });
 });
+
+describe('a standby that replays what it has of its own', () => {
+  /** Looked at every second for so long; what it was told last. */
+  function after(
+    seconds: number,
+    view: (second: number) => Partial<View>,
+  ): { told: string[]; rung?: string } {
+    let now = state(2, { peers: answers(0, leaderReport(1)), lastAsked: at(0), proven: 3 });
+    const told: string[] = [];
+    for (let second = 0; second <= seconds; second++) {
+      const seen = standbyView(2, { streaming: false, receivedLsn: undefined, ...view(second) });
+      now = { ...now, peers: answers(second * 1_000, leaderReport(1)) };
+      const next = step(
+        now,
+        { type: 'observed', startedAt: at(second * 1_000), view: seen },
+        at(second * 1_000),
+      );
+      told.push(...jobs(next));
+      if (told.length > 0) return { told, rung: next.state.rejoin!.rung };
+      now = next.state;
+    }
+    return { told };
+  }
+  const starting: Partial<View> = { process: 'starting', sqlReachable: false, inRecovery: undefined };
+
+  test('is left alone as long as it gets on, before it is up and after', () => {
+    const file = (n: number) => `00000001000000000000000${Math.floor(n / 40) % 10}`;
+    assert.deepEqual(
+      after(300, (n) => ({ ...starting, recovering: file(n) })),
+      { told: [] },
+    );
+    const lsn = (n: number) => `0/${(n + 16).toString(16)}000`;
+    assert.deepEqual(
+      after(300, (n) => ({ replayedAll: false, replayedLsn: lsn(n) })),
+      { told: [] },
+    );
+  });
+  test('stands still for a minute: then something else is tried', () => {
+    const still = { ...starting, recovering: '000000010000000000000005' };
+    assert.deepEqual(
+      after(59, () => still),
+      { told: [] },
+    );
+    assert.deepEqual(
+      after(60, () => still),
+      { told: ['stop'], rung: 'rewind' },
+    );
+  });
+  test('has replayed all and does not stream: ten seconds', () => {
+    assert.deepEqual(
+      after(9, () => ({})),
+      { told: [] },
+    );
+    assert.deepEqual(
+      after(10, () => ({})),
+      { told: ['stop'], rung: 'rewind' },
+    );
+  });
+});

@@ -20,9 +20,12 @@ import { isRecorded } from './positions.ts';
 import { MAX_REWINDS } from './rules/times.ts';
 import { joiningName } from './rules.ts';
 import type { Rejoin, Rung } from './state.ts';
+import type { View } from './types.ts';
 
 /** How long a standby may run without streaming from a proven leader before the next rung. */
 const FOLLOW_MS = 10_000;
+/** The same before it has replayed what it has of its own: a single WAL file, or a query in the way, may take long. */
+const REPLAY_MS = 60_000;
 /** The same when it is known that the histories have parted; a receiver that is only restarting streams by then. */
 const PARTED_MS = 2_000;
 /** Who is stopped for a rewind or a copy waits this long for a leader that proves itself. */
@@ -201,6 +204,9 @@ export function rejoinRunning(c: Context): void {
     s.lost = undefined;
     return;
   }
+  const replays = replayOf(s.view!);
+  if (replays !== undefined && replays !== rejoin.replaysAt) rejoin.stuckSince = now;
+  rejoin.replaysAt = replays;
   rejoin.stuckSince ??= now;
   const proven = rules.isProvenLeader(recordOf(s)!, s, settingsOf(s), now);
   askLeader(c, `WAL from ${leader.name}`);
@@ -211,7 +217,7 @@ export function rejoinRunning(c: Context): void {
   if (!proven.ok || !rejoin.stuckSince) return;
   const parted = rules.hasParted(recordOf(s)!, s);
   const gone = s.view!.missingWal;
-  const patience = parted || gone ? PARTED_MS : FOLLOW_MS;
+  const patience = parted || gone ? PARTED_MS : replays === undefined ? FOLLOW_MS : REPLAY_MS;
   if (within(c, rejoin.stuckSince, patience)) return;
   // A rewind would fetch no WAL either.
   if (gone && !parted) {
@@ -220,6 +226,15 @@ export function rejoinRunning(c: Context): void {
   }
   const why = parted ? `its history goes beyond the point where ${leader.name}'s began` : 'it did not stream';
   climb(c, `${why}, for ${patience / 1000} s`);
+}
+
+/**
+ * How far a standby is that still replays what it has of its own: only then it asks its leader for more. Stopped before,
+ * it would not even know that there is something to be rewound. Undefined once it has replayed all.
+ */
+function replayOf({ process, recovering, replayedAll, replayedLsn }: View): string | undefined {
+  if (process === 'starting') return recovering;
+  return replayedAll ? undefined : replayedLsn;
 }
 
 /** Takes the next rung. A running standby is stopped for it. */

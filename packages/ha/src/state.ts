@@ -67,8 +67,10 @@ export interface Rejoin {
   since?: Now;
   rewinds: number;
   copies: number;
-  /** Since when the standby runs without streaming, while its leader is known. */
+  /** Since when the standby runs without streaming, and replays nothing of its own either, while its leader is known. */
   stuckSince?: Now;
+  /** Where the replay of its own WAL was when it was last seen. */
+  replaysAt?: string;
   /** Since when it is stopped for a rewind or a copy, and nobody proves to be the leader it could come from. */
   unprovenSince?: Now;
 }

@@ -132,6 +132,8 @@ export interface View {
   /** As a primary: the timeline that ours branched off from, and where; absent on the first timeline. */
   branch?: { parent: number; start: string };
   process: 'stopped' | 'starting' | 'running' | 'stopping';
+  /** While it starts: the WAL file that its recovery is at. */
+  recovering?: string;
   sqlReachable: boolean;
   inRecovery?: boolean;
   currentLsn?: string;

@@ -27,6 +27,7 @@ export {
   unlockAutoConf,
 } from './settings.ts';
 export { openSession, quoteIdent, quoteLiteral, type Row, type Session, type SessionOptions } from './sql.ts';
+export { replayedFile } from './standstill.ts';
 export {
   dropReservations,
   highestHistory,

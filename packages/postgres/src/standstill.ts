@@ -20,7 +20,8 @@ export function standstill(pgdata: string, ms: number): () => boolean {
   };
 }
 
-function replayedFile(pgdata: string): string | undefined {
+/** The WAL file that recovery is at; undefined when nothing recovers there. */
+export function replayedFile(pgdata: string): string | undefined {
   for (const pid of processesIn(pgdata)) {
     try {
       const title = readFileSync(`/proc/${pid}/cmdline`, 'utf8');

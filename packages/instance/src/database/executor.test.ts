@@ -295,6 +295,8 @@ test('killed while it wrote alone, the old primary is rewound and follows', asyn
     assert.equal((await two.observe()).streaming, false);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+  // Stopped before, it would not know that it has anything to be rewound.
+  await until('its own WAL to be replayed', async () => (await two.observe()).replayedAll === true);
   await two.stop(STOP);
 
   const { discarded } = await two.rewind({ source: at('demo-1') }, signal);

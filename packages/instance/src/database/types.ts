@@ -43,6 +43,8 @@ export interface DatabaseView {
   /** Latest checkpoint of the control file while stopped: the last record of a primary that was shut down in order. */
   checkpointLsn?: string;
   process: 'stopped' | 'starting' | 'running' | 'stopping';
+  /** While it starts: the WAL file that its recovery is at. */
+  recovering?: string;
   /** False while the process runs but the last SQL observation failed or timed out. */
   sqlReachable: boolean;
   inRecovery?: boolean;

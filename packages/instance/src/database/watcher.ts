@@ -7,6 +7,7 @@ import {
   maxLsn,
   missingParts,
   type Postgres,
+  replayedFile,
 } from '@pgherd/postgres';
 import type { Layout } from './layout.ts';
 import { recoveredOf } from './recovered.ts';
@@ -152,10 +153,12 @@ export class Watcher {
       process === 'running' ? this.#askServer() : { sql: undefined, silent: false },
     ]);
     if (process !== 'running') this.#sql.close();
+    const recovering = process === 'starting' ? replayedFile(this.#layout.pgdata) : undefined;
     if (sql?.streaming) this.#missingWal = undefined;
     this.#view = {
       ...facts,
       process: this.#hidden ? 'stopped' : this.#pg.state,
+      ...(recovering ? { recovering } : {}),
       sqlReachable: sql !== undefined,
       streaming: false,
       receiverRunning: false,
