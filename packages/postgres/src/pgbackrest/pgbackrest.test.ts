@@ -242,6 +242,16 @@ test('errors keep their number, their words and their hints', () => {
 
 const REPORTS: [string, string[], RegExp][] = [
   [
+    'a passphrase that is not that of the repository',
+    [
+      "ERROR: [029]: unable to load info file '/r/backup.info' or '/r/backup.info.copy':",
+      '       FormatError: key/value found outside of section at line 1: \u0001\ufffd\ufffdA',
+      '       FormatError: key/value found outside of section at line 1: \u0001\ufffd\ufffdA',
+      '       HINT: has a stanza-create been performed?',
+    ],
+    /^\[029\]: \/r\/backup\.info cannot be read: it was written with another passphrase, or is damaged \(HINT: put the passphrase back [^)]*\)$/,
+  ],
+  [
     'S3, a key that is wrong',
     [
       'ERROR: [039]: HTTP request failed with 403 (Forbidden):',

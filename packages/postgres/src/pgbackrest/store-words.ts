@@ -7,8 +7,16 @@ const REQUEST = /^\s*((?:GET|HEAD|PUT|POST|DELETE) \S+)/;
 const CODE = [/<Code>([^<]+)<\/Code>/, /"reason": *"([^"]+)"/];
 const MESSAGE = [/<Message>([^<]+)<\/Message>/, /"message": *"([^"]+)"/];
 
+/** What a wrong passphrase makes of a file, and what damage may make of it too; pgBackRest then prints its bytes. */
+const UNREADABLE =
+  /unable to load info file '([^']+)'.*(?:key\/value found outside of section|CryptoError|cipher header invalid|unable to flush)/s;
+
 /** By what pgBackRest says: what the user can do about it. */
 const REMEDIES: [RegExp, string][] = [
+  [
+    UNREADABLE,
+    'put the passphrase back with which the repository was begun; for another one, add a repository under another name',
+  ],
   [
     /\b(NoSuchBucket|ContainerNotFound)\b/,
     'the bucket or container has to exist: make it, or correct its name',
@@ -38,11 +46,14 @@ const REMEDIES: [RegExp, string][] = [
 ];
 
 /**
- * The words of a failed request to a store: its status, the store's own code and message, the request. Undefined when
- * `lines` are no such report.
+ * The words of a failed request to a store: its status, the store's own code and message, the request; or that a file
+ * cannot be read. Undefined when `lines` are neither.
  */
 export function storeWords(lines: readonly string[]): string | undefined {
   const text = lines.join('\n');
+  const unreadable = UNREADABLE.exec(text)?.[1];
+  if (unreadable)
+    return `${unreadable} cannot be read: it was written with another passphrase, or is damaged`;
   const failed = FAILED.exec(text);
   if (!failed) return undefined;
   const [, status, reason] = failed;

@@ -1,7 +1,9 @@
 /** A new cluster with the data of this one. */
-import { isKubeError } from '@pgherd/kube';
+import { dataClaimName } from '@pgherd/api';
+import { isKubeError, kinds } from '@pgherd/kube';
 import { ClusterKind, type ClusterObject } from '../../cluster/kind.ts';
 import { ownSource } from '../../cluster/recovery-source.ts';
+import { designatedInstance } from '../../cluster/specs/lease.ts';
 import { type BaseFacts, defineHandler, type HandlerContext } from '../handler.ts';
 import type { OperationObject } from '../kind.ts';
 import { askReachable } from '../reachable.ts';
@@ -15,6 +17,8 @@ export const clone = defineHandler<CloneFacts, CloneAction>({
   async observe(context, base: BaseFacts): Promise<CloneFacts> {
     const copy = await copyOf(context, base.operation);
     if (copy) return { ...base, copy };
+    const claimed = base.notes.asked ? undefined : await claimOf(context, base.operation);
+    if (claimed) return { ...base, claimed };
     return isToCheck(base) ? { ...base, ...(await look(context, base)) } : base;
   },
   plan: planClone,
@@ -30,6 +34,18 @@ export const clone = defineHandler<CloneFacts, CloneAction>({
 function copyOf({ client, signal }: HandlerContext, { metadata, spec }: OperationObject) {
   const ref = { namespace: metadata.namespace, name: spec.clone?.name ?? '' };
   return client.findListed(ClusterKind, ref, { signal });
+}
+
+async function claimOf(
+  { client, signal }: HandlerContext,
+  { metadata, spec }: OperationObject,
+): Promise<string | undefined> {
+  const ref = {
+    namespace: metadata.namespace,
+    name: dataClaimName(designatedInstance(spec.clone?.name ?? '')),
+  };
+  const claim = await client.findListed(kinds.PersistentVolumeClaim, ref, { signal });
+  return claim && ref.name;
 }
 
 /** Has the source bring its last WAL to the archive, and asks what of the target can be reached. */

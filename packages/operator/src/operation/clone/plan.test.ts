@@ -16,6 +16,7 @@ function facts(o: {
   headless?: boolean;
   seal?: CloneFacts['seal'];
   check?: CloneFacts['check'];
+  claimed?: string;
   since?: number;
 }): CloneFacts {
   const cluster = healthyFacts(o.spec ?? BACKUP);
@@ -23,7 +24,12 @@ function facts(o: {
   const base = baseFacts(cluster, { type: 'Clone', clone: { name: 'copy', ...o.clone } }, o.notes ?? {});
   base.operation.status!.startedAt = new Date(base.now - (o.since ?? 0)).toISOString();
   if (!o.copy)
-    return { ...base, ...(o.seal ? { seal: o.seal } : {}), ...(o.check ? { check: o.check } : {}) };
+    return {
+      ...base,
+      ...(o.claimed ? { claimed: o.claimed } : {}),
+      ...(o.seal ? { seal: o.seal } : {}),
+      ...(o.check ? { check: o.check } : {}),
+    };
   const uid = o.copy === 'foreign' ? 'another' : base.operation.metadata.uid;
   const copy = {
     metadata: { name: 'copy', uid: 'copy-uid', annotations: { [ANNOTATION_CLONE_OF]: uid } },
@@ -67,6 +73,18 @@ const CASES: { what: string; facts: CloneFacts; next: string; says: RegExp; does
     next: 'create the cluster',
     says: /from its backups at the latest point/,
     does: ['createCluster'],
+  },
+  {
+    what: 'a volume of its name, which may be about to go',
+    facts: facts({ claimed: 'copy-1' }),
+    next: 'check',
+    says: /volume claim copy-1 already/,
+  },
+  {
+    what: 'a volume of its name that stays',
+    facts: facts({ claimed: 'copy-1', clone: { live: true }, since: 31_000 }),
+    next: 'fail',
+    says: /volume claim copy-1 already: delete it, or choose another name/,
   },
   {
     what: 'live',

@@ -19,10 +19,14 @@ const [CHECK, CREATE, COPY, REPLICAS] = STEPS;
 
 /** So long is waited for the last WAL of the source to be archived, and for somebody who can look into the archive. */
 const CHECK_MS = 60_000;
+/** And for a volume of an earlier cluster of that name to go. */
+const CLAIM_MS = 30_000;
 
 export interface CloneFacts extends BaseFacts {
   /** The new cluster, if there is one of its name. */
   copy?: ClusterObject;
+  /** A volume claim with the name that its first volume is to have; looked for before anything is made. */
+  claimed?: string;
   /** What its primary says of bringing its last WAL to the archive; asked only in the first step. */
   seal?: Sealed;
   /** What an instance of the source says of the target; undefined where none can be asked. */
@@ -115,10 +119,20 @@ function refusal({ operation, cluster }: BaseFacts): CloneOutcome | undefined {
   return undefined;
 }
 
+/** What a deleted cluster left goes by itself; anything else would hold the clone up for ever. */
+function isOccupied({ claimed, operation, now }: CloneFacts): CloneOutcome | undefined {
+  if (!claimed) return undefined;
+  const message = `there is a volume claim ${claimed} already: delete it, or choose another name`;
+  if (now - Date.parse(operation.status?.startedAt ?? '') > CLAIM_MS) return fail('NameTaken', message);
+  return { next: 'step', step: CHECK, message, afterMs: 500 };
+}
+
 function begin(facts: CloneFacts): CloneOutcome {
   const { operation, copy } = facts;
   const { name, recoveryTarget } = operation.spec.clone!;
   if (copy) return fail('NameTaken', `there is a cluster ${name} already: choose another name`);
+  const occupied = isOccupied(facts);
+  if (occupied) return occupied;
   const fromRepository = isFromRepository(facts);
   const waits = refusal(facts) ?? (fromRepository ? (unsealed(facts) ?? unreachable(facts)) : undefined);
   if (waits) return waits;
