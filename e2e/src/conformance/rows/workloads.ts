@@ -134,5 +134,7 @@ export const workloads = rows('pods', {
       'BadRequest',
       /container nobody is not valid/,
     );
+    const previous = await api.get(`${api.path('pods', api.name)}/log?previous=true`);
+    refuses(previous, 400, 'BadRequest', /^previous terminated container "c" in pod ".*" not found$/);
   },
 });

@@ -72,8 +72,9 @@ async function answerLog(
   const { uid } = worker.current.pod.metadata;
   const file = logFile(join(layout.pod(uid!).logs, container), options.previous);
   if (!file) {
-    const which = options.previous ? 'previous terminated ' : '';
-    return refuse(response, 400, `${which}container "${container}" in pod "${worker.name}" has no log yet`);
+    const where = `container "${container}" in pod "${worker.current.pod.metadata.name}"`;
+    const why = options.previous ? `previous terminated ${where} not found` : `${where} has no log yet`;
+    return refuse(response, 400, why);
   }
   response.writeHead(200, { 'content-type': 'text/plain' });
   response.flushHeaders();
