@@ -40,6 +40,9 @@ rm -rf /var/lib/apt /var/cache/apt /etc/apt /var/cache/debconf /var/cache/ldconf
   /etc/cron* /etc/logrotate.d /lib/systemd /usr/lib/systemd /usr/lib/tmpfiles.d /usr/lib/sysusers.d \
   /usr/share/postgresql-common /usr/share/bug /usr/share/debconf /usr/share/i18n /usr/share/zoneinfo/right \
   /usr/lib/*/gconv/EBCDIC* /usr/lib/*/gconv/IBM*
+# What excluded-paths.txt keeps out, where the base of a Dockerfile has brought it in.
+rm -rf /usr/share/man/* /usr/share/info/* /usr/share/locale/* /usr/share/lintian /usr/share/doc-base
+find /usr/share/doc -type f ! -name copyright -delete
 
 sed -i 's/^postgres:[^:]*:/postgres:*:/' /etc/shadow
 # The group that might read Debian's self-made key, which goes too.
