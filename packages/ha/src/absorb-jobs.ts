@@ -149,6 +149,11 @@ function jobFailed(c: Context, job: Job, message: string): void {
     case 'rewind':
       if (s.rejoin) s.rejoin = { ...s.rejoin, rewinds: s.rejoin.rewinds + 1 };
       return;
+    case 'wipe':
+      // The data are still there: with them it can be read, and say how far it is, until the next try.
+      if (s.rejoin) s.rejoin = { ...s.rejoin, rung: 'follow' };
+      patientAgain(s);
+      return;
     case 'copy':
       if (s.rejoin) s.rejoin = { ...s.rejoin, copies: s.rejoin.copies + 1 };
       return;

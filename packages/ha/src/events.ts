@@ -49,7 +49,8 @@ export type Job =
   | { kind: 'promote'; syncNames: string; timeline: number }
   | { kind: 'copy'; source: Upstream }
   | { kind: 'rewind'; source: Upstream }
-  | { kind: 'wipe' }
+  /** `source`: what is there is given up only if a copy can be made of it. */
+  | { kind: 'wipe'; source?: Upstream }
   | { kind: 'checkpoint' };
 
 /** Requests that run beside a job and change nothing that leadership depends on. */

@@ -45,6 +45,19 @@ describe('a standby that is stopped for a rewind or a copy', () => {
   test('never starts what an interrupted rewind has left', () => {
     assert.deepEqual(jobs(step(waiting({}, { data: 'damaged' }), TICK, at(60_000))), []);
   });
+  test('keeps its data, and runs with them, while its leader lets nobody copy', () => {
+    const before = waiting({ ...rung('copy'), peers: answers(5_900, leaderReport(1)) });
+    const wiping = step(before, TICK, at(6_000));
+    assert.deepEqual(jobs(wiping), ['wipe']);
+    const failed: Event = {
+      type: 'jobFailed',
+      id: wiping.state.job!.id,
+      code: 'SqlUnreachable',
+      message: 'not permitted to log in',
+      seen: { startedAt: at(6_010), view: before.view! },
+    };
+    assert.deepEqual(jobs(step(wiping.state, failed, at(6_020))), ['startStandby']);
+  });
   test('tries that less and less often', () => {
     const first = step(waiting(), TICK, at(6_000)).state;
     assert.deepEqual(first.retries.runAgain, { count: 1, notBefore: at(6_200) });

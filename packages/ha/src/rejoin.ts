@@ -165,7 +165,8 @@ function copy(c: Context, rejoin: Rejoin): void {
       `${s.self.name} failed ${rejoin.copies} times to copy: ${s.error.message}`,
     );
   if (!nothingToLose) {
-    begin(c, { kind: 'wipe' });
+    if (mayRetry(c, 'wipe')) begin(c, { kind: 'wipe', source: source(c) });
+    else waitFor(c, `another try to copy: ${s.error?.message ?? 'it failed'}`);
     return;
   }
   begin(c, { kind: 'copy', source: source(c) });

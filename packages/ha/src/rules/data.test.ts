@@ -85,6 +85,9 @@ describe('8: what destroys data', () => {
     assert.equal(overwrite(leaderReport(1), report(3, idle)), true, 'we go first');
     assert.equal(overwriteBy(3, 100, leaderReport(1), report(2, idle)), false, 'it goes first');
     assert.equal(overwriteBy(3, 30_000, leaderReport(1), report(2, idle)), true, 'but not for ever');
+    const lost = { role: 'none', state: 'waiting', dataEmpty: true, streaming: false } as const;
+    assert.equal(overwrite(leaderReport(1), report(3, lost)), false, 'who has lost its data goes first');
+    assert.equal(overwriteBy(2, 30_000, leaderReport(1), report(3, lost)), true, 'but not for ever');
   });
 
   test('isForeign: data of another database, as long as one is known', () => {

@@ -49,6 +49,8 @@ export const DATA_RULES = {
     for (const { report, askedAt } of Object.values(s.peers)) {
       if (!report || report.leader || elapsed(askedAt, now) > PROOF_MS) continue;
       if (['copying', 'rewinding'].includes(report.state)) return no(`${report.name} is being made anew`);
+      if (report.dataEmpty && report.role === 'none' && patient)
+        return no(`${report.name} has no data, and is made anew first`);
       const goesFirst = compareNames(report.name, s.self.name) < 0 && !report.streaming;
       if (goesFirst && patient) return no(`${report.name} does not stream either, and goes first`);
     }

@@ -3,7 +3,7 @@ import { type Logger, type LogRecord, openPostgres, type Postgres, type ServerEx
 import { ensureLoginRole, ensureReplicationRole, ensureSuperuserPassword } from '../bootstrap/roles.ts';
 import { InstanceError } from '../errors.ts';
 import { Config } from './config.ts';
-import { claim, copy, initialise, rewind, type Workplace } from './fresh.ts';
+import { claim, copy, initialise, requireSource, rewind, type Workplace } from './fresh.ts';
 import type { Layout } from './layout.ts';
 import { LineUp } from './line-up.ts';
 import { type PromiseNote, readPromise, writePromise } from './promise-note.ts';
@@ -222,8 +222,9 @@ class Executor implements Database {
     );
   }
 
-  wipeForCopy(): Promise<void> {
+  wipeForCopy(source?: Upstream): Promise<void> {
     return this.#request('emptying the data directory', async () => {
+      if (source) await requireSource(this.#place, source);
       if (this.#pg.state !== 'stopped' || this.#pg.alive()) {
         throw new InstanceError('Busy', `emptying ${this.#o.layout.pgdata}: PostgreSQL works in it`);
       }
@@ -289,6 +290,9 @@ class Executor implements Database {
         await ensureSlots(session, wanted);
         if (theirs instanceof Error) throw theirs;
         if (theirs) await followSlots(session, theirs);
+        // What somebody took from the replicas' role is given back before they have to be copied anew.
+        const [row] = await session.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
+        if (!row!.standby) await ensureReplicationRole(session);
       }),
     );
   }

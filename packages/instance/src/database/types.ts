@@ -206,7 +206,7 @@ export interface Database {
     signal: AbortSignal,
   ): Promise<{ rewound: boolean; discarded?: { from: string; to: string } }>;
   /** Empties the data directory (and WAL) so that copy() may run; the process must be stopped. */
-  wipeForCopy(): Promise<void>;
+  wipeForCopy(source?: Upstream): Promise<void>;
 
   /** Renders and reloads settings, pg_hba, pg_ident. Works stopped as well. `reload`: also if nothing has changed. */
   applySettings(eff: EffectiveSpec, options?: { reload?: boolean }): Promise<{ pendingRestart: boolean }>;

@@ -73,6 +73,16 @@ test('a replica that is promoted is stopped, and loses what it wrote alone', asy
   assert.ok(!(await idsOn(one.name)).includes(-1));
 });
 
+test('the role of the replicas is taken away: given back, and nobody loses data over it', async () => {
+  const [one, leader] = [await replica(), get(await cluster.leader())];
+  const { incarnation } = one.report;
+  await leader.superuser('alter role streaming_replica with nologin noreplication');
+  await leader.superuser('select pg_terminate_backend(pid) from pg_stat_replication');
+  await until('the connection to be lost', () => !one.report.streaming, 10_000);
+  await isWell();
+  assert.equal(one.report.incarnation, incarnation);
+});
+
 test('a data directory that others may enter is closed before PostgreSQL starts again', async () => {
   for (const { layout, postmaster } of cluster.instances) {
     chmodSync(layout.pgdata, 0o777);

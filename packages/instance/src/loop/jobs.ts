@@ -65,7 +65,7 @@ const DISPATCH: Dispatch = {
   checkpoint: ({ database, prepareOthers }) => nothing(database.readyToStop(prepareOthers)),
   copy: ({ database }, { source }, signal) => nothing(database.copy({ source }, signal)),
   rewind: ({ database }, { source }, signal) => database.rewind({ source }, signal),
-  wipe: ({ database }) => nothing(database.wipeForCopy()),
+  wipe: ({ database }, { source }) => nothing(database.wipeForCopy(source)),
   cutWal: ({ database }, { promise }) => nothing(database.cutWal(promise)),
   async initialise(c) {
     const { database, client, namespace } = c;
