@@ -199,7 +199,7 @@ function story(folder: string): void {
   test('a key that is changed in the store, and then in the secret', async () => {
     await bad.stop();
     await bad.start(NEW);
-    await goodGoesOn(/\[039\]: the store answers 403/);
+    await goodGoesOn(/the store answers 403 .*HINT: the store refuses the keys/);
     await putKey(bad, NEW);
     await drained(await makeWal(1));
   });
