@@ -1,6 +1,6 @@
 /** What a scenario acts on: a namespace of its own, and a user's means. */
 import assert from 'node:assert/strict';
-import { type LeaseRecord, names, readLease } from '@pgherd/api';
+import { type InstanceReport, type LeaseRecord, names, readLease } from '@pgherd/api';
 import { ClusterKind, type ClusterObject, waitFor, waitUntilReady } from '@pgherd/cli';
 import { accessFromHost, accessInside } from '@pgherd/cli/access';
 import { captureInPod } from '@pgherd/cli/pod-exec';
@@ -193,20 +193,24 @@ export class Stage {
   }
 
   /**
-   * Waits until no manager was started just now. In its first seconds a manager promises nothing, since it does not know
-   * what it granted before: a fault would be answered for its age.
+   * Waits until no manager was started just now: in a new pod it promises nothing at first, since it does not know what
+   * was granted before, and a fault would be answered for its age. The guard may have started it long after its container.
    */
   async managersKnow(): Promise<void> {
-    const youngest = async () => {
-      const started = (await this.instances()).map((pod) =>
-        Date.parse(pod.status?.containerStatuses?.[0]?.state?.running?.startedAt ?? ''),
-      );
-      return Date.now() - Math.max(...started);
-    };
-    await waitFor(async () => (await youngest()) > SETTLED_MS, {
-      timeoutMs: this.patience(30_000),
-      describe: () => 'an instance was started just now',
-    });
+    const names = (await this.instances()).map((pod) => pod.metadata.name);
+    for (const name of names)
+      await waitFor(async () => Date.now() - (await this.managerStart(name)) > SETTLED_MS, {
+        timeoutMs: this.patience(30_000),
+        everyMs: 1_000,
+        describe: () => `the manager of ${name} was started just now, or does not answer`,
+      });
+  }
+
+  /** When the manager of an instance was started, by its own report; not a number while it does not answer. */
+  private async managerStart(pod: string): Promise<number> {
+    const ask = `require('http').get({socketPath:'/run/pgherd/manager.sock',path:'/status'},a=>a.pipe(process.stdout)).on('error',()=>{})`;
+    const text = await this.inPod(pod, `/pgherd/bin/node -e "${ask}"`).catch(() => '');
+    return text ? Number((JSON.parse(text) as InstanceReport).identity.split('/')[1]) : Number.NaN;
   }
 
   async instances(): Promise<Pod[]> {

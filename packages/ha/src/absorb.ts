@@ -33,8 +33,14 @@ const ABSORB: Absorb = {
     s.pods = pods;
   },
 
-  leaseHint({ s }, { version }) {
-    if (version === undefined || s.lease?.version !== version) s.readDue = true;
+  leaseHint(c, { version, record }) {
+    const { s, rules } = c;
+    if (version !== undefined && s.lease?.version === version) return;
+    s.readDue = true;
+    if (version === undefined || !record || !rules.mayTakeUnread(record, s)) return;
+    // It counts neither as a sight of its silence nor as read for a promise.
+    anotherVersion(s, version);
+    s.lease = { version, record };
   },
 
   leaseRead(c, { sentAt, outcome }) {
@@ -74,18 +80,25 @@ const ABSORB: Absorb = {
     else if (purpose === 'release') released(c, outcome.record);
   },
 
-  peers({ s }, { askedAt, answers }) {
+  peers({ s }, { askedAt, answers, more }) {
+    for (const [name, report] of Object.entries(answers)) {
+      const known = s.peers[name];
+      // A late answer says more than none to a later question, and less than one to that.
+      const outdated = known?.report && known.askedAt.mono > askedAt.mono;
+      if (!outdated) s.peers[name] = { report, askedAt };
+    }
+    if (more) return;
     s.asking = undefined;
     if (s.askingOnly) s.askingOnly = false;
     else {
       s.askDue = false;
       s.lastAsked = askedAt;
     }
-    for (const [name, report] of Object.entries(answers)) s.peers[name] = { report, askedAt };
   },
 
   observed({ s }, { startedAt, view }) {
-    s.observing = undefined;
+    // One made for somebody else may have begun before something happened that it was to be looked at for.
+    if (s.observing && startedAt.mono >= s.observing.mono) s.observing = undefined;
     see(s, { startedAt, view });
   },
 
@@ -93,7 +106,10 @@ const ABSORB: Absorb = {
     const { s, now } = c;
     s.observeDue = true;
     s.applied = undefined;
-    if (expected) return;
+    if (expected) {
+      if (s.job?.job.kind === 'stop') s.exitedAt = now;
+      return;
+    }
     s.deathNeeded = true;
     const running = s.job?.job;
     // Making the death certain takes the place of the start: nobody would hear that it failed, and count it.
@@ -252,6 +268,8 @@ function see(s: State, seen: Seen): void {
   s.view = { ...seen.view, ...(timeline ? { timeline: highest } : {}) };
   if (timeline) s.timelineSeen = { incarnation, timeline: highest };
   s.viewAt = seen.startedAt;
+  if (seen.view.inRecovery === false)
+    s.streamed = seen.view.replication.filter((row) => row.state === 'streaming').map((row) => row.name);
   if (seen.view.silent) s.silentSince ??= seen.startedAt;
   else s.silentSince = undefined;
   noteMark(s);

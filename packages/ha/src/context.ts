@@ -46,7 +46,10 @@ export function begin(c: Context, job: Job): void {
   c.s.waiting = undefined;
   if (job.kind !== 'die') c.s.acted = true;
   if (job.kind === 'startPrimary' || job.kind === 'promote') c.s.primaryMaybe = true;
-  if (job.kind.startsWith('start')) c.s.deadSince = undefined;
+  if (job.kind.startsWith('start')) {
+    c.s.deadSince = undefined;
+    c.s.exitedAt = undefined;
+  }
   c.actions.push({ type: 'job', id, job });
 }
 

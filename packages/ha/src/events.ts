@@ -72,11 +72,19 @@ export type Event =
   | { type: 'settings'; settings: Settings }
   | { type: 'self'; address?: string; containerID?: string }
   | { type: 'pods'; pods: PodFact[] }
-  /** The watch saw the Lease at this version: a reason to read it, never a fact. */
-  | { type: 'leaseHint'; version?: string }
+  /**
+   * The watch saw the Lease at this version: a reason to read it, never a fact. What it saw is enough for one thing: to
+   * take what is handed to us, for the swap is refused if it is out of date.
+   */
+  | { type: 'leaseHint'; version?: string; record?: LeaseRecord }
   | { type: 'leaseRead'; sentAt: Now; outcome: LeaseReadOutcome }
   | { type: 'leaseWritten'; id: number; sentAt: Now; outcome: LeaseWriteOutcome }
-  | { type: 'peers'; askedAt: Now; answers: Record<string, PeerReport | null> }
+  /**
+   * What came back of `askPeers`: all answers, with null for whoever gave none in time. `more`: one of them, fed as soon
+   * as it is there, also if it comes late.
+   */
+  | { type: 'peers'; askedAt: Now; answers: Record<string, PeerReport | null>; more?: boolean }
+  /** What came of `observe`, or of a look that was made for a peer who asked. */
   | { type: 'observed'; startedAt: Now; view: View }
   | { type: 'exited'; expected: boolean; reason: string }
   /** `seen`: an observation that was made after the job had ended. */

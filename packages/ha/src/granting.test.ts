@@ -173,7 +173,7 @@ describe('4: grants, the leader', () => {
 /** demo-2, that has seen no renewal for `ms`. */
 const quiet = (ms: number, changed: Partial<State> = {}): State =>
   state(2, {
-    startedAt: at(-60_000),
+    grantsSince: at(-60_000),
     sight: { version: '7', since: at(0), last: at(ms - 50) },
     lastRead: at(ms - 50),
     viewAt: at(ms - 50),
@@ -190,7 +190,7 @@ describe('5: promises, asked', () => {
   });
   const reasons: [string, Partial<State>, Partial<Settings>, RegExp][] = [
     ['renewed not long ago', { sight: { version: '7', since: at(2_000), last: at(3_950) } }, {}, /renewed/],
-    ['started not long ago', { startedAt: at(0) }, {}, /started not long ago/],
+    ['started not long ago', { grantsSince: at(0) }, {}, /started not long ago/],
     ['has granted', { grant: { to: LEADER, epoch: 3, at: at(3_000) } }, {}, /lets the leader go on/],
     ['has heard of the leader', { peers: answers(3_000, leaderReport(1)) }, {}, /heard of/],
     ['under maintenance', {}, { maintenance: true }, /maintenance/],

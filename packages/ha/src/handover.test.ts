@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Event } from './events.ts';
+import type { Action, Event } from './events.ts';
 import { step } from './machine.ts';
+import type { State } from './state.ts';
 import {
   ANY_1,
   answers,
@@ -14,7 +15,9 @@ import {
   row,
   settings,
   standbyView,
+  state,
 } from './testing.ts';
+import type { LeaseRecord } from './types.ts';
 
 const TICK: Event = { type: 'tick' };
 const stopping = [report(2, { state: 'demoting' }), report(3, { role: 'none', state: 'stopped' })];
@@ -119,4 +122,108 @@ describe('a leader that is stopped before it was promoted', () => {
   test('as a primary it names who has its last record', () => {
     assert.equal(released('shut down')?.handover?.to, 'demo-3');
   });
+});
+
+describe('the target is asked as soon as the postmaster has ended', () => {
+  const stopping = leaderState({
+    handover: { reason: 'switchover', id: 'a', to: 'demo-3', since: at(0), stage: 'stopping' },
+    job: { id: 9, job: { kind: 'stop', fastMs: 1, immediateMs: 1 }, since: at(0) },
+  });
+  const exited: Event = { type: 'exited', expected: true, reason: 'code 0' };
+  const asks = (actions: Action[]) =>
+    actions.flatMap((action) => (action.type === 'askPeers' ? [action.names] : []));
+  const view = primaryView(1, {
+    process: 'stopped',
+    inRecovery: undefined,
+    sqlReachable: false,
+    controlState: 'shut down',
+    checkpointLsn: '0/1028',
+    replication: [],
+  });
+  const done: Event = { type: 'jobDone', id: 9, seen: { startedAt: at(120), view } };
+  const answer = (receivedLsn: string): Event => ({
+    type: 'peers',
+    askedAt: at(100),
+    answers: { 'demo-3': report(3, { receivedLsn, replayedLsn: receivedLsn }) },
+  });
+  const ended = step(stopping, exited, at(100));
+
+  test('only the target, and once', () => {
+    assert.deepEqual(asks(ended.actions), [['demo-3']]);
+    assert.deepEqual(asks(step(ended.state, TICK, at(105)).actions), []);
+  });
+  test('with its word the Lease is handed over in the step in which the stop is over', () => {
+    const heard = step(ended.state, answer('0/10A0'), at(110));
+    const { actions } = step(heard.state, done, at(120));
+    const [write] = actions.flatMap((action) => (action.type === 'writeLease' ? [action] : []));
+    assert.equal(write?.purpose, 'release');
+    assert.deepEqual(write?.record.handover, { to: 'demo-3', position: '0/1028', at: '' });
+  });
+  test('a word that comes after that is waited for, and not asked for again', () => {
+    const over = step(ended.state, done, at(120));
+    assert.deepEqual(asks(over.actions), []);
+    const { actions } = step(over.state, answer('0/10A0'), at(125));
+    assert.equal(
+      actions.some((action) => action.type === 'writeLease'),
+      true,
+    );
+  });
+  test('a word of less does not count', () => {
+    const heard = step(ended.state, answer('0/1028'), at(110));
+    const { actions } = step(heard.state, done, at(120));
+    assert.equal(
+      actions.some((action) => action.type === 'writeLease'),
+      false,
+    );
+  });
+  test('after a stop that was not clean a word from before certain death does not count', () => {
+    const heard = step(ended.state, answer('0/10A0'), at(110));
+    const unclean = { ...view, controlState: 'in production' };
+    const over: Event = { type: 'jobDone', id: 9, seen: { startedAt: at(120), view: unclean } };
+    const { actions } = step(heard.state, over, at(120));
+    assert.deepEqual(asks(actions), [['demo-2', 'demo-3']]);
+  });
+});
+
+describe('what is handed over is taken as the watch shows it', () => {
+  const handed = (changed: Partial<LeaseRecord> = {}): LeaseRecord =>
+    record({ holder: null, handover: { to: 'demo-2', position: '0/1000', at: '' }, ...changed });
+  const hint = (seen: LeaseRecord): Event => ({ type: 'leaseHint', version: '8', record: seen });
+  const taken = (before: State, seen: LeaseRecord) =>
+    step(before, hint(seen), at(10)).actions.some((action) => action.type === 'writeLease');
+
+  test('by a swap from exactly that version, without reading it', () => {
+    const { actions, state: after } = step(state(2), hint(handed()), at(10));
+    const [write] = actions.flatMap((action) => (action.type === 'writeLease' ? [action] : []));
+    assert.equal(write?.version, '8');
+    assert.equal(write?.purpose, 'take');
+    assert.equal(
+      actions.some((action) => action.type === 'readLease'),
+      false,
+    );
+    assert.notEqual(after.sight?.version, '8');
+  });
+  test('a swap that fails has it read', () => {
+    const { state: after, actions } = step(state(2), hint(handed()), at(10));
+    const [write] = actions.flatMap((action) => (action.type === 'writeLease' ? [action] : []));
+    const outcome = { kind: 'conflict' as const };
+    const failed = step(after, { type: 'leaseWritten', id: write!.id, sentAt: at(10), outcome }, at(900));
+    assert.equal(
+      failed.actions.some((action) => action.type === 'readLease'),
+      true,
+    );
+    assert.equal(failed.state.held, undefined);
+  });
+  const not: [string, State, LeaseRecord][] = [
+    ['held by another', state(2), record()],
+    ['released to nobody', state(2), handed({ handover: undefined })],
+    ['handed to another', state(2), handed({ handover: { to: 'demo-3', position: '0/1000', at: '' } })],
+    ['of an older epoch', state(2, { epochSeen: 4 }), handed()],
+    ['of a later epoch, whose leader is not known', state(2), handed({ epoch: 4 })],
+  ];
+  for (const [what, before, seen] of not)
+    test(`${what}: it is read first`, () => {
+      assert.equal(taken(before, seen), false);
+      assert.equal(step(before, hint(seen), at(10)).state.lease?.version, '7');
+    });
 });

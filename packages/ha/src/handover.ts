@@ -182,16 +182,43 @@ function chosen(c: Context, plan: HandoverPlan, target: string | undefined): voi
   continueHandover(c);
 }
 
-/** True while those have not answered whose word is needed now that PostgreSQL is stopped: the target, else everybody. */
-function awaitsWord(c: Context, target: string | undefined, dead: Now): boolean {
+/** The postmaster has ended, and the stop is not over yet: the target is asked already. */
+export function askAhead({ s }: Context): void {
+  const to = s.handover?.stage === 'stopping' ? s.handover.to : undefined;
+  if (!to || !s.exitedAt) return;
+  const asked = [s.peers[to]?.askedAt, s.asking].some((at) => at && at.mono >= s.exitedAt!.mono);
+  if (asked) return;
+  s.askDue = true;
+  s.askOnly = to;
+}
+
+/**
+ * True while those have not answered since `since` whose word is needed now that PostgreSQL is stopped: the target, else
+ * everybody.
+ */
+function awaitsWord(c: Context, target: string | undefined, since: Now): boolean {
   const { s } = c;
   const asked = target ? s.peers[target]?.askedAt : undefined;
-  const answered = [asked, s.lastAsked].some((at) => at !== undefined && at.mono >= dead.mono);
-  if (answered || !within(c, dead, AFTER_DEATH_MS)) return false;
+  const answered = [asked, s.lastAsked].some((at) => at !== undefined && at.mono >= since.mono);
+  if (answered || !within(c, since, AFTER_DEATH_MS)) return false;
+  waitFor(c, `an answer of ${target ?? 'the other instances'}`, AFTER_DEATH_MS);
+  if (target && s.asking && s.asking.mono >= since.mono) return true;
   s.askDue = true;
   // Another that does not answer must not delay it.
   if (target) s.askOnly = target;
-  waitFor(c, `an answer of ${target ?? 'the other instances'}`, AFTER_DEATH_MS);
+  return true;
+}
+
+/** True while the target, which has answered, may still get the last record. */
+function awaitsEnd(c: Context, to: string, dead: Now, end: bigint): boolean {
+  const { s, now } = c;
+  const waited = elapsed(dead, now);
+  const gone = answersSince(s, dead.mono).some((report) => report.name === to && isStopping(report));
+  if (gone || waited >= VERIFY_MS) return false;
+  s.askDue = true;
+  if (waited < VERIFY_MS / 2) s.askOnly = to;
+  wakeIn(c, ASK_MS);
+  waitFor(c, `${to} to have everything up to ${formatLsn(end)}`, VERIFY_MS);
   return true;
 }
 
@@ -202,12 +229,14 @@ function verify(c: Context, plan: HandoverPlan): void {
   const end = endOfShutdown(s.view!);
   const dead = s.deadSince ?? now;
   const others = hasOthers(c, record) && !(goesAnyway(plan) && settingsOf(s).maintenance);
-  if (others && awaitsWord(c, plan.to && end !== undefined ? plan.to : undefined, dead)) return;
+  // A word since the end of a clean stop is enough: whoever has its last record then has everything.
+  const since = end === undefined ? dead : (s.exitedAt ?? dead);
+  if (others && awaitsWord(c, plan.to && end !== undefined ? plan.to : undefined, since)) return;
   if (end === undefined) {
     finish(c, plan, successorByQuorum(c, record, dead.mono), undefined);
     return;
   }
-  const complete = answersSince(s, dead.mono)
+  const complete = answersSince(s, since.mono)
     .filter((report) => couldLead(s, record, report))
     .filter((report) => (peerPosition(report)?.lsn ?? 0n) > end)
     .map((report) => report.name);
@@ -216,15 +245,7 @@ function verify(c: Context, plan: HandoverPlan): void {
     finish(c, plan, { to, position: formatLsn(end) }, formatLsn(end));
     return;
   }
-  const waited = elapsed(dead, now);
-  const gone = answersSince(s, dead.mono).some((report) => report.name === plan.to && isStopping(report));
-  if (plan.to && !gone && waited < VERIFY_MS) {
-    s.askDue = true;
-    if (waited < VERIFY_MS / 2) s.askOnly = plan.to;
-    wakeIn(c, ASK_MS);
-    waitFor(c, `${plan.to} to have everything up to ${formatLsn(end)}`, VERIFY_MS);
-    return;
-  }
+  if (plan.to && awaitsEnd(c, plan.to, dead, end)) return;
   const other = others ? (complete.find((name) => !isTardy(s, name, now)) ?? complete[0]) : undefined;
   finish(c, plan, other ? { to: other, position: formatLsn(end) } : undefined, formatLsn(end));
 }

@@ -26,5 +26,5 @@ export { ownPosition, peerPosition } from './positions.ts';
 export { electionReport, type InstanceState, instanceState } from './report.ts';
 export { joiningName, PROMISE_MS, RULES, type Rules } from './rules.ts';
 export { SITUATIONS, type Situation } from './situations.ts';
-export { initialState, type State } from './state.ts';
+export { type Grant, type GrantNotes, initialState, type State } from './state.ts';
 export type * from './types.ts';

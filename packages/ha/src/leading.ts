@@ -12,7 +12,7 @@ import {
   wakeIn,
   within,
 } from './context.ts';
-import { checkpointMs, stop } from './handover.ts';
+import { askAhead, checkpointMs, stop } from './handover.ts';
 import { ruleToApply } from './membership.ts';
 
 /** Runs `act`, unless a failure of this kind was not long ago. */
@@ -66,6 +66,7 @@ export function watchJob(c: Context): void {
     s.handover.stage = 'stopping';
     stop(c);
   }
+  if (job.kind === 'stop') askAhead(c);
   if (job.kind !== 'startPrimary' || !others) return;
   const limit = settingsOf(s).primaryStartMs;
   if (elapsed(since, now) < limit) {

@@ -449,6 +449,14 @@ describe('the leader', () => {
 const ANY_1_TEXT = 'ANY 1 ("demo-2", "demo-3")';
 const ASYNC = { method: 'any' as const, number: 0, names: [], required: false };
 
+test('a look that began before a reason for another one came does not take its place', () => {
+  const before = state(2, { observing: at(10), viewAt: at(0) });
+  const older: Event = { type: 'observed', startedAt: at(5), view: standbyView(2) };
+  assert.deepEqual(step(before, older, at(12)).state.observing, at(10));
+  const asked: Event = { type: 'observed', startedAt: at(10), view: standbyView(2) };
+  assert.equal(step(before, asked, at(12)).state.observing, undefined);
+});
+
 describe('everyone else', () => {
   test('a failed read starts the count of silence again', () => {
     const failed: Event = { type: 'leaseRead', sentAt: at(9_000), outcome: { kind: 'failed', message: '' } };

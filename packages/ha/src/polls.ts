@@ -3,6 +3,8 @@ import { elapsed, type Now } from './clock.ts';
 import { beginAside, type Context, mayRetry, recordOf, wakeIn } from './context.ts';
 import { leaderToFollow } from './lease.ts';
 import { someoneJoins } from './membership.ts';
+import { isPromoted } from './positions.ts';
+import { AFTER_DEATH_MS } from './rules/times.ts';
 
 /** Short, so that a leader finds an API that is back in time to renew. */
 const READ_TIMEOUT_MS = 700;
@@ -52,6 +54,8 @@ function underWay(c: Context, since: Now | undefined): boolean {
 function readLease(c: Context): void {
   const { s, now } = c;
   if (underWay(c, s.reading)) return;
+  // Whether what a watch saw is true the swap will tell.
+  if (s.write?.purpose === 'take' && s.sight?.version !== s.lease?.version) return;
   const unsure = s.staleLease === true || !s.lease;
   const every = unsure ? BRISK_MS : (s.settings?.renewMs ?? 1_000);
   const wanted = s.readDue || unsure || !s.held;
@@ -93,7 +97,9 @@ function askPeers(c: Context): void {
   const { s, now } = c;
   if (underWay(c, s.asking)) return;
   const joining = s.held !== undefined && someoneJoins(c);
-  const curious = s.held !== undefined && due(c, s.lastAsked, joining ? BRISK_MS : ASK_MS);
+  // While it is promoted nothing is to keep it, or them, from that.
+  const free = s.held !== undefined && s.job?.job.kind !== 'promote';
+  const curious = free && due(c, s.lastAsked, joining ? BRISK_MS : ASK_MS);
   if (!s.askDue && !curious) return;
   s.askDue = false;
   s.asking = now;
@@ -102,7 +108,8 @@ function askPeers(c: Context): void {
   s.askingOnly = only !== undefined;
   const known = only ? [only] : s.pods.map((pod) => pod.instance);
   const names = [...new Set(known)].filter((name) => name !== s.self.name);
-  c.actions.push({ type: 'askPeers', names, timeoutMs: ASK_TIMEOUT_MS });
+  const dead = s.held !== undefined && (s.deadSince ?? s.exitedAt) !== undefined;
+  c.actions.push({ type: 'askPeers', names, timeoutMs: dead ? AFTER_DEATH_MS : ASK_TIMEOUT_MS });
 }
 
 /**
@@ -150,7 +157,8 @@ function asides(c: Context): void {
   // On a standby too: after its promotion the others find their slots at once.
   const wanted = slotsWanted(c);
   const leader = s.view.streaming ? leaderToFollow(c) : undefined;
-  const primary = leader && { name: leader.name, address: leader.address };
+  const primary =
+    leader && isPromoted(s.lease!.record) ? { name: leader.name, address: leader.address } : undefined;
   // Moved after a primary as soon as we stream from it: it may be gone before the next turn.
   const others =
     (wanted !== s.slotsFor && wanted.join() !== s.slotsFor?.join()) ||

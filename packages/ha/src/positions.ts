@@ -44,6 +44,11 @@ export function isRecorded(record: LeaseRecord, name: string, incarnation: strin
   return record.members.some((member) => member.name === name && member.incarnation === incarnation);
 }
 
+/** The leader says that it runs as primary: before, its record names the timeline that its own will branch off from. */
+export function isPromoted({ epoch, settled, timeline }: LeaseRecord): boolean {
+  return settled?.epoch === epoch && (settled.parent === undefined || (timeline ?? 0) > settled.parent);
+}
+
 /** Our own place among the members, once our volume has an identity. */
 export function ownMembership(s: State): LeaseMember | undefined {
   return s.view?.incarnation ? { name: s.self.name, incarnation: s.view.incarnation } : undefined;

@@ -16,7 +16,7 @@ import {
 import type { Following, Upstream } from './events.ts';
 import { leaderToFollow } from './lease.ts';
 import { ruleToApply } from './membership.ts';
-import { isRecorded } from './positions.ts';
+import { isPromoted, isRecorded } from './positions.ts';
 import { MAX_REWINDS } from './rules/times.ts';
 import { joiningName } from './rules.ts';
 import type { Rejoin, Rung } from './state.ts';
@@ -30,6 +30,8 @@ const REPLAY_MS = 60_000;
 const PARTED_MS = 2_000;
 /** Who is stopped for a rewind or a copy waits this long for a leader that proves itself. */
 const UNPROVEN_MS = 2_000;
+/** How long who led before lets its successor be promoted in peace. */
+export const PROMOTION_MS = 2_000;
 const MANY_COPIES = 3;
 const ASK_AGAIN_MS = 150;
 
@@ -70,6 +72,18 @@ function ladder(c: Context): Rejoin {
   const epoch = recordOf(s)?.epoch ?? 0;
   if (s.rejoin?.epoch !== epoch) s.rejoin = { epoch, rung: 'follow', rewinds: 0, copies: 0 };
   return s.rejoin!;
+}
+
+/** True of who led until a moment ago, while its successor is promoted and commits can do without us. */
+export function letsLeaderGoFirst(c: Context): boolean {
+  const { s } = c;
+  const record = recordOf(s);
+  const leader = record?.leader?.name;
+  if (!record?.holder || leader === s.self.name || isPromoted(record)) return false;
+  const needed = record.rules.some(
+    ({ names, number }) => names.filter((name) => name !== s.self.name && name !== leader).length < number,
+  );
+  return !needed && s.deadSince !== undefined && within(c, s.deadSince, PROMOTION_MS);
 }
 
 export function rejoinStopped(c: Context): void {

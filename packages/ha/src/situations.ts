@@ -10,7 +10,14 @@ import { beginHandover, continueHandover, isFenced, wantsHandover } from './hand
 import { whyHung } from './hung.ts';
 import { promote, retrying, ruleChange, stopInTime, watchJob } from './leading.ts';
 import { runsAsPrimary } from './membership.ts';
-import { rejoinRunning, rejoinStopped, runsAsWanted, standby } from './rejoin.ts';
+import {
+  letsLeaderGoFirst,
+  PROMOTION_MS,
+  rejoinRunning,
+  rejoinStopped,
+  runsAsWanted,
+  standby,
+} from './rejoin.ts';
 import { fullVolume, waitForSpace } from './space.ts';
 import { succeedAfterDeath } from './succession.ts';
 
@@ -269,6 +276,12 @@ export const SITUATIONS: readonly Situation[] = [
     why: 'if the named successor does not come, we lead again, and a standby would have to be promoted for it',
     when: (c) => stopped(c) && justHandedOver(c),
     act: (c) => waitFor(c, `${recordOf(c.s)!.handover!.to} to take the Lease`),
+  },
+  {
+    name: 'standby: its leader is being promoted',
+    why: 'to start takes from the leader what it needs for its promotion, where they share a machine or its disk',
+    when: (c) => stopped(c) && letsLeaderGoFirst(c),
+    act: (c) => waitFor(c, `${recordOf(c.s)!.leader!.name} to be promoted`, PROMOTION_MS),
   },
   {
     name: 'standby is stopped',

@@ -103,7 +103,8 @@ function contest(c: Context, lease: KnownLease, opening: string, forced: string 
     s.askDue = true;
     return;
   }
-  if (s.observeDue) return;
+  // Answers to different questions do not make one picture: what one said before may be out of date by another's.
+  if (s.observeDue || s.asking) return;
   const mine = ownPosition(s.view);
   const verdict = firstNo(
     mine ? { ok: true } : { ok: false, why: 'this instance does not yet know how far it is' },
@@ -119,7 +120,6 @@ function contest(c: Context, lease: KnownLease, opening: string, forced: string 
   }
   waitFor(c, `cannot take over (${opening}): ${verdict}`);
   if (!mine) s.observeDue = true;
-  if (s.asking) return;
   if (elapsed(s.lastAsked, now) >= ASK_AGAIN_MS) {
     s.askDue = true;
     s.observeDue = true;

@@ -40,6 +40,20 @@ export function heldSince({ t0, grantedAt }: Held): Now {
   return grantedAt && grantedAt.mono > t0.mono ? grantedAt : t0;
 }
 
+/** Whom we let go on without the API, and when we said so. */
+export interface Grant {
+  to: string;
+  epoch: number;
+  at: Now;
+}
+
+/** What is known of grants that managers before this one gave in the same place. */
+export interface GrantNotes {
+  /** Since when every grant was noted. */
+  since: Now;
+  last?: Grant;
+}
+
 /** A hand-over under way, by a wish or because this pod is being stopped. */
 export interface HandoverPlan {
   reason: 'switchover' | 'shutdown' | 'fence' | 'leaving' | 'full';
@@ -87,12 +101,12 @@ export interface State {
   /** Highest epoch ever seen, by us or in Cluster status. */
   epochSeen: number;
   held?: Held;
-  /** When this manager's first step was. */
-  startedAt?: Now;
+  /** Since when every grant that was given here is known: this manager's start, or an earlier one's that left notes. */
+  grantsSince?: Now;
   /** Members named in writes of ours whose fate is not known: one of them may be recorded by now. */
   perhapsMembers?: LeaseMember[];
   /** The last grant we gave, and when. */
-  grant?: { to: string; epoch: number; at: Now };
+  grant?: Grant;
   askingGrants?: Now;
   lastGrantsAsked?: Now;
   /** The state of the Lease that we have promised on; ends only when a read shows another. */
@@ -136,6 +150,10 @@ export interface State {
   deathNeeded: boolean;
   /** Since when nothing of PGDATA lives. */
   deadSince?: Now;
+  /** Who streamed from us when this was a primary and was last looked at. */
+  streamed?: string[];
+  /** When the postmaster that we stopped ended. */
+  exitedAt?: Now;
   job?: { id: number; job: Job; since: Now };
   nextId: number;
   asides: { checkpoint: boolean; slots: boolean };
@@ -218,7 +236,7 @@ const UNSET: Record<Optional, undefined> = {
   staleLease: undefined,
   sight: undefined,
   held: undefined,
-  startedAt: undefined,
+  grantsSince: undefined,
   perhapsMembers: undefined,
   grant: undefined,
   askingGrants: undefined,
@@ -244,6 +262,8 @@ const UNSET: Record<Optional, undefined> = {
   askingOnly: undefined,
   lastAsked: undefined,
   deadSince: undefined,
+  streamed: undefined,
+  exitedAt: undefined,
   job: undefined,
   slotsFor: undefined,
   slotsAfter: undefined,
@@ -284,12 +304,15 @@ const UNSET: Record<Optional, undefined> = {
  * and takes PostgreSQL to be running as a primary until its death is certain (ELECTION 1, 3).
  *
  * @param promise the note that the last `cutWal` left on the volume, if there is one (ELECTION 5.1)
+ * @param grants what is noted of grants; without it none is known that was given before the first step
  */
-export function initialState(self: Self, promise?: LeaseState): State {
+export function initialState(self: Self, promise?: LeaseState, grants?: GrantNotes): State {
   return {
     ...UNSET,
     self,
     promise,
+    grantsSince: grants?.since,
+    grant: grants?.last,
     promiseCallers: [],
     epochSeen: 0,
     readDue: true,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Event } from './events.ts';
+import type { Action, Event } from './events.ts';
 import { step } from './machine.ts';
+import type { State } from './state.ts';
 import { answers, at, leaderState, lease, primaryView, report, state } from './testing.ts';
 import type { PeerReport, View } from './types.ts';
 
@@ -86,5 +87,59 @@ describe('a successor that was named and did not take the Lease', () => {
       at(5_210),
     ).state;
     assert.deepEqual(taken.tardy, { name: 'demo-2', at: at(5_210) });
+  });
+});
+
+describe('who streamed from a dead primary is waited for', () => {
+  const died = (changed: Partial<State> = {}) =>
+    leaderState({
+      view: primaryView(1, dead),
+      deadSince: at(0),
+      viewAt: at(5),
+      primaryMaybe: false,
+      applied: undefined,
+      streamed: ['demo-2', 'demo-3'],
+      lastAsked: at(-100),
+      ...changed,
+    });
+  const answer = (n: number, more = true): Event => ({
+    type: 'peers',
+    askedAt: at(10),
+    answers: { [`demo-${n}`]: report(n) },
+    more,
+  });
+  const does = (actions: Action[]) =>
+    actions.flatMap((action) =>
+      action.type === 'job' ? [action.job.kind] : action.type === 'writeLease' ? [action.purpose] : [],
+    );
+
+  test('the last of the answers decides, and not the end of the round', () => {
+    const asked = step(died(), TICK, at(10));
+    assert.deepEqual(does(asked.actions), []);
+    const one = step(asked.state, answer(2), at(900));
+    assert.deepEqual(does(one.actions), []);
+    assert.deepEqual(does(step(one.state, answer(3), at(1_500)).actions), ['release']);
+  });
+  test('for two seconds at most: then it starts in place', () => {
+    const asked = step(died(), TICK, at(10));
+    assert.ok(asked.wakeAt <= 2_000);
+    assert.deepEqual(does(step(asked.state, TICK, at(1_999)).actions), []);
+    assert.equal(does(step(asked.state, TICK, at(2_000)).actions)[0], 'startPrimary');
+  });
+  test('who did not stream is not', () => {
+    assert.deepEqual(does(step(died({ streamed: [] }), TICK, at(10)).actions), ['startPrimary']);
+    const asked = step(died({ streamed: ['demo-2'] }), TICK, at(10));
+    assert.deepEqual(does(step(asked.state, answer(2), at(20)).actions), ['startPrimary']);
+  });
+  test('without data here, whoever is a member is', () => {
+    const empty = died({ streamed: [], view: primaryView(1, { ...dead, data: 'empty' }) });
+    assert.deepEqual(does(step(empty, TICK, at(10)).actions), []);
+  });
+  test('a late answer counts more than none to a later question, and less than one to that', () => {
+    const late: Event = { type: 'peers', askedAt: at(10), answers: { 'demo-2': report(2) }, more: true };
+    const none = step(died({ peers: { 'demo-2': { report: null, askedAt: at(500) } } }), late, at(600)).state;
+    assert.equal(none.peers['demo-2']?.report?.name, 'demo-2');
+    const newer = step(died({ peers: answers(500, report(2, { receivedLsn: '0/F000' })) }), late, at(600));
+    assert.equal(newer.state.peers['demo-2']?.report?.receivedLsn, '0/F000');
   });
 });

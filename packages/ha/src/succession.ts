@@ -1,5 +1,5 @@
 /** The database is dead and we lead: who has everything leads next, or we start in place. */
-import { elapsed } from './clock.ts';
+import { elapsed, type Now } from './clock.ts';
 import { quorumOf, ruleText } from './commit-rule.ts';
 import { begin, type Context, mayRetry, recordOf, settingsOf, waitFor, within } from './context.ts';
 import { comparePositions, formatLsn, type Position } from './lsn.ts';
@@ -64,20 +64,7 @@ export function succeedAfterDeath(c: Context): void {
   const required = record.rules.some((rule) => rule.required);
   const staying = s.stayLeader !== undefined && elapsed(s.stayLeader, now) < settings.primaryStartMs;
   const looks = (required || noData) && !staying && !s.giveUp && !settings.maintenance && !apiIsAway(c);
-  if (others && looks) {
-    const answered = s.lastAsked !== undefined && s.lastAsked.mono >= dead.mono;
-    if (!answered && within(c, dead, AFTER_DEATH_MS)) {
-      s.askDue = true;
-      waitFor(c, 'an answer of the other instances', AFTER_DEATH_MS);
-      return;
-    }
-    const next = successorByQuorum(c, record, dead.mono);
-    if (next) {
-      s.release = { ...next, why: 'PostgreSQL died' };
-      waitFor(c, 'the Lease to be released');
-      return;
-    }
-  }
+  if (others && looks && goesToAnother(c, record, dead, noData ? undefined : s.streamed)) return;
   if (noData) {
     s.release = {
       why: foreign ? 'the data are of another database' : `the data directory is ${s.view!.data}`,
@@ -98,6 +85,45 @@ export function succeedAfterDeath(c: Context): void {
     return;
   }
   restart(c, record);
+}
+
+/** True while the answers of others are waited for, and when one of them is to lead. */
+function goesToAnother(
+  c: Context,
+  record: LeaseRecord,
+  dead: Now,
+  streamed: readonly string[] | undefined,
+): boolean {
+  const { s } = c;
+  const open = awaited(c, record, dead, streamed);
+  if (open.length > 0 && within(c, dead, AFTER_DEATH_MS)) {
+    if (!s.asking || s.asking.mono < dead.mono) s.askDue = true;
+    waitFor(c, `an answer of ${open.join(', ')}`, AFTER_DEATH_MS);
+    return true;
+  }
+  const next = successorByQuorum(c, record, dead.mono);
+  if (!next) return false;
+  s.release = { ...next, why: 'PostgreSQL died' };
+  waitFor(c, 'the Lease to be released');
+  return true;
+}
+
+/**
+ * Whose answer is still to come: of the members that streamed from the dead primary. Where that is not known, or no data
+ * of use are left here, of all.
+ */
+function awaited(
+  { s }: Context,
+  record: LeaseRecord,
+  dead: Now,
+  streamed: readonly string[] | undefined,
+): string[] {
+  if (s.lastAsked && s.lastAsked.mono >= dead.mono) return [];
+  const heard = new Set(answersSince(s, dead.mono).map((report) => report.name));
+  return record.members
+    .map((member) => member.name)
+    .filter((name) => name !== s.self.name && !heard.has(name))
+    .filter((name) => streamed?.includes(name) ?? true);
 }
 
 /** Nothing can be released while the Lease cannot be written: to start in place is all that is left. */

@@ -48,6 +48,21 @@ function isZombie(pid: string): boolean {
 }
 
 /**
+ * Asks a child of a postmaster to end that has just been forked for a connection: it still bears its parent's command
+ * line, and ends by itself with a code that is no crash. Processes that have a task say so in their command line.
+ */
+export function endNewcomer(pid: number, postmaster: number | undefined): void {
+  try {
+    const status = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const parent = Number(status.slice(status.lastIndexOf(')') + 2).split(' ')[1]);
+    const line = (of: number) => readFileSync(`/proc/${of}/cmdline`, 'utf8').replace(/\0+$/, '');
+    if (postmaster === parent && line(pid) === line(postmaster)) process.kill(pid, 'SIGTERM');
+  } catch {
+    // It has ended.
+  }
+}
+
+/**
  * Kills every process that works in a data directory (`also`: see processesIn) and confirms that none is left.
  *
  * The postmaster's exit is not death: its backends go on acknowledging commits after it was killed, and each

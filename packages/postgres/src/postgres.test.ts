@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { compareLsn, currentTimeline, missingParts, type Postgres, processesIn } from './index.ts';
@@ -149,6 +150,23 @@ test('after the postmaster is killed its backends live; certain death ends them 
   assert.equal(await busy, 'gone');
   assert.equal((await two.controlData()).state, 'in production');
   await two.start();
+});
+
+test('whoever knocks while it stops does not hold it up', async () => {
+  const socket = join(one.options.socketDir, `.s.PGSQL.${one.options.port}`);
+  // They say nothing: each would have the server wait for its authentication_timeout.
+  const sockets: Socket[] = [];
+  const knock = () => sockets.push(connect(socket).on('error', () => undefined));
+  const knocking = setInterval(knock, 5);
+  const begin = performance.now();
+  await one.stop({ fastMs: 10_000, immediateMs: 1000 });
+  const took = performance.now() - begin;
+  clearInterval(knocking);
+  for (const each of sockets) each.destroy();
+  assert.ok(sockets.length > 0);
+  assert.ok(took < 3000, `the stop took ${took} ms`);
+  assert.match((await one.controlData()).state, /^shut down/);
+  await startStandby(one, two, 'one');
 });
 
 test('a start that fails says why', async () => {

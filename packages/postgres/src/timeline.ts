@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeDurable, writeDurable } from './files.ts';
@@ -46,9 +47,10 @@ export async function readHistory(pgdata: string, timeline: number): Promise<Tim
  * stumbles over them, see dropReservations.
  */
 export async function reserveTimelines(pgdata: string, next: number): Promise<void> {
-  const there = new Set((await histories(pgdata)).map(({ timeline }) => timeline));
   for (let timeline = 2; timeline < next; timeline++) {
-    if (!there.has(timeline)) await writeDurable(join(pgdata, 'pg_wal', historyName(timeline)), '');
+    const path = join(pgdata, 'pg_wal', historyName(timeline));
+    // Without a turn of the event loop: most often all are there, and nobody can write meanwhile.
+    if (!existsSync(path)) await writeDurable(path, '');
   }
 }
 

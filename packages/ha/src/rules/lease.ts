@@ -59,6 +59,21 @@ export const LEASE_RULES = {
     return record.holder?.startsWith(`${s.self.podUID}/`) === true && !s.deathNeeded && !s.primaryMaybe;
   },
 
+  /**
+   * 1. What a watch saw may be old. It may be acted on only where an old word does no harm: a Lease that is handed to us
+   * by name, under the epoch that we know, is taken by compare-and-swap from exactly what was seen.
+   */
+  mayTakeUnread(record: LeaseRecord, s: State): boolean {
+    return (
+      record.holder === null &&
+      record.handover?.to === s.self.name &&
+      record.epoch === s.epochSeen &&
+      s.held === undefined &&
+      s.write === undefined &&
+      s.lease?.record.epoch === record.epoch
+    );
+  },
+
   /** 3. Leadership is handed over or released only once nothing of our data directory lives. */
   mayRelease(s: State): boolean {
     return !s.deathNeeded && !s.primaryMaybe && s.job === undefined;

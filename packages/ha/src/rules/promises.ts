@@ -32,8 +32,7 @@ export const PROMISE_RULES = {
 
   /**
    * 5.1. Who promises has seen no renewal for longer than a leader that lives would let pass without asking for
-   * grants, has given no grant, and has not heard of the leader. Until its first G is over, a restarted manager
-   * does not know what it granted.
+   * grants, has given no grant, and has not heard of the leader.
    */
   mayPromise(lease: KnownLease, s: State, settings: Settings, now: Now): Verdict {
     const { record, version } = lease;
@@ -49,7 +48,7 @@ export const PROMISE_RULES = {
     if (s.promise?.version === version) return yes;
     if (!this.isQuiet(s.sight, version, settings, now))
       return no('the Lease was renewed not long ago, or cannot be read');
-    if (!s.startedAt || elapsedForTaker(s.startedAt, now) < this.promiseWait(settings))
+    if (!this.knowsGrants(s, settings, now))
       return no('this manager was started not long ago and does not know what it granted');
     if (s.grant && elapsedForTaker(s.grant.at, now) < this.promiseWait(settings))
       return no('this instance lets the leader go on');
@@ -61,6 +60,11 @@ export const PROMISE_RULES = {
     )
       return no(`${record.leader!.name} was heard of`);
     return yes;
+  },
+
+  /** 4. Every grant that may still bind is known: a manager of before noted those it gave, or they have ended since. */
+  knowsGrants({ grantsSince }: State, settings: Settings, now: Now): boolean {
+    return grantsSince !== undefined && elapsedForTaker(grantsSince, now) >= this.promiseWait(settings);
   },
 
   /** 4. The time that a grant binds: neither a promise in it, nor one while a restarted manager may have given one. */

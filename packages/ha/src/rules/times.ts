@@ -16,5 +16,8 @@ export const MAX_REWINDS = 2;
 export const PROMISE_MS = 1_000;
 /** How long after a renewal was due the Lease counts as quiet. A leader that lives has asked for grants before. */
 export const QUIET_MS = 1_000;
-/** How long the peers of a dead primary have for their answers. */
-export const AFTER_DEATH_MS = 600;
+/**
+ * How long those that streamed from a dead primary have for their answers. On a machine that is busy, what takes some
+ * milliseconds else may take half a second; to start in place would take far longer there.
+ */
+export const AFTER_DEATH_MS = 2_000;

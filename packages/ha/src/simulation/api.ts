@@ -61,7 +61,7 @@ export class SimApi {
   #put(record: LeaseRecord): void {
     this.lease = { version: ++this.#version, record };
     const { version } = this.lease;
-    for (const instance of this.#world.instances.values()) instance.leaseChanged(String(version));
+    for (const instance of this.#world.instances.values()) instance.leaseChanged(String(version), record);
     this.#remember(record);
   }
 

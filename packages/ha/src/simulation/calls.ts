@@ -37,11 +37,15 @@ export class Calls {
     } else this.#o.later(timeoutMs, () => end(undefined));
   }
 
-  /** Asks peers in parallel: all answers together, as soon as all are there or the time is up. */
+  /**
+   * Asks peers in parallel: all answers together, as soon as all are there or the time is up. `each` is told of each
+   * answer as it comes, also of one that comes late.
+   */
   peers<T>(
     { names, timeoutMs }: { names: string[]; timeoutMs: number },
     serve: (peer: SimInstance, answer: (result: T) => void) => void,
     done: (answers: Record<string, T | null>) => void,
+    each: (name: string, result: T) => void = () => undefined,
   ): void {
     const { world, name: self } = this.#o;
     const answers: Record<string, T | null> = {};
@@ -70,6 +74,7 @@ export class Calls {
           if (!world.network.arrives(name, self)) return;
           this.#o.later(world.network.latency(), () => {
             answers[name] = result;
+            each(name, result);
             if (--missing === 0) end();
           });
         });

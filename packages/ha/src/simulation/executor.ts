@@ -64,6 +64,8 @@ export class Executor {
           action,
           (peer, answer) => answer(peer.report()),
           (answers) => this.#feed({ type: 'peers', askedAt: sentAt, answers }),
+          (name, report) =>
+            this.#feed({ type: 'peers', askedAt: sentAt, answers: { [name]: report }, more: true }),
         );
         return;
       case 'askGrants':
@@ -73,7 +75,7 @@ export class Executor {
         this.#askPromises(action);
         return;
       case 'answerGrant':
-        this.#grants.get(action.id)?.(action.answer);
+        this.#answerGrant(action, sentAt);
         return;
       case 'answerPromise':
         this.#callers.get(action.id)?.(action.answer);
@@ -167,6 +169,15 @@ export class Executor {
     this.#grants.delete(id);
   }
 
+  /** Noted first: who is started anew must know of it. */
+  #answerGrant({ id, answer }: Of<'answerGrant'>, at: Now): void {
+    if ('granted' in answer) {
+      const { to, epoch } = answer.granted;
+      this.#o.grantNotes = { since: at, ...this.#o.grantNotes, last: { to, epoch, at } };
+    }
+    this.#grants.get(id)?.(answer);
+  }
+
   promiseFor(
     candidate: string,
     { epoch, version }: { epoch: number; version: string },
@@ -200,7 +211,9 @@ export class Executor {
     const { world, database } = this.#o;
     world.note(this.#o.name, `job ${job.kind}`);
     if (job.kind === 'promote' || job.kind === 'startPrimary') world.watchdog.beginsToLead(this.#o);
-    this.#o.later(DURATION[job.kind] * world.between(0.8, 1.5), () => {
+    const duration = DURATION[job.kind] * world.between(0.8, 1.5);
+    if (job.kind === 'stop') this.#exitsEarly(serial, duration);
+    this.#o.later(duration, () => {
       if (serial !== this.#jobs) return;
       const began = this.#o.clocks.now();
       try {
@@ -210,6 +223,16 @@ export class Executor {
       } catch (error) {
         this.#feed({ type: 'jobFailed', id, code: 'Failed', message: (error as Error).message });
       }
+    });
+  }
+
+  /** The postmaster ends some time before the stop is over. */
+  #exitsEarly(serial: number, duration: number): void {
+    const { database } = this.#o;
+    this.#o.later(duration * 0.7, () => {
+      if (serial !== this.#jobs || this.#o.databaseFrozen || database.process !== 'running') return;
+      database.stop();
+      this.#feed({ type: 'exited', expected: true, reason: 'code 0' });
     });
   }
 

@@ -2,8 +2,16 @@
 import type { Event } from '../events.ts';
 import { advance, step } from '../machine.ts';
 import { electionReport, instanceState } from '../report.ts';
-import { initialState, type State } from '../state.ts';
-import type { GrantAnswer, LeaseState, PeerReport, PodFact, PromiseAnswer, View } from '../types.ts';
+import { type GrantNotes, initialState, type State } from '../state.ts';
+import type {
+  GrantAnswer,
+  LeaseRecord,
+  LeaseState,
+  PeerReport,
+  PodFact,
+  PromiseAnswer,
+  View,
+} from '../types.ts';
 import { SimClocks } from './clocks.ts';
 import { SimDatabase } from './database.ts';
 import { Executor } from './executor.ts';
@@ -34,6 +42,8 @@ export class SimInstance {
   exited: number | undefined;
   /** The note of the last promise, on the volume. */
   promiseNote: LeaseState | undefined;
+  /** The notes of grants: kept as long as the pod, and as the node is not started anew. */
+  grantNotes: GrantNotes | undefined;
   state!: State;
   situation = '';
   readonly #executor: Executor;
@@ -93,14 +103,17 @@ export class SimInstance {
     this.#guardAt = undefined;
     const { name, podUID, address } = this;
     const identity = `${podUID}/${life}`;
-    this.state = initialState({ name, podUID, identity, address }, this.promiseNote);
+    this.grantNotes ??= { since: this.clocks.now() };
+    this.state = initialState({ name, podUID, identity, address }, this.promiseNote, this.grantNotes);
     this.#watches.begin();
   }
 
   /** What a manager does not do soon after its start, it does from now on. */
   hasRunForLong(): void {
     const { mono, wall } = this.clocks.now();
-    this.state.startedAt = { mono: mono - 60_000, wall: wall - 60_000 };
+    const since = { mono: mono - 60_000, wall: wall - 60_000 };
+    this.grantNotes = { ...this.grantNotes, since };
+    this.state.grantsSince = since;
   }
 
   /** kill -9 of the postmaster. */
@@ -135,6 +148,7 @@ export class SimInstance {
   returnNode(): void {
     this.world.heal(this.name);
     if (this.alive || !this.podExists) return;
+    this.grantNotes = undefined;
     this.terminated = [...this.terminated, this.containerID];
     this.startContainer();
     this.world.podsChanged();
@@ -143,6 +157,7 @@ export class SimInstance {
   /** The pod is gone; another takes its name and its volume. */
   newPod(): void {
     this.podUID = this.world.newName('uid-');
+    this.grantNotes = undefined;
     this.podExists = true;
     this.podDeleting = false;
     this.containers = 0;
@@ -251,8 +266,8 @@ export class SimInstance {
     this.#watches.settingsChanged();
   }
 
-  leaseChanged(version: string | undefined): void {
-    this.#watches.leaseChanged(version);
+  leaseChanged(version: string | undefined, record?: LeaseRecord): void {
+    this.#watches.leaseChanged(version, record);
   }
 
   podsChanged(): void {

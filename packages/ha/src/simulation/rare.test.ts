@@ -50,6 +50,36 @@ for (let seed = 1; seed <= 5; seed++) {
     ends(world);
   });
 
+  test(`seed ${seed}: a manager that starts again knows by its notes that it granted nothing, and promises`, () => {
+    const world = cluster(options);
+    world.get('demo-2').die();
+    world.get('demo-2').startManager();
+    world.until(() => world.settled(), 5_000, 'demo-2 streams again');
+    const at = world.time;
+    world.get('demo-1').loseNode();
+    world.run(10_000);
+    assert.ok(outage(world, at) < 5_000, `outage ${outage(world, at)}`);
+    world.get('demo-1').returnNode();
+    ends(world);
+  });
+
+  test(`seed ${seed}: a manager that starts again is bound by the grant it noted`, () => {
+    const world = cluster({ ...options, instances: 2 });
+    world.isolateFromApi('demo-1');
+    world.run(15_000);
+    const granted = world.get('demo-2').state.grant!;
+    world.get('demo-2').die();
+    world.get('demo-2').startManager();
+    assert.deepEqual(world.get('demo-2').state.grant, granted);
+    world.get('demo-1').loseNode();
+    world.run(9_000);
+    assert.equal(world.primaries().length, 0);
+    world.until(() => world.leader()?.name === 'demo-2', 10_000, 'demo-2 leads');
+    world.get('demo-1').returnNode();
+    world.heal();
+    ends(world);
+  });
+
   test(`seed ${seed}: who was named and did not take is not named again while another can lead`, () => {
     const world = cluster(options);
     world.isolateFromApi('demo-2');

@@ -32,6 +32,8 @@ export const TWO = /two primaries acknowledge/;
 export const CAUTIONS: Partial<Record<keyof Rules, string>> = {
   silenceBegins:
     'the same version was not renewed meanwhile, read or not; grants bind whoever could not read',
+  mayTakeUnread:
+    'where what was seen is old the swap is refused: it says what a swap is all that is needed for',
   mayRelease: 'the situations make death certain before a release is planned',
   mayPassOverTheNamed: 'who else takes it must have everything as well: it keeps a wish, and saves a race',
   nobodyLeads:

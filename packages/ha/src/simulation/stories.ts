@@ -76,17 +76,31 @@ export const STORIES: Partial<Record<keyof Rules, Story>> = {
       world.run(20_000);
     },
   },
+  knowsGrants: {
+    without: { knowsGrants: () => true },
+    options: { ...REQUIRED, instances: 2 },
+    harm: /lets go on/,
+    faults(world) {
+      // It goes on by grants; who gave them is made anew, and does not know that.
+      world.isolateFromApi('demo-1');
+      world.run(15_000);
+      apart(world, 'demo-1');
+      world.get('demo-2').die();
+      world.get('demo-2').newPod();
+      world.run(20_000);
+    },
+  },
   promiseWait: {
     without: { promiseWait: () => 0 },
     options: { ...REQUIRED, instances: 2 },
     harm: /lets go on/,
     faults(world) {
-      // It goes on by grants; who gave them starts again, and has forgotten.
+      // The same; who is made anew does not wait.
       world.isolateFromApi('demo-1');
       world.run(15_000);
       apart(world, 'demo-1');
       world.get('demo-2').die();
-      world.get('demo-2').startManager();
+      world.get('demo-2').newPod();
       world.run(20_000);
     },
   },

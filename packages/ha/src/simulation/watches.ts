@@ -1,4 +1,5 @@
 /** What a simulated instance hears of the API: at its start, and whenever something has changed. */
+import type { LeaseRecord } from '../types.ts';
 import type { SimInstance } from './instance.ts';
 
 export class Watches {
@@ -44,12 +45,17 @@ export class Watches {
     this.#o.later(this.#o.world.between(5, 50), tell);
   }
 
-  leaseChanged(version: string | undefined): void {
+  /** What the watch tells may be old by then, and come after what was changed later. */
+  leaseChanged(version: string | undefined, record?: LeaseRecord): void {
     if (!this.#o.world.api.reachable(this.#o.name)) return;
     this.#o.later(this.#o.world.api.delay(), () => {
       // What it knows already, by a write of its own, is no news.
       if (version !== undefined && version === this.#o.state.lease?.version) return;
-      this.#o.feed(version === undefined ? { type: 'leaseHint' } : { type: 'leaseHint', version });
+      this.#o.feed({
+        type: 'leaseHint',
+        ...(version === undefined ? {} : { version }),
+        ...(record ? { record } : {}),
+      });
     });
   }
 

@@ -48,7 +48,8 @@ async function start(w: Workplace, signal: AbortSignal): Promise<boolean> {
 export async function follow(w: Workplace, o: StandbyOptions, signal: AbortSignal): Promise<void> {
   w.config.role = standbyRole(w, o);
   w.watcher.follows(o.upstream?.name);
-  await w.config.writeRole();
+  // Whom it follows need not survive a power cut: every start writes it anew.
+  await w.config.writeRole({ sync: o.upstream === null });
   if (w.pg.major < 13) {
     await w.pg.stop(RESTART_STOP);
     await start(w, signal);

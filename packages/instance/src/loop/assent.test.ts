@@ -17,6 +17,8 @@ const clients: PeersClient[] = [];
 /** How each of them decides. */
 const decisions = new Map<string, (event: Event, assent: Assent) => void>();
 const fed: Event[] = [];
+const noted: string[] = [];
+let full = false;
 const address = (name: string) => `127.0.0.${30 + Number(name.slice(-1))}`;
 
 function open(name: string): Assent {
@@ -32,6 +34,10 @@ function open(name: string): Assent {
     identity: `${name}-uid/1`,
     peers,
     addressOf: (other) => (other === 'demo-9' ? undefined : address(other)),
+    note: (to, epoch) => {
+      if (full) throw new Error('no space');
+      noted.push(`${name}: ${to} ${epoch}`);
+    },
     feed: (event) => (decisions.get(name) ?? (() => fed.push(event)))(event, assent),
   });
   return assent;
@@ -95,6 +101,19 @@ test('a leader hears who grants, who does not, and who is not there', async () =
     'demo-3': null,
     'demo-4': null,
     'demo-9': null,
+  });
+  assert.deepEqual(noted, ['demo-2: demo-1-uid/1 5']);
+});
+
+test('a grant that cannot be noted is refused', async () => {
+  full = true;
+  await one.askGrants({ type: 'askGrants', names: ['demo-2'], epoch: 5, timeoutMs: 2000 });
+  full = false;
+  const event = fed.pop();
+  assert.ok(event?.type === 'grants');
+  assert.deepEqual(event.answers['demo-2'], {
+    name: 'demo-2',
+    refused: 'the grant could not be noted: no space',
   });
 });
 

@@ -14,6 +14,8 @@ export interface AssentOptions {
   peers: PeersClient;
   addressOf(instance: string): string | undefined;
   feed(event: Event): void;
+  /** Notes a grant before it is answered; throws when it cannot. */
+  note(to: string, epoch: number): void;
 }
 
 type Ask<T extends Action['type']> = Extract<Action, { type: T }>;
@@ -48,8 +50,19 @@ export class Assent {
 
   /** The machine has decided; an answer that comes too late has nobody who waits for it. */
   answer(action: Ask<'answerGrant'> | Ask<'answerPromise'>): void {
-    if (action.type === 'answerGrant') this.#grants.get(action.id)?.(action.answer);
+    if (action.type === 'answerGrant') this.#grants.get(action.id)?.(this.#noted(action.answer));
     else this.#promises.get(action.id)?.(action.answer);
+  }
+
+  /** What could not be noted was not granted. */
+  #noted(answer: GrantAnswer): GrantAnswer {
+    if (!('granted' in answer)) return answer;
+    try {
+      this.#o.note(answer.granted.to, answer.granted.epoch);
+      return answer;
+    } catch (error) {
+      return { name: this.#o.instance, refused: `the grant could not be noted: ${(error as Error).message}` };
+    }
   }
 
   async #inTime<T>(

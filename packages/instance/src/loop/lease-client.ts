@@ -16,6 +16,8 @@ export class LeaseClient {
   readonly #ref: { namespace: string; name: string };
   /** The object of the last read or write: what a swap is made from. */
   #last: Lease | undefined;
+  /** The object that the watch saw last. */
+  #seen: Lease | undefined;
 
   constructor(options: LeaseClientOptions) {
     this.#o = options;
@@ -40,8 +42,8 @@ export class LeaseClient {
     record: LeaseRecord,
     o: { timeoutMs: number; takeMs: number },
   ): Promise<LeaseWriteOutcome> {
-    const base = this.#last;
-    if (base?.metadata.resourceVersion !== version) return { kind: 'conflict' };
+    const base = [this.#last, this.#seen].find((each) => each?.metadata.resourceVersion === version);
+    if (!base) return { kind: 'conflict' };
     const stamp = microTime(this.#o.wall());
     const stamped: LeaseRecord = { ...record };
     if (purpose !== 'release') stamped.renewTime = stamp;
@@ -63,13 +65,18 @@ export class LeaseClient {
     }
   }
 
-  /** Calls `hint` with the version of the Lease whenever the watch sees a change (undefined: it is gone). */
-  watch(signal: AbortSignal, hint: (version: string | undefined) => void): void {
+  /** Calls `hint` whenever the watch sees a change of the Lease (nothing: it is gone). */
+  watch(signal: AbortSignal, hint: (seen: { version?: string; record?: LeaseRecord }) => void): void {
     const cache = createCache(this.#o.client, kinds.Lease, {
       namespace: this.#ref.namespace,
       fieldSelector: `metadata.name=${this.#ref.name}`,
     });
-    cache.onChange((lease) => hint(lease?.metadata.resourceVersion));
+    cache.onChange((lease) => {
+      this.#seen = lease;
+      const version = lease?.metadata.resourceVersion;
+      const record = lease && recordIn(lease);
+      hint({ ...(version ? { version } : {}), ...(record ? { record } : {}) });
+    });
     cache.start(signal);
   }
 
@@ -81,6 +88,15 @@ export class LeaseClient {
     } catch (error) {
       return { kind: 'failed', message: messageOf(error) };
     }
+  }
+}
+
+/** Undefined when it cannot be read. */
+function recordIn(lease: Lease): LeaseRecord | undefined {
+  try {
+    return readLease(lease);
+  } catch {
+    return undefined;
   }
 }
 

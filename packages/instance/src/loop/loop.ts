@@ -19,6 +19,7 @@ import type { GuardLink } from '../guard-link.ts';
 import { Assent } from './assent.ts';
 import { clocksAt, guardDeadline, readClocks } from './clock.ts';
 import { Configurer } from './configure.ts';
+import { GrantLog } from './grant-notes.ts';
 import { Jobs } from './jobs.ts';
 import { LeaseClient } from './lease-client.ts';
 import { PeersClient, type PeerTls } from './peers-client.ts';
@@ -78,7 +79,9 @@ export class Loop {
     this.#o = options;
     const { client, namespace, cluster, instance, podUID, podIP, database, log } = options;
     const identity = `${podUID}/${options.managerStart}`;
-    this.#state = initialState({ name: instance, podUID, identity, address: podIP }, database.promised);
+    const grants = new GrantLog(options.layout.run);
+    const self = { name: instance, podUID, identity, address: podIP };
+    this.#state = initialState(self, database.promised, grants.before);
     this.#lease = new LeaseClient({ client, namespace, cluster, wall: () => Date.now() });
     this.#peers = new PeersClient({
       cluster,
@@ -136,6 +139,7 @@ export class Loop {
       peers: this.#peers,
       addressOf: (name) => this.#surroundings.addressOf(name),
       feed: (event) => this.#feed(event),
+      note: (to, epoch) => grants.note(to, epoch),
     });
   }
 
@@ -174,7 +178,7 @@ export class Loop {
       this.#peers.close();
     });
     this.#surroundings.start(signal);
-    this.#lease.watch(signal, (version) => this.#feed({ type: 'leaseHint', version }));
+    this.#lease.watch(signal, (seen) => this.#feed({ type: 'leaseHint', ...seen }));
     this.#feed({ type: 'tick' });
   }
 
@@ -209,15 +213,22 @@ export class Loop {
     return this.#reporter.changed(seen, ms);
   }
 
-  /** The report from an observation that began after this call; see Reporter. */
-  freshReport(): Promise<InstanceReport> {
-    return this.#reporter.freshReport();
+  /**
+   * The report from an observation that began after this call. Peers count on it: a position from before the question
+   * would miss what was acknowledged in between. The machine is told of it too.
+   */
+  async freshReport(): Promise<InstanceReport> {
+    await this.#observe();
+    return this.#reporter.report();
   }
 
   /** Another instance's report; null without an answer. */
   async ask(peer: { name: string; address: string }): Promise<InstanceReport | null> {
-    const answers = await this.#peers.ask([peer], ASK_MS);
-    return answers[peer.name] ?? null;
+    let answer: InstanceReport | null = null;
+    await this.#peers.ask([peer], ASK_MS, (_, report) => {
+      answer = report;
+    });
+    return answer;
   }
 
   // --- the machine ----------------------------------------------------------------------------------------------
@@ -315,8 +326,12 @@ export class Loop {
     const answers: Record<string, InstanceReport | null> = Object.fromEntries(
       names.map((name) => [name, null]),
     );
-    Object.assign(answers, await this.#peers.ask(peers, timeoutMs));
-    this.#feed({ type: 'peers', askedAt, answers });
+    const tell = (name: string, report: InstanceReport) => {
+      answers[name] = report;
+      this.#feed({ type: 'peers', askedAt, answers: { [name]: report }, more: true });
+    };
+    await this.#peers.ask(peers, timeoutMs, tell);
+    this.#feed({ type: 'peers', askedAt, answers: { ...answers } });
   }
 
   async #prepareOthers(checkpoint: string): Promise<void> {

@@ -17,6 +17,10 @@ export interface PeersClientOptions {
 }
 
 const LONGEST_ANSWER = 1 << 20;
+/** An answer that comes later than that says nothing about now. */
+const LATE_MS = 2_000;
+/** Questions that are not answered yet must not hold up others to the same peer. */
+const MOST_AT_ONCE = 16;
 
 export class PeersClient {
   readonly #o: PeersClientOptions;
@@ -27,20 +31,22 @@ export class PeersClient {
     this.#o = options;
   }
 
-  /** Reports by name; null for whoever did not answer in time, or answered as somebody else. */
+  /**
+   * Asks for reports. Resolves when all have answered or failed, or when the time is up; who answers late is still told
+   * of. Who answers as somebody else has not answered.
+   */
   async ask(
     peers: { name: string; address: string }[],
     timeoutMs: number,
-  ): Promise<Record<string, InstanceReport | null>> {
-    const answers = await Promise.all(
-      peers.map(async ({ name, address }) => {
-        const report = await this.call<InstanceReport>(address, { path: '/status', timeoutMs }).catch(
-          () => null,
-        );
-        return [name, report?.name === name ? report : null] as const;
-      }),
-    );
-    return Object.fromEntries(answers);
+    tell: (name: string, report: InstanceReport) => void,
+  ): Promise<void> {
+    const late = Math.max(timeoutMs, LATE_MS);
+    const answers = peers.map(async ({ name, address }) => {
+      const asked = this.call<InstanceReport>(address, { path: '/status', timeoutMs: late });
+      const report = await asked.catch(() => undefined);
+      if (report?.name === name) tell(name, report);
+    });
+    await within(Promise.all(answers), timeoutMs);
   }
 
   /** Has these instances prepare for a change of primary. What comes of it is not asked. */
@@ -64,7 +70,7 @@ export class PeersClient {
       this.#agent = new Agent({
         ...tls,
         keepAlive: true,
-        maxSockets: 4,
+        maxSockets: MOST_AT_ONCE,
         servername: names(this.#o.cluster).rw,
       });
     }
@@ -105,6 +111,16 @@ export class PeersClient {
       call.end(o.body && JSON.stringify(o.body));
     });
   }
+}
+
+/** Resolves with the work, or when the time is up. */
+async function within(work: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const up = new Promise((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, up]);
+  clearTimeout(timer);
 }
 
 /** Ends the connections that nobody uses, and the others after their use. */

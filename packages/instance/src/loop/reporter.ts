@@ -64,17 +64,27 @@ export class Reporter {
 
   /** From the last observation: for probes, which must not wait. */
   report(): InstanceReport {
-    return this.#build(this.#database.view());
+    const view = this.#database.view();
+    const state = this.#state();
+    const reload = this.#reloaded();
+    const archive = this.#more.archive?.();
+    const certificates = this.#more.certificates?.();
+    const progress = this.#database.progress();
+    const report: InstanceReport = {
+      ...buildReport(state, view, this.#streamed, this.#service.report),
+      ...electionReport(state, readClocks()),
+      ...(reload ? { reload } : {}),
+      ...(archive ? { archive } : {}),
+      ...(certificates ? { certificates } : {}),
+      ...(progress ? { progress } : {}),
+    };
+    const [problem] = this.#problems.values();
+    return problem && !report.error
+      ? { ...report, error: { code: 'Configuration', message: problem } }
+      : report;
   }
 
-  /**
-   * From an observation that began after this call. Peers count on it: a position from before the question would
-   * miss what was acknowledged in between.
-   */
-  async freshReport(): Promise<InstanceReport> {
-    return this.#build(await this.freshView());
-  }
-
+  /** From an observation that began after this call. */
   async freshView(): Promise<DatabaseView> {
     const asked = performance.now();
     let view = await this.#database.observe();
@@ -95,25 +105,5 @@ export class Reporter {
     if (this.#problems.get(what) === message) return false;
     this.#problems.set(what, message);
     return true;
-  }
-
-  #build(view: DatabaseView): InstanceReport {
-    const state = this.#state();
-    const reload = this.#reloaded();
-    const archive = this.#more.archive?.();
-    const certificates = this.#more.certificates?.();
-    const progress = this.#database.progress();
-    const report: InstanceReport = {
-      ...buildReport(state, view, this.#streamed, this.#service.report),
-      ...electionReport(state, readClocks()),
-      ...(reload ? { reload } : {}),
-      ...(archive ? { archive } : {}),
-      ...(certificates ? { certificates } : {}),
-      ...(progress ? { progress } : {}),
-    };
-    const [problem] = this.#problems.values();
-    return problem && !report.error
-      ? { ...report, error: { code: 'Configuration', message: problem } }
-      : report;
   }
 }
