@@ -166,7 +166,7 @@ async function rowsAfter(target: RecoveryTarget, wal = false) {
   await database.startPrimary({ syncNames: '' });
   const { recovered } = await database.observe();
   try {
-    const rows = await database.read((query) => query<{ i: number }>('select i from t order by i'));
+    const rows = await database.read((query) => query<{ i: number }>('select i from public.t order by i'));
     return { rows: rows.map(({ i }) => i), recovered: recovered! };
   } finally {
     await database.stop(STOP);
@@ -321,6 +321,6 @@ test('what is killed in the middle is gone on with', async () => {
   await database.recover(spec({}));
   await database.claim();
   await database.startPrimary({ syncNames: '' });
-  assert.equal((await database.read((query) => query('select i from t'))).length, 4);
+  assert.equal((await database.read((query) => query('select i from public.t'))).length, 4);
   await database.stop(STOP);
 });
