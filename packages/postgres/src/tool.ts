@@ -30,7 +30,8 @@ export interface ToolOptions {
   cwd?: string;
 }
 
-const KEPT_LINES = 40;
+/** pgBackRest reports a request that a store refuses in twenty lines and more, for each file that it tries. */
+const KEPT_LINES = 200;
 
 /** Environment for the tools: fixed language and time zone, nothing that libpq would take from the pod. */
 export function toolEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
