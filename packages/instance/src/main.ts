@@ -152,7 +152,7 @@ async function main(): Promise<void> {
         server?.renew(renewed);
         // One that does not run reads them when it starts.
         database
-          .reloadTls()
+          .readFilesAgain()
           .catch((error) => manager.debug({ error: String(error) }, 'PostgreSQL was not told'))
           .then(() => {
             inForce = renewed;

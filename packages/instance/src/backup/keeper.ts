@@ -267,6 +267,8 @@ export class BackupKeeper {
       // What failed may be put right by this.
       this.#stanzas.again();
       this.#server.reload();
+      // After three failures PostgreSQL waits a minute before it tries to archive again.
+      if (this.#report?.error) await this.#o.database.readFilesAgain();
     }
     this.#configured = true;
     if (wanted.archived) this.#o.marks.stanza(wanted.stanza);

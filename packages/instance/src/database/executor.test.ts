@@ -452,7 +452,7 @@ test('renewed certificates come into force without a restart', async () => {
     });
   await assert.rejects(connect());
   copyTls(renewed, layoutOf('demo-1').tls);
-  await one.reloadTls();
+  await one.readFilesAgain();
   await until('the new certificate', () =>
     connect().then(
       (session) => sessions.push(session) > 0,

@@ -373,7 +373,7 @@ class Executor implements Database {
     );
   }
 
-  async reloadTls(): Promise<void> {
+  async readFilesAgain(): Promise<void> {
     this.#pg.reload();
   }
 

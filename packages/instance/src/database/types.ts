@@ -212,8 +212,8 @@ export interface Database {
   applySettings(eff: EffectiveSpec, options?: { reload?: boolean }): Promise<{ pendingRestart: boolean }>;
   /** On the primary: application role, database and password, superuser password, replication role. Idempotent. */
   ensureApplication(eff: EffectiveSpec, secrets: ApplicationSecrets): Promise<void>;
-  /** Certificates on disk changed: reload without restart. */
-  reloadTls(): Promise<void>;
+  /** Without a restart: certificates, for one. It also wakes an archiver that rests after failures. */
+  readFilesAgain(): Promise<void>;
   /** Reads as superuser, for metrics: several queries over one connection. Rejects when the server is not reachable. */
   read<T>(run: (query: ReadQuery) => Promise<T>): Promise<T>;
 }
