@@ -152,6 +152,10 @@ describe('the target is asked as soon as the postmaster has ended', () => {
     assert.deepEqual(asks(ended.actions), [['demo-3']]);
     assert.deepEqual(asks(step(ended.state, TICK, at(105)).actions), []);
   });
+  test('nobody where it is itself: a leader that restarts', () => {
+    const restarting = { ...stopping, handover: { ...stopping.handover!, to: 'demo-1' } };
+    assert.deepEqual(asks(step(restarting, exited, at(100)).actions), []);
+  });
   test('with its word the Lease is handed over in the step in which the stop is over', () => {
     const heard = step(ended.state, answer('0/10A0'), at(110));
     const { actions } = step(heard.state, done, at(120));

@@ -185,7 +185,7 @@ function chosen(c: Context, plan: HandoverPlan, target: string | undefined): voi
 /** The postmaster has ended, and the stop is not over yet: the target is asked already. */
 export function askAhead({ s }: Context): void {
   const to = s.handover?.stage === 'stopping' ? s.handover.to : undefined;
-  if (!to || !s.exitedAt) return;
+  if (!to || to === s.self.name || !s.exitedAt) return;
   const asked = [s.peers[to]?.askedAt, s.asking].some((at) => at && at.mono >= s.exitedAt!.mono);
   if (asked) return;
   s.askDue = true;
