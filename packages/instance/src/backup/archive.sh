@@ -37,18 +37,21 @@ case $file in *.history) [ -s "$path" ] || exit 0 ;; esac
 [ -e "$folder/stopping" ] && exit 200
 echo $$ >"$folder/archiving" || exit 1
 
+# Reads the stanza to be archived to.
+is_set_up() { read -r stanza <"$folder/stanza"; } 2>/dev/null
+
 tries=0
-until leads; do
+# It also waits for pgBackRest to be set up: after three failures PostgreSQL would rest for a minute.
+until leads && is_set_up; do
   archived && exit 0
   tries=$((tries + 1))
-  [ $tries -gt 45 ] && exit 1
+  if [ $tries -gt 45 ]; then
+    is_set_up || echo 'pgBackRest is not set up yet' >"$folder/push"
+    exit 1
+  fi
   sleep 1
 done
 
-read -r stanza <"$folder/stanza" || {
-  echo 'archive: pgBackRest is not set up yet' >&2
-  exit 1
-}
 # What were archived now would be missing for good in a repository that cannot be set up yet.
 if [ -e "$folder/incomplete" ]; then
   cp "$folder/incomplete" "$folder/push"

@@ -266,6 +266,8 @@ export class BackupKeeper {
       log.info({ repositories: backup.repositories.map(({ name }) => name) }, 'pgBackRest is set up');
       // What failed may be put right by this.
       this.#stanzas.again();
+      // And what was right may be so no more: a passphrase.
+      this.#stanzas.lookSoon(SECRETS_MS + SECRETS_SOON_MS);
       this.#server.reload();
       // After three failures PostgreSQL waits a minute before it tries to archive again.
       if (this.#report?.error) await this.#o.database.readFilesAgain();

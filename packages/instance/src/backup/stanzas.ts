@@ -26,6 +26,15 @@ export class Stanzas {
       if (one.problem !== undefined && one.notBefore !== Number.POSITIVE_INFINITY) one.notBefore = 0;
   }
 
+  /** What was right may be so no more: it is looked at again once every pod has read what has changed. */
+  lookSoon(ms: number): void {
+    for (const one of this.#known.values())
+      one.notBefore =
+        one.notBefore === Number.POSITIVE_INFINITY
+          ? one.notBefore
+          : Math.min(one.notBefore, performance.now() + ms);
+  }
+
   /** Makes those that are due, all at the same time, and does not wait for them. */
   see(repositories: readonly string[], make: (repository: string) => Promise<void>, done: () => void): void {
     const known = this.#known;

@@ -8,7 +8,7 @@ import { BackupKind, type BackupObject } from './kind.ts';
 import { type BackupStep, type ExecutorFacts, executorOf, LOOK_MS, planBackup } from './plan.ts';
 
 export interface BackupControllerOptions extends ControllerOptions {
-  clusters: Pick<ClusterController, 'synced' | 'observe' | 'backupsChanged'>;
+  clusters: Pick<ClusterController, 'synced' | 'observe' | 'backupsChanged' | 'backupsOpen'>;
 }
 
 export function createBackupController(options: BackupControllerOptions): Controller {
@@ -46,6 +46,8 @@ class Backups {
     const open = this.controller
       .list(namespace, (backup) => backup.spec.cluster.name === name && !isBackupOver(backup))
       .sort(inLine);
+    const names = open.map(({ metadata }) => metadata.name);
+    this.options.clusters.backupsOpen(namespace, name, names);
     if (open.length === 0) return undefined;
     const cluster = await this.options.clusters.observe(namespace, name, signal);
     const waits: number[] = [];

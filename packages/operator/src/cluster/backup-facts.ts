@@ -19,6 +19,10 @@ export interface BackupFacts {
   claims: PersistentVolumeClaim[];
   /** What the repositories hold, as last heard. */
   info?: BackupInfo;
+  /** That is from before the last backup ended. */
+  isStale?: boolean;
+  /** Names of Backups that have not ended. */
+  open?: readonly string[];
   /** When a backup failed the last time (RFC 3339), as far as this operator knows. */
   lastFailed?: string;
 }

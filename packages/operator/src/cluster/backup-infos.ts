@@ -14,8 +14,13 @@ export interface BackupInfos {
   /** What was heard last; asks anew, without waiting, when that is a minute old. */
   ask(question: InfoQuestion): BackupInfo | undefined;
   known(cluster: string): BackupInfo | undefined;
+  /** What was heard last is from before the last change. */
+  isStale(cluster: string): boolean;
   /** Something has changed: the next question is asked for real. */
   changed(cluster: string): void;
+  /** Names of Backups that have not ended. */
+  open(cluster: string): readonly string[];
+  setOpen(cluster: string, names: readonly string[]): void;
   /** A backup has failed (RFC 3339). */
   failed(cluster: string, at: string): void;
   lastFailed(cluster: string): string | undefined;
@@ -32,6 +37,10 @@ interface Known {
   failed?: string;
   notBefore: number;
   asking: boolean;
+  open: readonly string[];
+  changes: number;
+  /** How many changes `info` knows of. */
+  seen: number;
 }
 
 export function createBackupInfos(o: {
@@ -44,7 +53,7 @@ export function createBackupInfos(o: {
   const connections = createConnections(now);
   const all = new Map<string, Known>();
   const of = (cluster: string): Known => {
-    const known = all.get(cluster) ?? { notBefore: 0, asking: false };
+    const known = all.get(cluster) ?? { notBefore: 0, asking: false, open: [], changes: 0, seen: 0 };
     all.set(cluster, known);
     return known;
   };
@@ -52,6 +61,7 @@ export function createBackupInfos(o: {
   async function refresh(question: InfoQuestion, known: Known): Promise<void> {
     known.asking = true;
     known.notBefore = now() + FRESH_MS;
+    const { changes } = known;
     try {
       const path = `/backrest/info?stanza=${encodeURIComponent(question.stanza)}`;
       const agent = await connections.agent(question);
@@ -66,6 +76,7 @@ export function createBackupInfos(o: {
       if (status !== 200) throw new Error(error ?? `it answers with status ${status}`);
       const news = !isDeepStrictEqual(info, known.info);
       if (info) known.info = info;
+      known.seen = changes;
       if (!info || info.backups.length === 0) known.notBefore = Math.min(known.notBefore, now() + AGAIN_MS);
       if (news) onNews(question.cluster);
     } catch (error) {
@@ -86,8 +97,18 @@ export function createBackupInfos(o: {
       return known.info;
     },
     known: (cluster) => all.get(cluster)?.info,
+    isStale(cluster) {
+      const { seen, changes } = of(cluster);
+      return seen < changes;
+    },
     changed(cluster) {
-      of(cluster).notBefore = 0;
+      const known = of(cluster);
+      known.notBefore = 0;
+      known.changes += 1;
+    },
+    open: (cluster) => all.get(cluster)?.open ?? [],
+    setOpen(cluster, names) {
+      of(cluster).open = names;
     },
     failed(cluster, at) {
       of(cluster).failed = at;

@@ -85,6 +85,8 @@ export interface ClusterController {
   verified(namespace: string, name: string, found: Verified): void;
   /** A backup of a cluster has ended; `failedAt` (RFC 3339) when it failed. */
   backupsChanged(namespace: string, name: string, failedAt?: string): void;
+  /** Names of the Backups of a cluster that have not ended. */
+  backupsOpen(namespace: string, name: string, open: readonly string[]): void;
 }
 
 /** Several changes of one moment are one look. */
@@ -220,6 +222,10 @@ class Controller implements ClusterController {
     if (failedAt) this.infos.failed(`${namespace}/${name}`, failedAt);
     this.infos.changed(`${namespace}/${name}`);
     this.nudge(namespace, name);
+  }
+
+  backupsOpen(namespace: string, name: string, open: readonly string[]): void {
+    this.infos.setOpen(`${namespace}/${name}`, open);
   }
 
   verified(namespace: string, name: string, found: Verified): void {

@@ -73,6 +73,8 @@ export interface Facts {
   backup?: BackupFacts;
   /** Names of nodes that take no new pods; undefined where the operator may not look at nodes. */
   cordoned?: ReadonlySet<string>;
+  /** Names of nodes that do not answer; undefined as well. */
+  unready?: ReadonlySet<string>;
   /** Names of all nodes; undefined as well. */
   nodes?: ReadonlySet<string>;
   /** Secrets by name: our own, and those of the user that the spec names. */

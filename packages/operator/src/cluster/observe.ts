@@ -77,10 +77,16 @@ export async function observe(
   );
   const backup = observeBackup(caches, cluster);
   const leader = instances.find((instance) => lease && isLeader({ lease }, instance));
+  const key = `${namespace}/${name}`;
   const info = spec.backup && knownInfo(context.infos, cluster, leader, secrets);
   return {
     now: context.now(),
-    backup: { ...backup, ...defined({ info, lastFailed: context.infos.lastFailed(`${namespace}/${name}`) }) },
+    backup: {
+      ...backup,
+      isStale: context.infos.isStale(key),
+      open: context.infos.open(key),
+      ...defined({ info, lastFailed: context.infos.lastFailed(key) }),
+    },
     cluster,
     spec,
     operatorImage: context.operatorImage,
@@ -93,6 +99,7 @@ export async function observe(
     ...defined({
       verified: memory.verified,
       cordoned: context.nodes?.cordoned(),
+      unready: context.nodes?.unready(),
       nodes: context.nodes?.names(),
       clusterDomain: context.clusterDomain,
       lease,

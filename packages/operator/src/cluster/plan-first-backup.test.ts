@@ -26,6 +26,10 @@ function facts(o: {
   /** When the repository local was added to the running cluster. */
   since?: string;
   spec?: object;
+  /** Of repository 1, as pgBackRest says it. */
+  code?: number;
+  open?: string[];
+  stale?: boolean;
 }): Facts {
   const repositories = [{ name: 'local', number: 1, ...(o.since ? { since: o.since } : {}) }];
   const status = {
@@ -38,8 +42,10 @@ function facts(o: {
   instance(all, 'demo-1').report = testReport('demo-1', 'primary', { archive });
   const info = {
     backups: backups.map((repository) => ({ repository, startedAt: BEGAN })),
+    repositories: [{ number: 1, encrypted: false, status: { code: o.code ?? 2, message: 'x' } }],
   } as unknown as BackupInfo;
-  all.backup = { claims: [], ...(o.info === false ? {} : { info }) };
+  const { open = [], stale = false } = o;
+  all.backup = { claims: [], open, isStale: stale, ...(o.info === false ? {} : { info }) };
   return all;
 }
 
@@ -54,6 +60,9 @@ const CASES: [string, Facts, string[]][] = [
   ['but no more than one', facts({ backups: [1], since: '2026-06-01T10:30:00Z' }), ['far']],
   ['one that is not ready has to wait', facts({ ready: ['far'] }), ['far']],
   ['what is not known is not guessed', facts({ info: false }), []],
+  ['one that cannot be read may have some', facts({ code: 99 }), ['far']],
+  ['one that is being made', facts({ open: ['demo-first-local-202606011130'] }), ['far']],
+  ['what is known is from before the last one ended', facts({ stale: true }), []],
   ['not in the middle of a restore', facts({ restoring: true }), []],
   ['not where nothing is backed up', facts({ spec: {} }), []],
 ];

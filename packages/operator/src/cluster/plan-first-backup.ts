@@ -5,7 +5,7 @@ import type { Action } from './actions.ts';
 import { type Facts, isLeader, isTerminating } from './facts.ts';
 import { numbersOf } from './plan-repository.ts';
 import { childMetadata } from './specs/metadata.ts';
-import { addedAt } from './status/archive.ts';
+import { addedAt, unreadable } from './status/archive.ts';
 
 const MINUTE_MS = 60_000;
 /** After a failure the next one is asked for a minute later, then after ever more minutes, up to so many. */
@@ -17,7 +17,7 @@ export function planFirstBackup(facts: Facts): Action[] {
   const leader = facts.instances.find((instance) => isLeader(facts, instance));
   const info = facts.backup?.info;
   if (!spec.backup || isTerminating(cluster) || leader?.report?.role !== 'primary' || !info) return [];
-  if (cluster.status?.restoration) return [];
+  if (cluster.status?.restoration || facts.backup?.isStale) return [];
   const numbers = numbersOf(facts);
   return spec.backup.repositories.flatMap(({ name }): Action[] => {
     const ready = leader.report?.archive?.repositories?.includes(name);
@@ -27,7 +27,9 @@ export function planFirstBackup(facts: Facts): Action[] {
       ({ repository, startedAt }) => repository === numbers.get(name) && startedAt >= added,
     );
     const prefix = `${cluster.metadata.name}-first-${name}-`;
-    if (!ready || has || info.running || now < dueAt(prefix, facts.asked)) return [];
+    const isOpen = facts.backup?.open?.some((one) => one.startsWith(prefix));
+    const wait = info.running || isOpen || now < dueAt(prefix, facts.asked);
+    if (!ready || has || unreadable(info, numbers.get(name)) || wait) return [];
     const backup = `${prefix}${minuteOf(now)}`;
     const object = {
       apiVersion: API_VERSION,

@@ -61,6 +61,9 @@ function facts(
     old?: number[];
     recovered?: boolean;
     healthy?: string[];
+    /** Pods that were told to stop; their grace period ended so many milliseconds ago. */
+    overdue?: [string, number][];
+    deadNode?: boolean;
   } = {},
 ): Facts {
   const status: ClusterStatus = restoration ? { restoration } : {};
@@ -88,6 +91,12 @@ function facts(
       ...(leads || healthy.includes(name) ? { report } : {}),
     };
   });
+  for (const [name, ms] of more.overdue ?? []) {
+    const { pod } = all.instances.find((each) => each.name === name)!;
+    pod!.metadata.deletionTimestamp = new Date(all.now - ms).toISOString();
+    pod!.spec.nodeName = 'node-x';
+  }
+  all.unready = new Set(more.deadNode ? ['node-x'] : []);
   return all;
 }
 
@@ -132,6 +141,49 @@ const CASES: Case[] = [
     stage: 'stopping',
     actions: ['delete Pod demo-2', 'delete Pod demo-3'],
     hold: true,
+  },
+  {
+    what: 'a replica that takes its time',
+    facts: facts(under('stopping'), {
+      pods: ['demo-1', 'demo-2'],
+      lease: testLease('demo-1', []),
+      overdue: [['demo-2', 10_000]],
+    }),
+    stage: 'stopping',
+    actions: [],
+    hold: true,
+  },
+  {
+    what: 'a replica that does not stop: back, with the primary untouched',
+    facts: facts(under('stopping'), {
+      pods: ['demo-1', 'demo-2'],
+      lease: testLease('demo-1', []),
+      overdue: [['demo-2', 61_000]],
+    }),
+    stage: 'returning',
+    actions: [],
+    hold: true,
+    also: (next) => assert.match(next?.message ?? '', /demo-2 cannot be stopped.*kubectl delete node node-x/),
+  },
+  {
+    what: 'its node is known to be silent: back at once',
+    facts: facts(under('stopping'), {
+      pods: ['demo-1', 'demo-2'],
+      lease: testLease('demo-1', []),
+      overdue: [['demo-2', -10_000]],
+      deadNode: true,
+    }),
+    stage: 'returning',
+    actions: [],
+    hold: true,
+  },
+  {
+    what: 'why it came back is kept',
+    facts: facts(under('returning', { message: 'demo-2 cannot be stopped' }), { volumes: [1, 2, 3] }),
+    stage: 'returned',
+    actions: [],
+    hold: true,
+    also: (next) => assert.equal(next?.message, 'demo-2 cannot be stopped'),
   },
   {
     what: 'then the primary',

@@ -18,6 +18,7 @@ import { kinds } from '@pgherd/kube';
 import type { Action } from './actions.ts';
 import { type Facts, type InstanceFacts, isHealthy, isLeader, isTerminating, leaderName } from './facts.ts';
 import { designatedInstance } from './specs/lease.ts';
+import { unstoppable } from './stuck.ts';
 
 /** The recovery that a new cluster begins with, as opposed to one that an Operation asks for. */
 const BOOTSTRAP_ID = 'bootstrap';
@@ -112,6 +113,10 @@ function stopping(facts: Facts, restoration: ClusterRestoration): RestorationPla
   const { lease } = facts;
   const running = facts.instances.filter(({ pod }) => pod);
   if (running.length > 0) {
+    const stuck = running.filter(({ pod }) => isTerminating(pod)).map((each) => unstoppable(facts, each));
+    const why = stuck.find(Boolean);
+    // Nothing has begun anew yet: those that have stopped start again.
+    if (why) return leave(restoration, 'returning', why);
     const leader = running.find(({ name }) => name === leaderName(facts));
     const replicas = running.filter((instance) => instance !== leader);
     const next = replicas.length > 0 ? replicas : running;
@@ -261,7 +266,7 @@ function returning(facts: Facts, restoration: ClusterRestoration): RestorationPl
     });
   }
   const systemID = saved?.systemID;
-  return { ...leave(restoration, 'returned'), status: systemID ? { systemID } : {} };
+  return { ...leave(restoration, 'returned', restoration.message), status: systemID ? { systemID } : {} };
 }
 
 function savedRecord({ record }: ClusterRestoration): LeaseRecord | undefined {

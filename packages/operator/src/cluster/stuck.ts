@@ -35,6 +35,22 @@ export function isStuck(facts: Facts, instance: InstanceFacts): boolean {
   );
 }
 
+/** A kubelet that works has ended a pod this long after its grace period. */
+const OVERDUE_MS = 60_000;
+
+/**
+ * Why this pod cannot be stopped now, so far as is known: nobody can tell whether PostgreSQL still runs in it, and
+ * whatever has to begin anew must not begin beside it. Undefined for a pod that can.
+ */
+export function unstoppable(facts: Facts, { name, pod }: InstanceFacts): string | undefined {
+  if (!pod) return undefined;
+  const node = pod.spec.nodeName ?? '?';
+  const over = Date.parse(pod.metadata.deletionTimestamp ?? '');
+  const isSilent = facts.unready?.has(node) === true;
+  if (!isSilent && !(facts.now - over > OVERDUE_MS)) return undefined;
+  return `${name} cannot be stopped: node ${node} does not answer. Bring the node back, or delete it from Kubernetes if it is gone for good (kubectl delete node ${node})`;
+}
+
 /** In words for people. */
 export function stuckText({ pod }: InstanceFacts): string {
   const asked = pod && toldToStop({ name: '', serial: 0, pod });

@@ -2,6 +2,7 @@
 import { PostgresError } from '../errors.ts';
 import type { BackupKind } from './options.ts';
 import { type BackrestCommand, runBackrest } from './run.ts';
+import { storeWords } from './store-words.ts';
 
 /** A backup in a repository. Times in milliseconds since 1970, sizes in bytes. */
 export interface BackupSet {
@@ -107,8 +108,9 @@ export async function backrestInfo(
 export function parseBackrestInfo(text: string): StanzaInfo[] {
   let stanzas: RawStanza[];
   try {
-    // 64 bits do not fit into a number.
-    stanzas = JSON.parse(text.replace(/"system-id":\s*(\d+)/g, '"system-id":"$1"')) as RawStanza[];
+    // What cannot be read is printed byte for byte; and 64 bits do not fit into a number.
+    const clean = text.replace(/\p{Cc}/gu, ' ').replace(/"system-id":\s*(\d+)/g, '"system-id":"$1"');
+    stanzas = JSON.parse(clean) as RawStanza[];
   } catch (cause) {
     throw new PostgresError('ToolFailed', `reading what pgbackrest info said: ${text.slice(0, 200)}`, {
       cause,
@@ -149,7 +151,7 @@ function stanza(raw: RawStanza): StanzaInfo {
 }
 
 function status({ code, message }: Status): Status {
-  return { code, message };
+  return { code, message: storeWords([message]) ?? message };
 }
 
 function backupSet(raw: RawBackup): BackupSet {

@@ -82,10 +82,9 @@ export function repositoryOptions(repository: BackrestRepository): BackrestOptio
   const { number, place, passphrase, retention } = repository;
   const options: BackrestOptions = {
     ...placeOptions(place),
-    // A repository host knows its own passphrase and rules.
-    ...(passphrase === undefined || place.kind === 'host'
-      ? {}
-      : { 'cipher-type': 'aes-256-cbc', 'cipher-pass': passphrase }),
+    // Also of one on a host: with several of them, `info` asks for the host's own too late.
+    ...(passphrase === undefined ? {} : { 'cipher-type': 'aes-256-cbc', 'cipher-pass': passphrase }),
+    // A host knows its own rules.
     ...(place.kind === 'host' ? {} : retentionOptions(retention)),
   };
   return Object.fromEntries(Object.entries(options).map(([name, value]) => [`repo${number}-${name}`, value]));

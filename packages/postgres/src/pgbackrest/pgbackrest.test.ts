@@ -40,7 +40,7 @@ const repositories: { what: string; repository: BackrestRepository; lines: strin
     ],
   },
   {
-    what: 'a host: its passphrase and rules are its own',
+    what: 'a host: its rules are its own',
     repository: {
       number: 1,
       place: { kind: 'host', host: 'demo-backup', port: 8432, tls, config: '/run/c.conf' },
@@ -55,6 +55,8 @@ const repositories: { what: string; repository: BackrestRepository; lines: strin
       'repo1-host-cert-file=/t/c.crt',
       'repo1-host-key-file=/t/c.key',
       'repo1-host-config=/run/c.conf',
+      'repo1-cipher-type=aes-256-cbc',
+      'repo1-cipher-pass=x',
     ],
   },
   {
@@ -351,6 +353,18 @@ const INFO = JSON.stringify([
     },
   },
 ]).replace('"system-id":0', '"system-id":7713168076121775391');
+
+test('what info says of a file that cannot be read, byte for byte', () => {
+  const raw =
+    "unable to load info file '/r/backup.info' or '/r/backup.info.copy':\u0001 key/value found outside of section at line 1: Salted__\u0007";
+  const text = INFO.replace('[HostConnectError] unable to connect', raw);
+  assert.ok(text.includes('\u0001'));
+  const [first] = parseBackrestInfo(text)[0]!.repositories;
+  assert.match(
+    first!.status.message,
+    /^\/r\/backup.info cannot be read: it was written with another passphrase/,
+  );
+});
 
 test('what info says', () => {
   const [stanza] = parseBackrestInfo(INFO);

@@ -153,9 +153,11 @@ export function backupStatus(facts: Facts): Partial<ClusterStatus> {
         name,
         number,
         ready: archive?.repositories?.includes(name) ?? false,
-        ...(archive?.problems?.[name] ? { message: archive.problems[name] } : {}),
+        ...given({ message: archive?.problems?.[name] ?? (info && unreadable(info, number)) }),
         ...since(facts, name),
-        ...(info ? repositoryInfo(info, number, addedAt(before, name)) : beforeInfo(before, name)),
+        ...(info && !unreadable(info, number)
+          ? repositoryInfo(info, number, addedAt(before, name))
+          : beforeInfo(before, name)),
       })),
       ...given({
         lastArchivedWAL: archive?.lastArchived ?? before.backup?.lastArchivedWAL,
@@ -225,6 +227,18 @@ function beforeInfo({ backup }: ClusterStatus, name: string): Partial<Repository
   if (!known) return {};
   const { backups, firstRecoverabilityPoint, lastBackup } = known;
   return given({ backups, firstRecoverabilityPoint, lastBackup });
+}
+
+/** pgBackRest says so of a repository of which it can say nothing more. */
+const OTHER_ERROR = 99;
+
+/** Why it is not known what a repository holds; undefined where that is known. */
+export function unreadable(
+  { repositories = [] }: BackupInfo,
+  number: number | undefined,
+): string | undefined {
+  const status = repositories.find((one) => one.number === number)?.status;
+  return status?.code === OTHER_ERROR ? status.message : undefined;
 }
 
 /** A database can be restored to the end of a backup at the earliest. */

@@ -27,6 +27,9 @@ interface Given {
   report?: object;
   recovered?: object;
   headless?: boolean;
+  /** The node of demo-3 does not answer; or its pod should have ended so many milliseconds ago. */
+  deadNode?: boolean;
+  overdue?: number;
   /** Milliseconds since it began. */
   since?: number;
 }
@@ -38,6 +41,10 @@ function facts(o: Given): RestoreFacts {
     ...(o.recovered ? { recovered: o.recovered } : {}),
   });
   if (o.headless) cluster.lease!.holder = null;
+  const { pod } = cluster.instances[2]!;
+  pod!.spec.nodeName = 'node-3';
+  cluster.unready = new Set(o.deadNode ? ['node-3'] : ['node-9']);
+  if (o.overdue !== undefined) pod!.metadata.deletionTimestamp = new Date(NOW - o.overdue).toISOString();
   if (o.report)
     cluster.instances.push({ name: 'demo-4', serial: 4, report: testReport('demo-4', 'replica', o.report) });
   const base = baseFacts(cluster, { type: 'Restore', restore: o.restore ?? {} }, o.notes ?? {});
@@ -77,6 +84,25 @@ const CASES: { what: string; given: Given; next: string; says: RegExp; mark?: st
     given: { stage: 'restoring', foreign: true },
     next: 'fail',
     says: /being restored already/,
+  },
+  {
+    what: 'an instance on a node that does not answer',
+    given: { deadNode: true, more: { check: CHECK, seal: { at: '2026-06-01T11:59:59Z' } } },
+    next: 'fail',
+    says: /demo-3 cannot be stopped: node node-3 does not answer.*kubectl delete node node-3.*Nothing was stopped/,
+  },
+  {
+    what: 'a pod that should have ended long ago',
+    given: { overdue: 61_000, more: { check: CHECK } },
+    next: 'fail',
+    says: /demo-3 cannot be stopped/,
+  },
+  {
+    what: 'a pod that is about to end',
+    given: { overdue: 1_000, more: { check: CHECK, seal: { at: '2026-06-01T11:59:59Z' } } },
+    next: 'stop',
+    says: /asks for the restore/,
+    mark: ['asked'],
   },
   { what: 'not asked yet', given: {}, next: 'check', says: /asks what/ },
   {

@@ -12,6 +12,7 @@ import type { Action } from '../../cluster/actions.ts';
 import { isHealthy, isLeader, leaderName } from '../../cluster/facts.ts';
 import { ClusterKind } from '../../cluster/kind.ts';
 import { ownRepository, ownSource } from '../../cluster/recovery-source.ts';
+import { unstoppable } from '../../cluster/stuck.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
 import type { Reachable } from '../reachable.ts';
 import type { Sealed } from '../seal.ts';
@@ -63,6 +64,8 @@ function refusal({ operation, cluster, now }: BaseFacts): Outcome | undefined {
     return fail('NoRepository', `cluster ${metadata.name} has no repository ${repository}`);
   if (status?.restoration && !['done', 'returned'].includes(status.restoration.stage))
     return fail('Busy', `cluster ${metadata.name} is being restored already`);
+  const [stuck] = cluster.instances.map((each) => unstoppable(cluster, each)).filter(Boolean);
+  if (stuck) return fail('CannotStop', `${stuck}. Nothing was stopped`);
   if (!recoveryTarget?.targetTime) return undefined;
   try {
     const time = parseTargetTime(recoveryTarget.targetTime);
