@@ -80,6 +80,21 @@ test('a primary that is not known yet is waited for, as long as the last WAL may
   assert.equal(silent(91_000), 'release');
 });
 
+test('in a first recovery nothing was ever committed: it goes, unless somebody leads already', () => {
+  const recovering = (holder: string | null) => {
+    const status = {
+      ...RECOVERABLE,
+      restoration: { id: 'bootstrap', stage: 'restoring', instance: 'demo-1' },
+    };
+    const all = facts({ held: true, deletedAgoMs: 1_000, status });
+    all.lease!.holder = holder;
+    instance(all, 'demo-1').report = undefined;
+    return planFarewell(all);
+  };
+  assert.deepEqual(recovering(null), { do: 'release' });
+  assert.deepEqual(recovering('uid-demo-1/1'), { do: 'wait' });
+});
+
 test('what others hold is left alone', () => {
   const { cluster } = facts({ held: true, deletedAgoMs: 0 });
   assert.deepEqual((release(cluster).body as { metadata: { finalizers: string[] } }).metadata.finalizers, [

@@ -1,8 +1,9 @@
 /** A cluster with backups goes only when its last WAL is in the archive: a finalizer holds it until then. Pure. */
 import { ANNOTATION_WITHOUT_LAST_WAL, FINALIZER_LAST_WAL, isHibernating } from '@pgherd/api';
 import type { Action } from './actions.ts';
-import { type Facts, type InstanceFacts, isTerminating } from './facts.ts';
+import { type Facts, type InstanceFacts, isTerminating, leaderName } from './facts.ts';
 import { ClusterKind, type ClusterObject } from './kind.ts';
+import { BOOTSTRAP_ID } from './plan-restoration.ts';
 
 /** Since the deletion: what is not archived by then is left. */
 const LONGEST_MS = 90_000;
@@ -47,6 +48,9 @@ export function planFarewell(facts: Facts): Farewell {
   const leftMs = Date.parse(deletionTimestamp) + LONGEST_MS - now;
   if (leftMs <= 0) return { do: 'release', why: `it could not be archived within ${LONGEST_MS / 1000} s` };
   const primary = instances.find(({ report }) => report?.role === 'primary' && report.leader);
+  // Nothing was ever committed in one that is being recovered for the first time.
+  const { id, stage } = cluster.status?.restoration ?? {};
+  if (!leaderName(facts) && id === BOOTSTRAP_ID && stage === 'restoring') return { do: 'release' };
   return primary && !isTerminating(primary.pod) ? { do: 'seal', primary, leftMs } : { do: 'wait' };
 }
 

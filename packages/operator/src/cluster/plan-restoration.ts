@@ -21,7 +21,7 @@ import { designatedInstance } from './specs/lease.ts';
 import { unstoppable } from './stuck.ts';
 
 /** The recovery that a new cluster begins with, as opposed to one that an Operation asks for. */
-const BOOTSTRAP_ID = 'bootstrap';
+export const BOOTSTRAP_ID = 'bootstrap';
 
 export interface RestorationPlan {
   /** What the status is to say; undefined: nothing is being restored any more. */
