@@ -63,7 +63,9 @@ function selfAsLeader({ s }: Context): LeaseLeader {
 
 function leaderRecord(c: Context, record: LeaseRecord): LeaseRecord {
   const { s } = c;
-  const next: LeaseRecord = { ...record, ...nextMembership(c, record), leader: selfAsLeader(c) };
+  // A Lease that was put back to an older state while we hold it: nobody would believe its epoch.
+  const epoch = Math.max(record.epoch, s.held!.epoch);
+  const next: LeaseRecord = { ...record, epoch, ...nextMembership(c, record), leader: selfAsLeader(c) };
   next.handover = undefined;
   // To be promoted again, or without an election: the number of the new timeline is reserved first.
   if (s.held!.timeline === undefined && s.view?.process === 'running' && s.view.inRecovery === true)
@@ -71,9 +73,11 @@ function leaderRecord(c: Context, record: LeaseRecord): LeaseRecord {
   if (runsAsPrimary(c)) {
     if (s.view!.timeline) {
       next.timeline = s.view!.timeline;
-      next.settled = { epoch: record.epoch, ...s.view!.branch };
+      next.settled = { epoch, ...s.view!.branch };
     }
     if (s.view!.currentLsn) next.position = s.view!.currentLsn;
+    const systemID = record.systemID ?? s.view!.systemID;
+    if (systemID) next.systemID = systemID;
   }
   return next;
 }
@@ -81,6 +85,8 @@ function leaderRecord(c: Context, record: LeaseRecord): LeaseRecord {
 /** Whether what the leader says differs in more than its position, which can wait for the next renewal. */
 function isNews(next: LeaseRecord, before: LeaseRecord): boolean {
   return (
+    next.epoch !== before.epoch ||
+    next.systemID !== before.systemID ||
     next.timeline !== before.timeline ||
     next.reserved !== before.reserved ||
     next.handover !== before.handover ||

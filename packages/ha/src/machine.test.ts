@@ -256,6 +256,18 @@ describe('situations', () => {
   });
 });
 
+test('a Lease that was put back to an older state is open after silence, and waits for no promises', () => {
+  const put = { version: '7', record: record({ epoch: 2 }) };
+  const before = state(2, {
+    lease: put,
+    lastRead: at(10_400),
+    sight: { version: '7', since: at(0), last: at(10_400) },
+  });
+  const { state: after, actions } = step(before, TICK, at(10_500));
+  assert.equal(after.election?.opening, 'silent');
+  assert.equal(of(actions, 'askPeers').length, 1);
+});
+
 describe('the leader', () => {
   test('renews by compare-and-swap on the version it knows, every renewMs', () => {
     assert.deepEqual(writes(step(leaderState(), TICK, at(1_999)).actions), []);
@@ -338,6 +350,22 @@ describe('the leader', () => {
     const [write] = writes(result.actions);
     assert.equal(write?.purpose, 'take');
     assert.equal(write?.record.epoch, 4);
+  });
+
+  test('mends a Lease that was put back to an older state, or lost its record, under the same holder', () => {
+    const bare = { holder: record().holder, epoch: 1, members: [], rules: [] };
+    for (const put of [record({ epoch: 1, systemID: undefined }), bare]) {
+      const read: Event = {
+        type: 'leaseRead',
+        sentAt: at(90),
+        outcome: { kind: 'found', version: '9', record: put },
+      };
+      const [write] = writes(step(leaderState(), read, at(100)).actions);
+      assert.equal(write?.purpose, 'renew');
+      assert.equal(write?.record.epoch, 3);
+      assert.equal(write?.record.settled?.epoch, 3);
+      assert.equal(write?.record.systemID, 'sys');
+    }
   });
 
   test('records a new rule beside the old one before it applies it', () => {

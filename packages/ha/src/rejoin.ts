@@ -164,7 +164,12 @@ function copy(c: Context, rejoin: Rejoin): void {
   const rule = nothingToLose ? rules.isProvenLeader : rules.mayOverwrite;
   const verdict = rule.call(rules, record, s, settingsOf(s), now);
   if (!verdict.ok) {
-    askLeader(c, record.systemID ? `to copy: ${verdict.why}` : 'the first instance to be initialised');
+    askLeader(
+      c,
+      (record.systemID ?? settingsOf(s).systemID)
+        ? `to copy: ${verdict.why}`
+        : 'the first instance to be initialised',
+    );
     return;
   }
   if (!mayRetry(c, 'copy')) {

@@ -31,7 +31,12 @@ function stand(c: Context, lease: KnownLease): void {
   const forced = rules.isForced(record, s, settings);
   // A leader that is only silent may yet thaw: under a required rule its quorum is cut first, however long it was.
   const own = opening !== undefined && opening !== 'handover' && rules.ledLast(record, s);
-  const byPromises = (!opening || opening === 'silent') && rules.promisesDecide(record) && !forced && !own;
+  const byPromises =
+    (!opening || opening === 'silent') &&
+    rules.promisesDecide(record) &&
+    rules.isGenuine(record, s.epochSeen) &&
+    !forced &&
+    !own;
   if (!opening && !(byPromises && rules.mayPromise(lease, s, settings, now).ok)) {
     standDown(c);
     if (byPromises) awaitQuiet(c, lease);

@@ -221,6 +221,8 @@ describe('1, 3: may we take the Lease?', () => {
     ['an answer without data', {}, [report(3, { dataEmpty: true })], false],
     ['the record was lost: all must answer', { members: [], rules: [] }, [3], false],
     ['the record was lost, all answer', { members: [], rules: [] }, [1, 3], true],
+    ['an old record, put back: all must answer', { epoch: 2 }, [3], false],
+    ['an old record, all answer', { epoch: 2 }, [1, 3], true],
   ];
   for (const [name, changed, peers, expected] of quorum)
     test(`quorumAnswered: ${name}`, () => {

@@ -98,7 +98,8 @@ export const ELECTION_RULES = {
   /**
    * 5.3, 6. Under a required rule, ANY or FIRST k over n names, at least n-k+1 of the names must have said how far
    * they are (we count if we are one of them), for every rule that may have been in force: then whoever is not
-   * behind any of them has every acknowledged commit. An empty record (the Lease was lost) asks for everybody.
+   * behind any of them has every acknowledged commit. An empty record (the Lease was lost) asks for everybody, and
+   * so does one of an epoch below one seen: commits may go by later rules than it names.
    */
   quorumAnswered(
     record: LeaseRecord,
@@ -123,13 +124,14 @@ export const ELECTION_RULES = {
         );
       }
     }
-    if (record.members.length > 0) return yes;
+    const outdated = record.epoch < s.epochSeen;
+    if (record.members.length > 0 && !outdated) return yes;
     // Who answers that it has no data has nothing that another lacks.
     for (const report of answersSince(s, sinceMono))
       if (report.dataEmpty && report.role === 'none') known.add(report.name);
     if (known.size < settings.instances)
       return no(
-        `the record of members was lost: all ${settings.instances} instances must answer, ${known.size} have`,
+        `the record of members ${outdated && record.members.length > 0 ? 'is an old one' : 'was lost'}: all ${settings.instances} instances must answer, ${known.size} have`,
       );
     return yes;
   },
