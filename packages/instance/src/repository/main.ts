@@ -49,14 +49,16 @@ async function main(): Promise<void> {
   setInterval(async () => {
     try {
       const now = readCertificate();
-      if (isDeepStrictEqual(now, certificate)) return;
-      await writeFiles(FOLDER, repositoryFiles(settings, now));
+      const isRenewed = !isDeepStrictEqual(now, certificate);
+      // Passphrases too: what is told of a repository is to be true of the one that stands in the Secret now.
+      const hasChanged = await writeFiles(FOLDER, repositoryFiles(settings, now));
+      if (!isRenewed && !hasChanged) return;
       certificate = now;
       server.renew(now);
       child.reload();
-      log.info('the certificate was renewed');
+      log.info(isRenewed ? 'the certificate was renewed' : 'a passphrase has changed');
     } catch (error) {
-      log.error({ error: String(error) }, 'the certificate was not renewed');
+      log.error({ error: String(error) }, 'certificate and passphrases were not read');
     }
   }, CERTIFICATE_MS);
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
