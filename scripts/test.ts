@@ -69,7 +69,8 @@ async function runUnitTests(): Promise<Totals> {
   const counts = join(scratch, 'unit.json');
   const { code } = await run(process.execPath, [
     '--test',
-    '--test-concurrency=2',
+    // Many of them wait more than they work.
+    '--test-concurrency=3',
     '--test-timeout=240000',
     '--test-reporter=dot',
     '--test-reporter-destination=stdout',
