@@ -142,7 +142,7 @@ function rewind(c: Context, rejoin: Rejoin): void {
   }
   const verdict = rules.mayOverwrite(recordOf(s)!, s, settingsOf(s), now);
   if (!verdict.ok) {
-    askLeader(c, `to rewind: ${verdict.why}`);
+    askLeader(c, `a rewind: ${verdict.why}`);
     return;
   }
   if (!mayRetry(c, 'rewind')) {
@@ -167,7 +167,7 @@ function copy(c: Context, rejoin: Rejoin): void {
     askLeader(
       c,
       (record.systemID ?? settingsOf(s).systemID)
-        ? `to copy: ${verdict.why}`
+        ? `a copy: ${verdict.why}`
         : 'the first instance to be initialised',
     );
     return;
