@@ -10,21 +10,18 @@ import { S3 } from '../stores/s3.ts';
 const COPY = 'copy';
 const STORY = 'a wrong authority and a wrong key are named; deleted by kubectl, restored under another name';
 
-export const objectStore: Scenario = {
-  name: 'object-store',
-  alongside: true,
-  timeoutMs: 600_000,
-  title: `backups into a store of S3 kind over TLS; ${STORY}`,
-  run: (stage) => story(stage, S3),
-};
+export const objectStore = scenario('object-store', 'S3', S3);
+export const objectStoreAzure = scenario('object-store-azure', 'Azure', AZURE);
 
-export const objectStoreAzure: Scenario = {
-  name: 'object-store-azure',
-  alongside: true,
-  timeoutMs: 600_000,
-  title: `backups into a store of Azure kind over TLS; ${STORY}`,
-  run: (stage) => story(stage, AZURE),
-};
+function scenario(name: string, title: string, kind: StoreKind): Scenario {
+  return {
+    name,
+    alongside: true,
+    timeoutMs: 600_000,
+    title: `backups into a store of ${title} kind over TLS; ${STORY}`,
+    run: (stage) => story(stage, kind),
+  };
+}
 
 async function story(stage: Stage, kind: StoreKind): Promise<void> {
   const { keys, ca, place, files } = await startStore(stage, kind);

@@ -14,6 +14,16 @@ function apart(world: World, name: string): void {
   }
 }
 
+/** Its leader goes on by grants; who gave them is made anew, and does not know that. */
+function granterMadeAnew(world: World): void {
+  world.isolateFromApi('demo-1');
+  world.run(15_000);
+  apart(world, 'demo-1');
+  world.get('demo-2').die();
+  world.get('demo-2').newPod();
+  world.run(20_000);
+}
+
 /** Joined to all others again, but for those that are named. */
 function together(world: World, ...without: string[]): void {
   world.heal();
@@ -80,29 +90,13 @@ export const STORIES: Partial<Record<keyof Rules, Story>> = {
     without: { knowsGrants: () => true },
     options: { ...REQUIRED, instances: 2 },
     harm: /lets go on/,
-    faults(world) {
-      // It goes on by grants; who gave them is made anew, and does not know that.
-      world.isolateFromApi('demo-1');
-      world.run(15_000);
-      apart(world, 'demo-1');
-      world.get('demo-2').die();
-      world.get('demo-2').newPod();
-      world.run(20_000);
-    },
+    faults: granterMadeAnew,
   },
   promiseWait: {
     without: { promiseWait: () => 0 },
     options: { ...REQUIRED, instances: 2 },
     harm: /lets go on/,
-    faults(world) {
-      // The same; who is made anew does not wait.
-      world.isolateFromApi('demo-1');
-      world.run(15_000);
-      apart(world, 'demo-1');
-      world.get('demo-2').die();
-      world.get('demo-2').newPod();
-      world.run(20_000);
-    },
+    faults: granterMadeAnew,
   },
   isGenuine: {
     without: { isGenuine: () => true },

@@ -1,6 +1,6 @@
 /** What a manager leaves to the next one of the grants it gave. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { testFolder } from '@pgherd/postgres/testing';
@@ -47,3 +47,11 @@ for (const [what, text] of [
     const { before } = new GrantLog(folder);
     near(before.since.mono, readClocks().mono);
   });
+
+test('where nothing can be written the manager starts, and a grant is refused', () => {
+  const folder = testFolder();
+  mkdirSync(join(folder, 'grants.json.new'));
+  const log = new GrantLog(folder);
+  near(log.before.since.mono, readClocks().mono);
+  assert.throws(() => log.note('uid-1/1', 3), /EISDIR/);
+});

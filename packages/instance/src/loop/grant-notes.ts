@@ -35,7 +35,11 @@ export class GrantLog {
     const uptime = uptimeSeconds();
     const boot = bootId();
     this.#notes = read(this.#file, boot) ?? { boot, since: uptime };
-    this.#write();
+    try {
+      this.#write();
+    } catch {
+      // No room for notes: this manager gives no grants then, and the next one knows of none before itself.
+    }
     const { since, last } = this.#notes;
     const when = (seconds: number): Now => clocksAt(readClocks().mono - (uptime - seconds) * 1000);
     this.before = { since: when(since), ...(last ? { last: { ...last, at: when(last.at) } } : {}) };

@@ -1,16 +1,9 @@
 /** The shapes that every part of the API server speaks in. */
 
+import type { ObjectMeta } from '@pgherd/kube';
+
 /** A JSON object whose fields are not known in advance. */
 export type Obj = Record<string, unknown>;
-
-export interface OwnerReference {
-  apiVersion: string;
-  kind: string;
-  name: string;
-  uid: string;
-  controller?: boolean;
-  blockOwnerDeletion?: boolean;
-}
 
 export interface ManagedFieldsEntry {
   manager: string;
@@ -22,20 +15,10 @@ export interface ManagedFieldsEntry {
   subresource?: string;
 }
 
-export interface Meta {
-  name: string;
-  generateName?: string;
-  namespace?: string;
+/** What the server itself fills in is always there. */
+export interface Meta extends ObjectMeta {
   uid: string;
-  resourceVersion?: string;
-  generation?: number;
   creationTimestamp: string;
-  deletionTimestamp?: string;
-  deletionGracePeriodSeconds?: number;
-  labels?: Record<string, string>;
-  annotations?: Record<string, string>;
-  ownerReferences?: OwnerReference[];
-  finalizers?: string[];
   managedFields?: ManagedFieldsEntry[];
 }
 
