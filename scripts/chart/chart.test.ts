@@ -21,6 +21,7 @@ const DEFAULTS: InstallOptions = {
   imagePullPolicy: 'IfNotPresent',
   logLevel: 'info',
   podDisruptionBudget: true,
+  userRoles: true,
 };
 
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
@@ -88,17 +89,19 @@ const cases: { name: string; values: Values; options: Partial<InstallOptions> }[
     },
   },
   {
-    name: 'with monitors of some namespaces, without budget and definitions',
+    name: 'with monitors of some namespaces, without budget, roles of users and definitions',
     values: {
       watchNamespaces: ['a'],
       podMonitor: { enabled: true },
       podDisruptionBudget: { enabled: false },
+      userRoles: { enabled: false },
       crds: { install: false },
     },
     options: {
       watchNamespaces: ['a'],
       podMonitor: { interval: '30s' },
       podDisruptionBudget: false,
+      userRoles: false,
       withoutCrds: true,
     },
   },

@@ -5,6 +5,7 @@
 import { LABEL_CLUSTER, LABEL_REPOSITORY_POD, LABEL_ROLE, MANAGER_PORT } from '@pgherd/api';
 import type { Deployment, KubeObject } from '@pgherd/kube';
 import { operatorManifests } from './manifests.ts';
+import { userRoles } from './user-roles.ts';
 
 /** How much of the node a container may take, as Kubernetes writes it. */
 export interface Resources {
@@ -32,6 +33,8 @@ export interface InstallOptions {
   clusterDomain?: string;
   /** Keep one operator during node drains. */
   podDisruptionBudget?: boolean;
+  /** Let those who have the roles view, edit and admin of Kubernetes look at clusters, and change them. */
+  userRoles?: boolean;
   networkPolicy?: NetworkPolicyOptions;
   podMonitor?: PodMonitorOptions;
   /** Leave out the definitions of the kinds: for those who install them on their own. */
@@ -68,6 +71,7 @@ export function installManifests(options: InstallOptions): KubeObject[] {
       return object;
     })
     .concat(
+      options.userRoles ? userRoles(SELECTOR) : [],
       options.podDisruptionBudget ? [disruptionBudget(namespace)] : [],
       options.networkPolicy ? [networkPolicy(namespace, options.networkPolicy)] : [],
       options.podMonitor ? podMonitors(namespace, watchNamespaces, options.podMonitor) : [],

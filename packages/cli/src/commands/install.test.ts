@@ -19,14 +19,16 @@ function read(...args: string[]) {
 }
 
 test('without options: two operators for all namespaces, kept through drains', () => {
-  const { namespace, replicas, watchNamespaces, podDisruptionBudget, networkPolicy, withoutCrds } = read();
+  const { namespace, replicas, watchNamespaces, podDisruptionBudget, userRoles, networkPolicy, withoutCrds } =
+    read();
   assert.deepEqual(
-    { namespace, replicas, watchNamespaces, podDisruptionBudget, networkPolicy, withoutCrds },
+    { namespace, replicas, watchNamespaces, podDisruptionBudget, userRoles, networkPolicy, withoutCrds },
     {
       namespace: 'pgherd-system',
       replicas: 2,
       watchNamespaces: undefined,
       podDisruptionBudget: true,
+      userRoles: true,
       networkPolicy: undefined,
       withoutCrds: false,
     },

@@ -17,6 +17,7 @@ export interface GenerateOptions {
   logLevel?: string;
   clusterDomain?: string;
   podDisruptionBudget: boolean;
+  userRoles: boolean;
   networkPolicy?: boolean;
   apiServerPort?: number[];
   podMonitor?: boolean;
@@ -60,6 +61,7 @@ export function addInstall(program: Command): void {
     .option('--pod-monitor', 'monitors for the Prometheus operator')
     .option('--scrape-interval <time>', 'how often Prometheus asks', '30s')
     .option('--no-pod-disruption-budget', 'allow that all operators are evicted at once')
+    .option('--no-user-roles', 'do not add the kinds to the roles view, edit and admin of Kubernetes')
     .option('--no-crds', 'leave out the definitions of the kinds')
     .addOption(new Option('-o, --output <format>', 'format').choices(['yaml', 'json']).default('yaml'))
     .action((options: GenerateOptions) => {
@@ -86,6 +88,7 @@ export function installOptions(options: GenerateOptions): InstallOptions {
     logLevel: options.logLevel,
     clusterDomain: options.clusterDomain,
     podDisruptionBudget: options.podDisruptionBudget,
+    userRoles: options.userRoles,
     networkPolicy: options.networkPolicy
       ? { apiServerPorts: options.apiServerPort ?? API_SERVER_PORTS }
       : undefined,
