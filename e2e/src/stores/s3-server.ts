@@ -3,9 +3,11 @@
  * prints how many files lie there.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import S3rver from '@20minutes/s3rver';
 import { DUMMY_ACCOUNT } from '@20minutes/s3rver/lib/models/account.js';
+import { everyAddress } from '@pgherd/postgres/pgbackrest/options';
 
 const { STORE_KEY = '', STORE_SECRET = '', STORE_BUCKET = '', STORE_PORT = '' } = process.env;
 const DATA = '/data';
@@ -22,7 +24,7 @@ function printFiles(path: string): void {
 async function serve(): Promise<void> {
   DUMMY_ACCOUNT.createKeyPair(STORE_KEY, STORE_SECRET);
   await new S3rver({
-    address: '0.0.0.0',
+    address: everyAddress(networkInterfaces()).replace('*', '0.0.0.0'),
     port: Number(STORE_PORT),
     directory: DATA,
     key: readFileSync('/certificate/tls.key', 'utf8'),

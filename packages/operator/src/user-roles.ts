@@ -1,11 +1,5 @@
 /** What people may do with our kinds: added to the roles `view`, `edit` and `admin` that every Kubernetes has. */
-import {
-  BACKUP_PLURAL,
-  CLUSTER_PLURAL,
-  GROUP,
-  OPERATION_PLURAL,
-  SCHEDULED_BACKUP_PLURAL,
-} from '@pgherd/api';
+import { BACKUP_PLURAL, CLUSTER_PLURAL, GROUP, OPERATION_PLURAL, SCHEDULED_BACKUP_PLURAL } from '@pgherd/api';
 import type { ClusterRole, PolicyRule } from '@pgherd/kube';
 
 const RBAC = 'rbac.authorization.k8s.io';
@@ -16,6 +10,8 @@ export function viewRules(): PolicyRule[] {
   return [
     { apiGroups: [GROUP], resources: PLURALS, verbs: ['get', 'list', 'watch'] },
     { apiGroups: [GROUP], resources: [`${CLUSTER_PLURAL}/scale`], verbs: ['get'] },
+    // Who leads; `edit` has it from Kubernetes.
+    { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'list', 'watch'] },
   ];
 }
 

@@ -8,16 +8,18 @@
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import configuration from 'azurite/dist/src/blob/BlobConfiguration.js';
 import server from 'azurite/dist/src/blob/BlobServer.js';
+import { everyAddress } from './pgbackrest/options.ts';
 
 const {
   STORE_KEY = '',
   STORE_SECRET = '',
   STORE_BUCKET = '',
   STORE_PORT = '',
-  STORE_ADDRESS = '0.0.0.0',
+  STORE_ADDRESS = everyAddress(networkInterfaces()).replace('*', '0.0.0.0'),
   STORE_DATA = '/data',
   STORE_INDEX = STORE_DATA,
   STORE_CERTIFICATE = '/certificate',
@@ -83,7 +85,7 @@ function ask(method: string, query: Record<string, string>, expected: number[]):
   const signature = createHmac('sha256', Buffer.from(STORE_SECRET, 'base64')).update(signed).digest('base64');
   const options = {
     method,
-    host: STORE_ADDRESS === '0.0.0.0' ? '127.0.0.1' : STORE_ADDRESS,
+    host: ['::', '0.0.0.0'].includes(STORE_ADDRESS) ? '127.0.0.1' : STORE_ADDRESS,
     port: Number(STORE_PORT),
     path: `${path}?${new URLSearchParams(query)}`,
     headers: { ...headers, 'content-length': 0, authorization: `SharedKey ${STORE_KEY}:${signature}` },

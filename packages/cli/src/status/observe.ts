@@ -1,6 +1,6 @@
 /** What `pgherd status` looks at: only what any user of the cluster may read, and what the instances say themselves. */
 import type { InstanceReport, LeaseRecord } from '@pgherd/api';
-import type { Client, Pod } from '@pgherd/kube';
+import { type Client, isKubeError, type Pod } from '@pgherd/kube';
 import { getCluster, instancePods, isRunning, leaseRecord, openOperations } from '../clusters.ts';
 import type { ClusterObject, OperationObject } from '../kinds.ts';
 import { captureInPod } from '../pod-exec.ts';
@@ -17,6 +17,8 @@ export interface Answer {
   report?: InstanceReport;
   /** Why there is no report. */
   problem?: string;
+  /** Whoever asks may run nothing in pods: that says nothing of the instance. */
+  forbidden?: boolean;
 }
 
 export interface Observed {
@@ -50,6 +52,7 @@ export async function ask(client: Client, pod: Pod): Promise<Answer> {
     if (answer.code !== 0) return { problem: firstLine(answer.stderr) || `exit code ${answer.code}` };
     return { report: JSON.parse(answer.stdout) as InstanceReport };
   } catch (error) {
+    if (isKubeError(error, 'Forbidden')) return { forbidden: true };
     return { problem: firstLine((error as Error).message) };
   }
 }

@@ -18,7 +18,7 @@ export function renderStatus(view: ClusterView): string[] {
     ['Timeline', text(view.timeline)],
     ['Lease epoch', text(view.epoch)],
     ['Restored', view.restored],
-    ['Synchronous', view.syncNames ?? 'no'],
+    ['Synchronous', view.syncNames === undefined ? 'unknown' : view.syncNames || 'no'],
     ['System ID', view.systemID],
   ];
   for (const [name, value] of facts) if (value !== undefined) lines.push(`${name.padEnd(12)} ${value}`);

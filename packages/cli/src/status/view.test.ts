@@ -114,6 +114,24 @@ test('an instance that does not answer is shown with the reason', () => {
   assert.equal(view.instances.find((each) => each.name === 'demo-2')?.role, 'primary');
 });
 
+test('who may run nothing in pods is told so once, and no instance is called silent for it', () => {
+  const names = ['demo-1', 'demo-2', 'demo-3'];
+  const asked = observed({ answers: new Map(names.map((name) => [name, { forbidden: true }])) });
+  for (const { metadata } of asked.pods) metadata.labels = { 'pgherd.io/role': 'replica' };
+  const view = viewOf(asked, NOW);
+  assert.equal(view.waits.length, 1);
+  assert.match(view.waits[0]!, /you may run no commands in the pods \(pods\/exec\)/);
+  assert.deepEqual(
+    view.instances.map(({ role, state, ready }) => [role, state, ready]),
+    [
+      ['replica', 'running', true],
+      ['primary', 'running', true],
+      ['replica', 'running', false],
+    ],
+  );
+  assert.match(renderStatus(view).join('\n'), /2\/3 instances ready[\s\S]*Synchronous {2}unknown/);
+});
+
 const switchover = {
   apiVersion: 'pgherd.io/v1',
   kind: 'Operation',

@@ -2,6 +2,7 @@
 import {
   type ClusterRecovered,
   type InstanceReport,
+  LABEL_ROLE,
   type ReplicationRow,
   walBytesBetween,
 } from '@pgherd/api';
@@ -55,7 +56,7 @@ export interface ClusterView {
   ready: number;
   /** What it was restored to, and where that ended, in words. */
   restored?: string;
-  /** synchronous_standby_names in force on the primary. */
+  /** synchronous_standby_names in force on the primary; empty: none. Missing where the primary was not heard. */
   syncNames?: string;
   /** What is being done to it, or waits for its turn. */
   operations: OperationView[];
@@ -96,7 +97,7 @@ export function viewOf(observed: Observed, now: number = Date.now()): ClusterVie
     ...(status?.recovered ? { restored: restoredText(status.recovered) } : {}),
     wanted: cluster.spec.instances ?? 3,
     ready: instances.filter((each) => each.ready).length,
-    syncNames: report?.syncNames || undefined,
+    ...(report ? { syncNames: report.syncNames ?? '' } : {}),
     operations: observed.operations.map(operationView),
     instances,
     waits: waitsOf(observed, now),
@@ -122,11 +123,11 @@ function viewOfInstance(
   primaryReport: InstanceReport | undefined,
 ): InstanceView {
   const pod = observed.pods.find((each) => each.metadata.name === name);
-  const { report, problem } = observed.answers.get(name) ?? {};
+  const { report, problem, forbidden } = observed.answers.get(name) ?? {};
   const row = primaryReport?.replication.find(
     (each) => each.name === name || each.name === `${name}.joining`,
   );
-  const role = roleOf(name, report, primary);
+  const role = roleOf(name, report, primary, forbidden ? pod : undefined);
   return {
     name,
     role,
@@ -148,10 +149,11 @@ function roleOf(
   name: string,
   report: InstanceReport | undefined,
   primary: string | undefined,
+  labelled: Pod | undefined,
 ): InstanceView['role'] {
   if (name === primary) return 'primary';
   if (report) return report.role === 'primary' ? 'none' : report.role;
-  return 'none';
+  return labelled?.metadata.labels?.[LABEL_ROLE] === 'replica' ? 'replica' : 'none';
 }
 
 function stateOf(
@@ -187,6 +189,7 @@ export function lag(ahead: string | undefined, behind: string | undefined): numb
 
 function waitsOf(observed: Observed, now: number): string[] {
   const waits: string[] = [];
+  if ([...observed.answers.values()].some(({ forbidden }) => forbidden)) waits.push(FORBIDDEN);
   for (const pod of observed.pods) {
     const name = pod.metadata.name;
     const answer = observed.answers.get(name);
@@ -200,6 +203,9 @@ function waitsOf(observed: Observed, now: number): string[] {
   }
   return waits;
 }
+
+const FORBIDDEN =
+  'you may run no commands in the pods (pods/exec), so what only the instances know is not shown: positions, lag, what they wait for';
 
 function times(waiting: { since: string; deadline?: string }, now: number): string {
   const since = Math.max(0, Math.round((now - Date.parse(waiting.since)) / 1000));
