@@ -188,11 +188,16 @@ const cases: Case[] = [
       says: /node n2, or in its zone, which is not there any more: .*destroy demo demo-3 -n default/,
     },
     { known: undefined, says: /demo-3 \(pv-3\) can be used only on node n2, or in its zone: / },
-  ].map(({ known, says }) => ({
+    {
+      known: ['n1', 'n2', 'n3'],
+      says: /demo-3 \(pv-3\) can be used only on node n2, or in its zone: /,
+      told: "0/3 nodes are available: 1 node(s) were unschedulable, 2 node(s) didn't match PersistentVolume's node affinity.",
+    },
+  ].map(({ known, says, told }: { known?: string[]; says: RegExp; told?: string }) => ({
     name: `a volume on a node that takes no pod, of ${known?.length ?? 'unknown'} nodes`,
     facts: from(healthyFacts(), (facts) => {
       const three = instance(facts, 'demo-3');
-      const message = '0/2 nodes are available: 2 node(s) had volume node affinity conflict.';
+      const message = told ?? '0/2 nodes are available: 2 node(s) had volume node affinity conflict.';
       three.pod!.status = {
         phase: 'Pending',
         conditions: [{ type: 'PodScheduled', status: 'False', message }],

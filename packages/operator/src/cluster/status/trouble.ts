@@ -34,14 +34,16 @@ function containerTrouble({ name, state, lastState, restartCount }: ContainerSta
   return undefined;
 }
 
+/** The scheduler's words for a volume that is bound to another place: those of old, and those of Kubernetes 1.36. */
+const ELSEWHERE = /volume node affinity conflict|didn't match PersistentVolume's node affinity/i;
+
 /** As podTrouble; names the volume or its claim, where that is what the pod waits for. */
 export function startTrouble(
   facts: Pick<Facts, 'cluster' | 'nodes'>,
   { name: instance, pod, data, wal }: InstanceFacts,
 ): string | undefined {
   const trouble = podTrouble(pod);
-  if (trouble && /volume node affinity conflict/i.test(trouble))
-    return `${trouble}; ${boundVolumes(facts, instance, [data, wal])}`;
+  if (trouble && ELSEWHERE.test(trouble)) return `${trouble}; ${boundVolumes(facts, instance, [data, wal])}`;
   const claim = [data, wal].find((each) => each?.status?.phase === 'Pending');
   if (!trouble || !claim || !/PersistentVolumeClaim|storageclass/i.test(trouble)) return trouble;
   const { name, namespace } = claim.metadata;
