@@ -91,6 +91,17 @@ const cases: Case[] = [
   },
   { name: 'nothing is there yet', facts: () => bareFacts(), phase: 'Creating', reason: /creating/ },
   {
+    name: 'a primary that is well, on a node whose kubelet says nothing any more',
+    facts: from(healthyFacts(), (facts) => {
+      const { pod } = instance(facts, 'demo-1');
+      pod!.spec.nodeName = 'n1';
+      pod!.status = { ...pod!.status, conditions: [{ type: 'Ready', status: 'False' }] };
+      facts.unready = new Set(['n1']);
+    }),
+    phase: 'Degraded',
+    reason: /^demo-1: PostgreSQL is well, but node n1 does not report to Kubernetes: see its kubelet/,
+  },
+  {
     name: 'the first cannot be scheduled',
     facts: from(bareFacts(), (facts) => {
       const pod = testPod(facts, 'demo-1');

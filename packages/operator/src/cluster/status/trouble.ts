@@ -88,9 +88,15 @@ export function instanceTrouble(facts: Facts, instance: InstanceFacts): string |
   if (!report) return silent ? `it does not answer: ${silent}` : 'it is starting';
   const waiting = waitingText(facts, instance);
   if (waiting) return waiting;
-  return (
-    databaseTrouble(facts, instance, report) ?? (isPodReady(pod) ? undefined : 'its pod is not ready yet')
-  );
+  return databaseTrouble(facts, instance, report) ?? unreadyText(facts, pod);
+}
+
+/** PostgreSQL is well; Kubernetes thinks otherwise. */
+function unreadyText({ unready }: Facts, pod: Pod | undefined): string | undefined {
+  if (isPodReady(pod)) return undefined;
+  const node = pod?.spec.nodeName;
+  if (node === undefined || !unready?.has(node)) return 'its pod is not ready yet';
+  return `PostgreSQL is well, but node ${node} does not report to Kubernetes: see its kubelet, or bring the node back`;
 }
 
 /** How a fence is lifted, for people. */
