@@ -15,6 +15,8 @@ export const OPERATION_PLURAL = 'operations';
 export const DEFAULT_POSTGRES_IMAGE = 'ghcr.io/pgherd/postgresql:15';
 export const OPERATOR_IMAGE = 'ghcr.io/pgherd/pgherd:0.1.0';
 export const OPERATOR_NAMESPACE = 'pgherd-system';
+/** Held by the operator that works, in its own namespace. */
+export const OPERATOR_LEASE = 'pgherd-operator';
 
 export const POSTGRES_PORT = 5432;
 export const MANAGER_PORT = 8000;

@@ -11,11 +11,17 @@ import {
   type OperationSpec,
   walBytesBetween,
 } from '@pgherd/api';
-import { type Client, isKubeError } from '@pgherd/kube';
+import type { Client } from '@pgherd/kube';
 import { instancePods, isRunning, leaseRecord } from './clusters.ts';
 import { CliError } from './errors.ts';
 import { ClusterKind, OperationKind, type OperationObject } from './kinds.ts';
-import { createOperation, endOperation, type OperationOptions, progressText } from './operations.ts';
+import {
+  createOperation,
+  endOperation,
+  type OperationOptions,
+  progressText,
+  withdraw,
+} from './operations.ts';
 import { print, printJson, startProgress } from './output.ts';
 import { ask, type Observed, observe } from './status/observe.ts';
 import { waitFor } from './wait.ts';
@@ -109,13 +115,13 @@ export async function acceptLoss(
       return;
     }
     // Left lying, it would be carried out once more by an operator that comes back much later.
-    await remove(client, made);
+    await withdraw(client, made);
     progress.done(`${target} is the primary now, without an operator`);
     if (options.output === 'json') printJson({ cluster: name, newPrimary: target, loss });
     else print(`Before: ${loss}.\n${await afterwards(client, namespace, name, target)}`);
   } catch (error) {
     // An operator that comes back much later must not carry it out then.
-    if (!takenUp) await remove(client, made).catch(() => undefined);
+    if (!takenUp) await withdraw(client, made).catch(() => undefined);
     const failed = error instanceof CliError && error.code !== 'timeout';
     progress.fail(`Promotion of ${target} ${failed ? 'failed' : 'has not ended'}`);
     throw error;
@@ -172,12 +178,4 @@ async function leads(
   if (!lease?.holder || lease.leader?.name !== target || lease.epoch <= epoch) return false;
   const pod = (await instancePods(client, namespace, name)).find((each) => each.metadata.name === target);
   return pod !== undefined && isRunning(pod) && (await ask(client, pod)).report?.role === 'primary';
-}
-
-async function remove(client: Client, { metadata }: OperationObject): Promise<void> {
-  try {
-    await client.delete(OperationKind, metadata);
-  } catch (error) {
-    if (!isKubeError(error, 'NotFound')) throw error;
-  }
 }

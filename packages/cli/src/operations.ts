@@ -11,6 +11,8 @@ import { print, printJson, startProgress } from './output.ts';
 import { howFar } from './progress-text.ts';
 import { waitFor } from './wait.ts';
 
+const NOT_TAKEN_UP = 'the operator has not taken it up yet';
+
 /** What every command that asks for an Operation understands; see withOperation. */
 export interface OperationOptions extends ConnectionOptions {
   wait: boolean;
@@ -90,29 +92,51 @@ async function followOperation(
   options: RunOptions,
 ): Promise<OperationObject> {
   const { name, namespace } = made.metadata;
-  let seen = 'the operator has not taken it up yet';
-  return waitFor(
-    async () => {
-      const operation = await client.get(OperationKind, { namespace, name });
-      if (isFinished(operation)) return operation;
-      seen = progressText(operation);
-      options.onProgress?.(seen);
-      return undefined;
-    },
-    {
-      timeoutMs: options.timeoutMs ?? 600_000,
-      everyMs: 100,
-      signal: options.signal,
-      describe: () => `${made.spec.type} of ${made.spec.cluster}: ${seen}`,
-      hint: `It goes on by itself: see \`pgherd show workflow ${name} -n ${namespace}\`.`,
-    },
-  );
+  const what = `${made.spec.type} of ${made.spec.cluster}`;
+  let seen = NOT_TAKEN_UP;
+  let takenUp = false;
+  try {
+    return await waitFor(
+      async () => {
+        const operation = await client.get(OperationKind, { namespace, name });
+        if (isFinished(operation)) return operation;
+        takenUp = operation.status?.phase !== undefined;
+        seen = progressText(operation);
+        options.onProgress?.(seen);
+        return undefined;
+      },
+      {
+        timeoutMs: options.timeoutMs ?? 600_000,
+        everyMs: 100,
+        signal: options.signal,
+        describe: () => `${what}: ${seen}`,
+        hint: `It goes on by itself: see \`pgherd show workflow ${name} -n ${namespace}\`.`,
+      },
+    );
+  } catch (error) {
+    if (takenUp || !(error instanceof CliError) || error.code !== 'timeout') throw error;
+    // Left lying, it would be carried out when nobody expects it any more.
+    await withdraw(client, made);
+    throw new CliError('timeout', `${error.message}; it is withdrawn`, {
+      cause: error,
+      hint: `No operator seems to run, at least none that looks after namespace ${namespace}: see \`kubectl get pods -A -l app.kubernetes.io/name=pgherd\`.`,
+    });
+  }
+}
+
+/** Deletes an Operation that nobody is to carry out any more. */
+export async function withdraw(client: Client, { metadata }: OperationObject): Promise<void> {
+  try {
+    await client.delete(OperationKind, metadata);
+  } catch (error) {
+    if (!isKubeError(error, 'NotFound')) throw error;
+  }
 }
 
 /** One line: the step and what it does; for one that waits for its turn, why. */
 export function progressText({ status }: OperationObject, now = Date.now()): string {
   const step = status?.steps?.find(({ state }) => state === 'Running');
-  if (!step) return status?.message ?? 'the operator has not taken it up yet';
+  if (!step) return status?.message ?? NOT_TAKEN_UP;
   const { progress, startedAt, message = '' } = step;
   const far = howFar(progress, startedAt, now);
   return `${step.name}: ${message}${far ? `: ${far}` : ''}`;

@@ -10,16 +10,18 @@ export function replicasOf(view: ClusterView): InstanceView[] {
   return view.instances.filter((each) => each.name !== view.primary);
 }
 
-/** Prints every replica with its state and how far it is behind. */
+/** Prints every replica with its state, how far it is behind, and why it cannot be made the primary just now. */
 export function printReplicas(view: ClusterView): void {
   const rows = replicasOf(view).map((each) => [
     each.name,
     each.ready ? 'UP' : 'DOWN',
     each.node ?? '-',
     each.lagBytes === undefined ? '-' : String(Math.ceil(each.lagBytes / MEGABYTE)),
+    each.cannotLead ?? '',
   ]);
   print(`Cluster: ${view.name}`);
-  for (const line of table(['REPLICA', 'STATUS', 'NODE', 'REPLICATION LAG (MB)'], rows)) print(line);
+  for (const line of table(['REPLICA', 'STATUS', 'NODE', 'REPLICATION LAG (MB)', 'CANNOT LEAD'], rows))
+    print(line);
 }
 
 /** CliError `notFound` that names the replicas there are. */

@@ -1,6 +1,6 @@
 /** A candidate under a required rule: promises cut the quorum of a leader that has fallen silent (ELECTION 5). */
 import { elapsed, elapsedForTaker } from './clock.ts';
-import { type Context, settingsOf, waitFor, wakeIn, within } from './context.ts';
+import { type Context, delaysFailover, settingsOf, waitFor, wakeIn } from './context.ts';
 import { beginPromise, sealedPosition } from './granting.ts';
 import { take } from './lease.ts';
 import { comparePositions, parseLsn } from './lsn.ts';
@@ -30,7 +30,7 @@ export function seekPromises(c: Context, lease: KnownLease): void {
   const { record, version } = lease;
   const settings = settingsOf(s);
   const since = s.election!.since;
-  if (within(c, since, settings.failoverDelayMs)) return;
+  if (delaysFailover(c, since)) return;
   if (!s.lastAsked || s.lastAsked.mono < since.mono) {
     s.askDue = true;
     return;

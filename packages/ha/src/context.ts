@@ -75,6 +75,14 @@ export function backOff(s: State, kind: string, now: Now, longestMs = 10_000): v
   s.retries[kind] = { count, notBefore: { mono: now.mono + ms, wall: now.wall + ms } };
 }
 
+/** True while `spec.failoverDelay` is not over since the Lease was seen open, and says so. */
+export function delaysFailover(c: Context, since: Now): boolean {
+  const ms = settingsOf(c.s).failoverDelayMs;
+  if (!within(c, since, ms)) return false;
+  waitFor(c, `the end of spec.failoverDelay (${ms / 1000} s) before another may take over`, ms);
+  return true;
+}
+
 /** True while less than `ms` have passed since `since`; then asks to be woken at the end of it. */
 export function within(c: Context, since: Now, ms: number): boolean {
   const left = ms - elapsed(since, c.now);

@@ -414,7 +414,12 @@ describe('by hand', () => {
     step(leaderState({ settings: settings(changed), ...own }), TICK, at(10));
   const refused: [string, Partial<Settings>, Partial<State>, RegExp][] = [
     ['fenced', { fenced: ['demo-2'] }, {}, /demo-2 is fenced/],
-    ['never to lead', { priorities: { 'demo-2': 0 } }, {}, /never to lead/],
+    [
+      'never to lead, without force',
+      { priorities: { 'demo-2': 0 }, switchover: { id: 's', from: 'demo-1', to: 'demo-2' } },
+      {},
+      /never to lead/,
+    ],
     [
       'not a member',
       {},
@@ -433,6 +438,20 @@ describe('by hand', () => {
       assert.match(result.state.switchoverOutcome?.why ?? '', why);
       assert.equal(result.state.handover, undefined);
     });
+  test('by force, one that is never to lead by itself takes over, and no other such', () => {
+    const run = (to: string) =>
+      asked(
+        {
+          priorities: { 'demo-2': 0, 'demo-3': 0 },
+          switchover: { id: 's', from: 'demo-1', to, force: true },
+        },
+        { lastAsked: at(10), peers: answers(10, 2, 3) },
+      );
+    for (const to of ['demo-2', 'demo-3']) {
+      const { handover } = run(to).state;
+      assert.deepEqual([handover?.to, handover?.stage], [to, 'checkpoint']);
+    }
+  });
   test('a switchover to a target that does not stream says so after a while', () => {
     const wish = { id: 's', from: 'demo-1', to: 'demo-2' };
     const before = leaderState({

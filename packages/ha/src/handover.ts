@@ -22,6 +22,7 @@ import type { HandoverPlan } from './state.ts';
 import { type Successor, successorByQuorum } from './succession.ts';
 import {
   closeTargets,
+  forcedTarget,
   goesAnyway,
   isStopping,
   isTardy,
@@ -84,7 +85,7 @@ export function beginHandover(c: Context): void {
     continueHandover(c);
     return;
   }
-  const refused = plan.to && neverATarget(c, plan.to);
+  const refused = plan.to && neverATarget(c, plan.to, plan.force);
   if (refused) abandon(c, refused);
   else continueHandover(c);
 }
@@ -237,7 +238,7 @@ function verify(c: Context, plan: HandoverPlan): void {
     return;
   }
   const complete = answersSince(s, since.mono)
-    .filter((report) => couldLead(s, record, report))
+    .filter((report) => couldLead(s, record, report, forcedTarget(plan)))
     .filter((report) => (peerPosition(report)?.lsn ?? 0n) > end)
     .map((report) => report.name);
   const to = plan.to && complete.includes(plan.to) ? plan.to : undefined;

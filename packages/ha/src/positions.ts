@@ -61,9 +61,13 @@ export function answersSince(s: State, sinceMono: number): PeerReport[] {
     .map((peer) => peer.report!);
 }
 
-/** A peer that could lead as well as we: same database, recorded volume, a running replica. */
-export function couldLead(s: State, record: LeaseRecord, report: PeerReport): boolean {
-  return report.role === 'replica' && isFit(s, record, report);
+/**
+ * A peer that could lead as well as we: same database, recorded volume, a running replica.
+ *
+ * @param forced named by hand and by force: it may be one that never leads by itself
+ */
+export function couldLead(s: State, record: LeaseRecord, report: PeerReport, forced?: string): boolean {
+  return report.role === 'replica' && isFit(s, record, report, forced);
 }
 
 /** The same of a peer whose PostgreSQL is not up yet: it cannot say how far it is. */
@@ -71,7 +75,7 @@ export function couldLeadSoon(s: State, record: LeaseRecord, report: PeerReport)
   return report.role === 'none' && isFit(s, record, report);
 }
 
-function isFit(s: State, record: LeaseRecord, report: PeerReport): boolean {
+function isFit(s: State, record: LeaseRecord, report: PeerReport, forced?: string): boolean {
   const systemID = record.systemID ?? s.settings?.systemID;
   return (
     ['running', 'waiting', 'starting'].includes(report.state) &&
@@ -79,14 +83,14 @@ function isFit(s: State, record: LeaseRecord, report: PeerReport): boolean {
     report.systemID === systemID &&
     (record.members.length === 0 || isRecorded(record, report.name, report.incarnation)) &&
     !s.settings!.fenced.includes(report.name) &&
-    priorityOf(s.settings!, report.name) > 0 &&
+    (priorityOf(s.settings!, report.name) > 0 || report.name === forced) &&
     !s.pods.some(
       (pod) => pod.instance === report.name && pod.uid === report.podUID && (pod.deleting || pod.leaving),
     )
   );
 }
 
-/** The wish of who leads among instances that are as far; 0: never leads. */
+/** The wish of who leads among instances that are as far; 0: never leads, unless it is named by force. */
 export function priorityOf(settings: Settings, name: string): number {
   return settings.priorities?.[name] ?? 1;
 }

@@ -1,7 +1,7 @@
 /** Standing for election: when the Lease is open, who may take it. */
 import { awaitQuiet, seekPromises } from './candidacy.ts';
 import { elapsed } from './clock.ts';
-import { type Context, note, settingsOf, waitFor, wakeIn, within } from './context.ts';
+import { type Context, delaysFailover, note, settingsOf, waitFor, wakeIn, within } from './context.ts';
 import { take } from './lease.ts';
 import { formatLsn, type Position, parseLsn } from './lsn.ts';
 import { ownPosition } from './positions.ts';
@@ -102,7 +102,7 @@ function contest(c: Context, lease: KnownLease, opening: string, forced: string 
   const settings = settingsOf(s);
   const since = s.election!.since;
   const delayed = opening === 'dead' || opening === 'silent';
-  if (delayed && !forced && within(c, since, settings.failoverDelayMs)) return;
+  if (delayed && !forced && delaysFailover(c, since)) return;
   if (!s.viewAt || s.viewAt.mono < since.mono) s.observeDue = true;
   if (!s.lastAsked || s.lastAsked.mono < since.mono) {
     s.askDue = true;

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { Action, Event } from './events.ts';
 import { step } from './machine.ts';
 import type { State } from './state.ts';
-import { answers, at, leaderState, lease, primaryView, report, state } from './testing.ts';
+import { answers, at, leaderState, lease, primaryView, report, settings, state } from './testing.ts';
 import type { PeerReport, View } from './types.ts';
 
 const TICK: Event = { type: 'tick' };
@@ -17,6 +17,15 @@ const dead: Partial<View> = {
 
 /** Whom a leader whose database died names, or what it does instead; demo-2 let the Lease lie at 0. */
 function next(ms: number, view: Partial<View>, ...reports: PeerReport[]): string | undefined {
+  return nextOf(ms, view, {}, ...reports);
+}
+
+function nextOf(
+  ms: number,
+  view: Partial<View>,
+  more: Partial<State>,
+  ...reports: PeerReport[]
+): string | undefined {
   const before = leaderState({
     view: primaryView(1, { ...dead, ...view }),
     held: { epoch: 3, t0: at(ms - 10), since: at(0), continuing: true },
@@ -27,6 +36,7 @@ function next(ms: number, view: Partial<View>, ...reports: PeerReport[]): string
     tardy: { name: 'demo-2', at: at(0) },
     lastAsked: at(ms - 5),
     peers: answers(ms - 5, ...reports),
+    ...more,
   });
   const { actions } = step(before, TICK, at(ms));
   for (const action of actions) {
@@ -141,5 +151,20 @@ describe('who streamed from a dead primary is waited for', () => {
     assert.equal(none.peers['demo-2']?.report?.name, 'demo-2');
     const newer = step(died({ peers: answers(500, report(2, { receivedLsn: '0/F000' })) }), late, at(600));
     assert.equal(newer.state.peers['demo-2']?.report?.receivedLsn, '0/F000');
+  });
+});
+
+describe('with failoverDelay, a leader whose database died', () => {
+  const delayed = { settings: settings({ failoverDelayMs: 5_000 }) };
+  test('starts in place first', () => {
+    assert.equal(nextOf(61_000, {}, delayed, report(2), report(3)), 'startPrimary');
+  });
+  test('hands over when it could not be started for so long', () => {
+    const failing = { ...delayed, failingSince: at(56_000) };
+    assert.equal(nextOf(60_900, {}, failing, report(2), report(3)), 'startPrimary');
+    assert.equal(nextOf(61_100, {}, failing, report(2), report(3)), 'demo-2');
+  });
+  test('hands over at once when it has no data', () => {
+    assert.equal(nextOf(61_000, { data: 'empty' }, delayed, report(2), report(3)), 'demo-2');
   });
 });

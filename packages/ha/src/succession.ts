@@ -63,7 +63,10 @@ export function succeedAfterDeath(c: Context): void {
   const noData = s.view!.data !== 'present' || foreign;
   const required = record.rules.some((rule) => rule.required);
   const staying = s.stayLeader !== undefined && elapsed(s.stayLeader, now) < settings.primaryStartMs;
-  const looks = (required || noData) && !staying && !s.giveUp && !settings.maintenance && !apiIsAway(c);
+  // With a delay it is to come back in place first; what cannot be started is not waited for.
+  const patient = !noData && !(s.failingSince && elapsed(s.failingSince, now) >= settings.failoverDelayMs);
+  const stays = staying || (settings.failoverDelayMs > 0 && patient);
+  const looks = (required || noData) && !stays && !s.giveUp && !settings.maintenance && !apiIsAway(c);
   if (others && looks && goesToAnother(c, record, dead, noData ? undefined : s.streamed)) return;
   if (noData) {
     s.release = {

@@ -24,17 +24,21 @@ export function isTardy({ tardy }: State, name: string, now: Now): boolean {
 export const goesAnyway = (plan: HandoverPlan) => plan.reason === 'shutdown' || plan.reason === 'fence';
 
 /** Why an instance cannot take over however long it is waited for. */
-export function neverATarget(c: Context, name: string): string | undefined {
+export function neverATarget(c: Context, name: string, force = false): string | undefined {
   const { s } = c;
   const settings = settingsOf(s);
   const pod = s.pods.find((each) => each.instance === name);
   if (settings.fenced.includes(name)) return `${name} is fenced`;
-  if (priorityOf(settings, name) === 0) return `${name} is never to lead (its failover priority is 0)`;
+  if (priorityOf(settings, name) === 0 && !force)
+    return `${name} is never to lead by itself (0 in spec.failoverPriority); by force it can`;
   if (pod?.leaving) return `${name} is to be removed`;
   if (pod?.deleting) return `the pod of ${name} is being deleted`;
   const member = recordOf(s)!.members.some((each) => each.name === name);
   return member ? undefined : `${name} is not a member of the cluster, or not yet`;
 }
+
+/** The target that was named by force: it may be one that never leads by itself. */
+export const forcedTarget = ({ to, force }: HandoverPlan) => (force ? to : undefined);
 
 /** Members that stream from us, answer, could lead and are close; synchronous ones first, then by priority, then the least lag. */
 export function closeTargets(c: Context, record: LeaseRecord, plan: HandoverPlan): string[] {
@@ -42,7 +46,7 @@ export function closeTargets(c: Context, record: LeaseRecord, plan: HandoverPlan
   const current = parseLsn(s.view?.currentLsn) ?? 0n;
   const able = new Set(
     answersSince(s, plan.since.mono)
-      .filter((report) => couldLead(s, record, report))
+      .filter((report) => couldLead(s, record, report, forcedTarget(plan)))
       .filter((report) => plan.reason !== 'full' || hasRoom(report))
       .map((report) => report.name),
   );

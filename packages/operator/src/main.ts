@@ -1,4 +1,5 @@
 /** The operator's process: configuration, leadership, caches, health, and its end. */
+import { OPERATOR_LEASE } from '@pgherd/api';
 import { Client, inClusterConfig, type Log, runElection } from '@pgherd/kube';
 import { pino } from 'pino';
 import { createBackupController } from './backup/controller.ts';
@@ -10,7 +11,6 @@ import { createMetrics } from './metrics.ts';
 import { createOperationController } from './operation/controller.ts';
 import { readResolvConf, readSettings } from './settings.ts';
 
-const LEADER_LEASE = 'pgherd-operator';
 const LEASE_MS = 10_000;
 
 async function main(): Promise<void> {
@@ -84,7 +84,7 @@ async function main(): Promise<void> {
       {
         client,
         namespace: settings.namespace,
-        name: LEADER_LEASE,
+        name: OPERATOR_LEASE,
         identity: settings.identity,
         leaseMs: LEASE_MS,
         log,

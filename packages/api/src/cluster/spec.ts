@@ -180,7 +180,7 @@ export const ClusterSpecSchema = object(
     primaryLease: optional(primaryLease),
     failoverDelay: optional(
       seconds(
-        'How long to wait, in seconds, before a primary that is not well loses its role, so that it may come back. Default: 0.',
+        'How long to wait, in seconds, before a primary that is not well loses its role, so that it may come back. Counted from the moment at which another could take over otherwise; a database that died is started in place first. Default: 0.',
         0,
         HOUR,
       ),
@@ -193,7 +193,7 @@ export const ClusterSpecSchema = object(
     ),
     failoverPriority: optional(
       map(
-        'Instances by name, each with a number: among replicas that have received the same, the one with the higher number becomes primary. 0: never becomes primary, and no commit waits for it. An instance that is not named has 1.',
+        'Instances by name, each with a number: among replicas that have received the same, the one with the higher number becomes primary. 0: never becomes primary unless a switchover names it with force, and no commit waits for it. An instance that is not named has 1.',
         integer('Higher goes first; 0: never primary.', { minimum: 0, maximum: 1000, format: 'int32' }),
         { maxProperties: 50 },
       ),

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type ConnectionOptions, connect } from '../connection.ts';
 import { ClusterKind, type ClusterObject, OperationKind, type OperationObject } from '../kinds.ts';
+import { operatorAwaySince } from '../operator-lease.ts';
 import { example, withConnection, withOutput } from '../options.ts';
 import { age, print, printJson, remark, table } from '../output.ts';
 
@@ -50,6 +51,8 @@ async function listClusters(options: GetOptions): Promise<void> {
     items.map((each) => row(each, options.allNamespaces === true)),
   ))
     print(line);
+  const away = await operatorAwaySince(client);
+  if (away) remark(`No operator works; READY, PHASE and PRIMARY are from ${away} or before.`);
 }
 
 const HEADER = ['NAMESPACE', 'NAME', 'READY', 'PHASE', 'PRIMARY', 'AGE'];

@@ -3,6 +3,7 @@ import type { InstanceReport, LeaseRecord } from '@pgherd/api';
 import { type Client, isKubeError, type Pod } from '@pgherd/kube';
 import { getCluster, instancePods, isRunning, leaseRecord, openOperations } from '../clusters.ts';
 import type { ClusterObject, OperationObject } from '../kinds.ts';
+import { operatorAwaySince } from '../operator-lease.ts';
 import { captureInPod } from '../pod-exec.ts';
 
 /** Asks the manager on its socket in the pod, with what every instance's container has: our Node. */
@@ -25,6 +26,8 @@ export interface Observed {
   cluster: ClusterObject;
   pods: Pod[];
   lease: LeaseRecord | undefined;
+  /** When the operator was last heard of, if none works now. */
+  operatorAwaySince?: string;
   /** Those of this cluster that have not ended. */
   operations: OperationObject[];
   /** By instance; pods that do not run are not asked. */
@@ -33,16 +36,24 @@ export interface Observed {
 
 /** Reads the cluster, its pods and its Lease, and asks each running instance. */
 export async function observe(client: Client, namespace: string, name: string): Promise<Observed> {
-  const [cluster, pods, lease, operations] = await Promise.all([
+  const [cluster, pods, lease, operations, away] = await Promise.all([
     getCluster(client, namespace, name),
     instancePods(client, namespace, name),
     leaseRecord(client, namespace, name).catch(() => undefined),
     openOperations(client, namespace, name).catch(() => []),
+    operatorAwaySince(client),
   ]);
   const asked = await Promise.all(
     pods.filter(isRunning).map(async (pod) => [pod.metadata.name, await ask(client, pod)] as const),
   );
-  return { cluster, pods, lease, operations, answers: new Map(asked) };
+  return {
+    cluster,
+    pods,
+    lease,
+    operations,
+    answers: new Map(asked),
+    ...(away ? { operatorAwaySince: away } : {}),
+  };
 }
 
 /** Asks one instance for its report. */

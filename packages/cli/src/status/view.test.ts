@@ -101,6 +101,51 @@ test('the Lease says who leads, not a status that lags behind', () => {
   );
 });
 
+test('without an operator its last word is told as an old one', () => {
+  const view = viewOf(observed({ operatorAwaySince: '2026-01-01T00:00:20Z' }), NOW);
+  assert.equal(view.phase, 'Unknown');
+  assert.match(
+    renderStatus(view).join(' ').replace(/\s+/g, ' '),
+    /^demo Unknown .* no operator works; when it was last heard of, at 2026-01-01T00:00:20Z, this was Degraded: demo-3 does not stream/,
+  );
+});
+
+test('who cannot be made the primary just now is told why', () => {
+  const why = (change: (observed: Observed) => void) => {
+    const seen = observed();
+    change(seen);
+    return viewOf(seen, NOW).instances.map((each) => each.cannotLead);
+  };
+  assert.deepEqual(
+    why(() => undefined),
+    [undefined, undefined, 'not streaming'],
+  );
+  const first = (o: Observed) => o.pods[0]!.metadata;
+  const cases: [RegExp, (observed: Observed) => void][] = [
+    [/^fenced$/, (o) => (o.cluster.metadata.annotations = { 'pgherd.io/fenced': '["demo-1"]' })],
+    [/^never leads/, (o) => (o.cluster.spec.failoverPriority = { 'demo-1': 0 })],
+    [/^being removed$/, (o) => (first(o).annotations = { 'pgherd.io/leaving': '2026-01-01T00:00:00Z' })],
+    [
+      /^too far behind$/,
+      (o) => {
+        o.cluster.spec.maximumLag = '1Ki';
+        o.answers.get('demo-2')!.report!.currentLsn = '0/5000500';
+      },
+    ],
+    [
+      /^too far behind$/,
+      (o) => {
+        // The primary is gone: what it last said that it had counts.
+        o.answers.delete('demo-2');
+        o.lease!.position = '0/9000000';
+        o.cluster.spec.maximumLag = '1Ki';
+        o.answers.get('demo-1')!.report!.receivedLsn = '0/5000000';
+      },
+    ],
+  ];
+  for (const [expected, change] of cases) assert.match(why(change)[0] ?? '', expected);
+});
+
 test('each wait says whose it is, since when and how long it may take', () => {
   assert.deepEqual(viewOf(observed(), NOW).waits, ['demo-3: waits for its copy (since 30 s, 60 s left)']);
 });

@@ -9,6 +9,7 @@ import {
 import type { Pod } from '@pgherd/kube';
 import { compareNames, isReady, primaryName } from '../clusters.ts';
 import type { OperationObject } from '../kinds.ts';
+import { cannotLead } from './cannot-lead.ts';
 import type { Observed } from './observe.ts';
 
 export interface InstanceView {
@@ -25,6 +26,8 @@ export interface InstanceView {
   lagBytes?: number;
   /** How the primary counts it: sync, potential, quorum, async. */
   sync?: string;
+  /** Why it cannot be made the primary just now, if it is none. */
+  cannotLead?: string;
   restarts: number;
   address?: string;
 }
@@ -44,6 +47,7 @@ export interface OperationView {
 export interface ClusterView {
   name: string;
   namespace: string;
+  /** `Unknown` while no operator works: the last one it gave may be long past. */
   phase: string;
   reason?: string;
   primary?: string;
@@ -86,8 +90,7 @@ export function viewOf(observed: Observed, now: number = Date.now()): ClusterVie
   return {
     name: cluster.metadata.name,
     namespace: cluster.metadata.namespace ?? 'default',
-    phase: status?.phase ?? 'Unknown',
-    reason: status?.phaseReason || undefined,
+    ...phaseOf(observed),
     primary,
     timeline: report?.timeline ?? status?.timelineID,
     epoch: lease?.epoch,
@@ -101,6 +104,20 @@ export function viewOf(observed: Observed, now: number = Date.now()): ClusterVie
     operations: observed.operations.map(operationView),
     instances,
     waits: waitsOf(observed, now),
+  };
+}
+
+/** The operator's word on the cluster; of an operator that is away, as what it is: an old one. */
+function phaseOf({
+  cluster: { status },
+  operatorAwaySince,
+}: Observed): Pick<ClusterView, 'phase' | 'reason'> {
+  const { phase = 'Unknown', phaseReason } = status ?? {};
+  if (!operatorAwaySince) return { phase, reason: phaseReason || undefined };
+  const last = phaseReason ? `${phase}: ${phaseReason}` : phase;
+  return {
+    phase: 'Unknown',
+    reason: `no operator works; when it was last heard of, at ${operatorAwaySince}, this was ${last}. The table below is asked of the instances now`,
   };
 }
 
@@ -128,7 +145,9 @@ function viewOfInstance(
     (each) => each.name === name || each.name === `${name}.joining`,
   );
   const role = roleOf(name, report, primary, forbidden ? pod : undefined);
-  return {
+  // While nobody serves, by what the last one said that it had.
+  const ahead = primaryReport?.currentLsn ?? observed.lease?.position;
+  const view: InstanceView = {
     name,
     role,
     node: pod?.spec?.nodeName,
@@ -137,12 +156,13 @@ function viewOfInstance(
     state: problem && pod && !pod.metadata.deletionTimestamp ? 'no answer' : stateOf(pod, report, row, role),
     timeline: report?.timeline,
     lsn: role === 'primary' ? report?.currentLsn : (report?.replayedLsn ?? report?.receivedLsn),
-    lagBytes:
-      role === 'primary' ? undefined : lag(primaryReport?.currentLsn, row?.flushLsn ?? report?.receivedLsn),
+    lagBytes: role === 'primary' ? undefined : lag(ahead, row?.flushLsn ?? report?.receivedLsn),
     sync: role === 'primary' ? undefined : row?.syncState,
     restarts: pod?.status?.containerStatuses?.[0]?.restartCount ?? 0,
     address: pod?.status?.podIP,
   };
+  const why = name === primary ? undefined : cannotLead(observed, view);
+  return why ? { ...view, cannotLead: why } : view;
 }
 
 function roleOf(

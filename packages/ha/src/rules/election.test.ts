@@ -72,6 +72,13 @@ describe('1, 3: may we take the Lease?', () => {
     ['to be removed, required', {}, { pods: [pod(1), pod(2, { leaving: true })] }, {}, undefined],
     ['never to lead', {}, {}, { priorities: { 'demo-2': 0 } }, /never to lead/],
     [
+      'never to lead, but named',
+      { holder: null, handover: handover('demo-2') },
+      {},
+      { priorities: { 'demo-2': 0 } },
+      undefined,
+    ],
+    [
       'never to lead, but by force',
       {},
       {},

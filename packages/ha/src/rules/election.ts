@@ -28,7 +28,10 @@ export const ELECTION_RULES = {
     if (s.terminating) return no('this instance is being stopped');
     if (settings.fenced.includes(s.self.name)) return no('this instance is fenced');
     const forced = isForced(record, s, settings);
-    if (priorityOf(settings, s.self.name) === 0 && !forced) return no('this instance is never to lead');
+    // A leader names such a one only where it was told to by force.
+    const named = record.holder === null && record.handover?.to === s.self.name;
+    if (priorityOf(settings, s.self.name) === 0 && !forced && !named)
+      return no('this instance is never to lead');
     // Under a required rule it may be the only one that has everything; it hands over as soon as another has.
     if (isLeaving(s, s.self.name) && !record.rules.some((rule) => rule.required))
       return no('this instance is to be removed');

@@ -1,5 +1,5 @@
 /** Carries out Operations: whose turn it is, deadlines, and what is kept of them when they have ended. */
-import { isHibernating, isInMaintenance, type OperationStatus } from '@pgherd/api';
+import type { OperationStatus } from '@pgherd/api';
 import { isKubeError } from '@pgherd/kube';
 import type { ClusterController } from '../cluster/controller.ts';
 import type { Facts } from '../cluster/facts.ts';
@@ -9,6 +9,7 @@ import type { Handler, HandlerContext, Look } from './handler.ts';
 import { handlers as allHandlers } from './handlers.ts';
 import { OperationKind, type OperationObject } from './kind.ts';
 import { line } from './line.ts';
+import { deadlineSeconds, leftTooLong, notNow } from './may-begin.ts';
 import { orphansOf } from './orphans.ts';
 import { advanced, currentStep, failed, pending, refused, started } from './progress.ts';
 
@@ -36,6 +37,7 @@ class Operations {
   private readonly options: OperationControllerOptions;
   private readonly handlers: Partial<Record<string, Handler>>;
   private readonly now: () => number;
+  private workingSince = Number.NaN;
 
   constructor(options: OperationControllerOptions) {
     this.options = options;
@@ -49,7 +51,10 @@ class Operations {
       keyOf,
       seeds: () => options.clusters.marked(),
       reconcile: (key, signal) => this.reconcile(key, signal),
-      known: () => options.clusters.synced(),
+      known: async () => {
+        await options.clusters.synced();
+        this.workingSince = this.now();
+      },
     });
   }
 
@@ -58,8 +63,12 @@ class Operations {
     const [namespace = '', name = ''] = key.split('/');
     const operations = this.controller.list(namespace, ({ spec }) => spec.cluster === name);
     const called = await this.callOff(namespace, name, operations, signal);
+    const left = operations.filter((operation) => this.isLeft(operation));
+    await Promise.all(
+      left.map((operation) => this.refuse(operation, 'NotTakenUp', this.isLeft(operation)!, signal)),
+    );
     const turn = line(
-      operations,
+      operations.filter((operation) => !left.includes(operation)),
       this.now(),
       (operation) => this.handlers[operation.spec.type]?.exclusive !== false,
     );
@@ -75,6 +84,11 @@ class Operations {
       turn.nextExpiryMs ?? Number.POSITIVE_INFINITY,
     );
     return Number.isFinite(soonest) ? { afterMs: soonest } : undefined;
+  }
+
+  private isLeft(operation: OperationObject): string | undefined {
+    const handler = this.handlers[operation.spec.type];
+    return handler && leftTooLong(operation, handler, this.workingSince);
   }
 
   /** An Operation that was deleted before it took effect takes effect no more. Returns when to look again, if so. */
@@ -128,7 +142,7 @@ class Operations {
     const context = this.context(signal);
     const now = this.now();
     const notes = operation.status?.notes ?? {};
-    const late = now > this.deadline(operation, handler);
+    const late = now > deadline(operation, handler);
     let look: Look;
     try {
       look = await handler.look(context, { now, operation, cluster, notes });
@@ -164,19 +178,14 @@ class Operations {
     };
   }
 
-  private deadline({ spec, status }: OperationObject, handler: Handler): number {
-    const seconds = spec.deadlineSeconds ?? handler.defaultDeadlineSeconds;
-    return Date.parse(status?.startedAt ?? '') + seconds * 1000;
-  }
-
   private async fail(
     operation: OperationObject,
     handler: Handler,
     waitedFor: string,
     signal: AbortSignal,
   ): Promise<void> {
-    const { spec, status = {} } = operation;
-    const seconds = spec.deadlineSeconds ?? handler.defaultDeadlineSeconds;
+    const { status = {} } = operation;
+    const seconds = deadlineSeconds(operation, handler);
     const step = currentStep(status)?.name;
     const message = `not done within ${seconds} s${step ? `, at '${step}'` : ''}: ${waitedFor}`;
     await this.write(operation, failed(status, 'DeadlineExceeded', message, this.now()), signal);
@@ -258,25 +267,8 @@ class Operations {
   }
 }
 
-/** Why it is not begun on a cluster that somebody wants left alone, or that does not run. */
-function notNow(
-  { spec }: OperationObject,
-  handler: Handler,
-  { cluster }: Facts,
-): { reason: string; message: string } | undefined {
-  if (!handler.exclusive) return undefined;
-  const { name, namespace } = cluster.metadata;
-  if (isInMaintenance(cluster))
-    return {
-      reason: 'Maintenance',
-      message: `cluster ${name} is in maintenance: end that first, with pgherd maintenance unset ${name} -n ${namespace}`,
-    };
-  if (isHibernating(cluster))
-    return {
-      reason: 'Hibernated',
-      message: `cluster ${name} hibernates and cannot do a ${spec.type}: wake it first, with pgherd hibernate off ${name} -n ${namespace}`,
-    };
-  return undefined;
+function deadline(operation: OperationObject, handler: Handler): number {
+  return Date.parse(operation.status?.startedAt ?? '') + deadlineSeconds(operation, handler) * 1000;
 }
 
 function keyOf({ metadata, spec }: OperationObject): string {

@@ -34,6 +34,29 @@ test('with a quorum the instances elect', () => {
   assert.match(said(silent(false, 'demo-3'))?.reason ?? '', /the instances elect another/);
 });
 
+test('what has hindered an election for a while is told; where maximumLag does, with the command', () => {
+  const facts = silent(false, 'demo-2', 'demo-3');
+  const tell = (name: string, what: string, secondsAgo: number) => {
+    const since = new Date(facts.now - secondsAgo * 1000).toISOString();
+    instance(facts, name).report!.waiting = { what, since };
+  };
+  const lag = 'cannot take over (silent): 99 bytes behind the last leader, more than maximumLag allows';
+  tell('demo-2', lag, 1);
+  assert.match(said(facts)?.reason ?? '', /elect another$/, 'an ordinary election is no news');
+  tell('demo-2', lag, 5);
+  tell('demo-3', 'the end of spec.failoverDelay (30 s) before another may take over', 5);
+  assert.match(
+    said(facts)?.reason ?? '',
+    /: demo-2 cannot .*; demo-3 waits for the end of spec.failoverDelay \(30 s\)/,
+  );
+  assert.doesNotMatch(said(facts)?.reason ?? '', /accept-loss/);
+  tell('demo-3', lag, 5);
+  assert.match(
+    said(facts)?.reason ?? '',
+    /maximumLag allows\. .*pgherd promote demo demo-3 --accept-loss -n default/,
+  );
+});
+
 test('without one it is said who is missed, and the command that makes an end of it', () => {
   const verdict = said(silent(true, 'demo-3'));
   assert.equal(verdict?.phase, 'Failover');

@@ -2,7 +2,7 @@
 import { isFenced, walBytesBetween } from '@pgherd/api';
 import { type Facts, type InstanceFacts, isBootstrapping, isHealthy, isLeader } from '../facts.ts';
 import type { Outcome, Verdict } from './phase.ts';
-import { fenceCommand, instanceTrouble } from './trouble.ts';
+import { fenceCommand, instanceTrouble, waitsText } from './trouble.ts';
 
 /** There is a database, but nobody serves as primary. */
 export function headless({ facts }: Outcome): Verdict | undefined {
@@ -34,13 +34,31 @@ function electionText(facts: Facts): string {
   const short = (facts.lease?.rules ?? []).find(
     (rule) => rule.required && rule.names.filter((each) => here.has(each)).length < quorum(rule),
   );
-  if (!short) return 'the instances elect another';
+  if (!short) return `the instances elect another${obstacles(facts, answering)}`;
   const silent = short.names.filter((each) => !here.has(each)).join(', ');
   const best = answering.reduce<InstanceFacts | undefined>(further, undefined);
   const command = best
     ? `. To go on with ${best.name} and lose what it lacks: pgherd promote ${name} ${best.name} --accept-loss -n ${namespace}`
     : '';
   return `no election is safe: ${quorum(short)} of ${short.names.join(', ')} have to answer, and ${silent} ${short.names.length - here.size > 1 ? 'do' : 'does'} not${command}`;
+}
+
+/** An ordinary election is over before this; what still hinders one then is worth telling. */
+const ELECTION_MS = 3_000;
+
+/** Why nobody is elected, in the words of those that answer; and how to go on where only `maximumLag` forbids it. */
+function obstacles({ now, cluster }: Facts, answering: InstanceFacts[]): string {
+  const told = answering.flatMap(({ name, report }) => {
+    const { what, since } = report?.waiting ?? {};
+    const long = what !== undefined && now - Date.parse(since ?? '') > ELECTION_MS;
+    return long ? [{ name, what }] : [];
+  });
+  if (told.length === 0) return '';
+  const words = told.map(({ name, what }) => `${name} ${waitsText(what)}`).join('; ');
+  const best = answering.reduce<InstanceFacts | undefined>(further, undefined);
+  if (!best || !told.every(({ what }) => what.includes('maximumLag'))) return `: ${words}`;
+  const { name, namespace } = cluster.metadata;
+  return `: ${words}. To go on with ${best.name} and lose what it lacks: pgherd promote ${name} ${best.name} --accept-loss -n ${namespace}`;
 }
 
 /** So many of the names must have answered before one of them is certain to have every acknowledged commit. */

@@ -110,6 +110,11 @@ function unfit(
     };
   if (leavingSince(instance)) return { reason: 'TargetLeaving', message: 'is being removed' };
   if (force) return undefined;
+  if (facts.spec.failoverPriority[instance.name] === 0)
+    return {
+      reason: 'TargetNeverLeads',
+      message: 'is never to lead by itself (0 in spec.failoverPriority): raise that, or name it with --force',
+    };
   if (!isHealthy(facts, instance))
     return {
       reason: 'TargetNotReady',
