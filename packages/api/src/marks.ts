@@ -15,6 +15,8 @@ export interface SwitchoverMark {
   to?: string;
   /** To wait for a target that lags or is not ready. */
   force?: boolean;
+  /** When nobody expects it any more (RFC 3339): it is not begun after that. */
+  until?: string;
 }
 
 /** Leave for `to` to lead without having asked the others, in the epoch named and no other. */
@@ -71,9 +73,16 @@ export function isInMaintenance(cluster: Marked): boolean {
 }
 
 export function switchoverMark(cluster: Marked): SwitchoverMark | undefined {
-  const { id, from, to, force } = { ...parsed(cluster, ANNOTATION_SWITCHOVER) } as Record<string, unknown>;
+  const mark = { ...parsed(cluster, ANNOTATION_SWITCHOVER) } as Record<string, unknown>;
+  const { id, from, to, force, until } = mark;
   if (typeof id !== 'string' || typeof from !== 'string') return undefined;
-  return { id, from, ...(typeof to === 'string' ? { to } : {}), ...(force === true ? { force } : {}) };
+  return {
+    id,
+    from,
+    ...(typeof to === 'string' ? { to } : {}),
+    ...(force === true ? { force } : {}),
+    ...(typeof until === 'string' ? { until } : {}),
+  };
 }
 
 export function promoteMark(cluster: Marked): PromoteMark | undefined {

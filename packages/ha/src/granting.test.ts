@@ -438,6 +438,22 @@ describe('by hand', () => {
       assert.match(result.state.switchoverOutcome?.why ?? '', why);
       assert.equal(result.state.handover, undefined);
     });
+  test('a wish whose time has passed is not begun, and given up while its target is waited for', () => {
+    const wish = { id: 's', from: 'demo-1', to: 'demo-2', untilWall: at(5_000).wall };
+    assert.equal(asked({ switchover: { ...wish, untilWall: at(10).wall } }).state.handover, undefined);
+    assert.equal(asked({ switchover: wish }).state.handover?.reason, 'switchover');
+    const before = leaderState({
+      settings: settings({ switchover: { ...wish, force: true } }),
+      handover: { reason: 'switchover', id: 's', to: 'demo-2', force: true, since: at(0), stage: 'choosing' },
+      lastAsked: at(4_950),
+      peers: answers(4_950, report(2, { streaming: false })),
+      held: { epoch: 3, t0: at(4_900), since: at(0), continuing: true },
+      view: { ...leaderState().view!, replication: [] },
+      viewAt: at(4_950),
+    });
+    assert.equal(step(before, TICK, at(4_990)).state.switchoverOutcome, undefined);
+    assert.match(step(before, TICK, at(5_000)).state.switchoverOutcome?.why ?? '', /called off/);
+  });
   test('by force, one that is never to lead by itself takes over, and no other such', () => {
     const run = (to: string) =>
       asked(

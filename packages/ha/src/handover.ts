@@ -54,7 +54,7 @@ function reasonToGo(c: Context): HandoverPlan['reason'] | undefined {
   if (isFenced(c)) return 'fence';
   if (!runsAsPrimary(c)) return undefined;
   const wish = settingsOf(s).switchover;
-  const meant = wish?.from === s.self.name && wish.id !== s.switchoverOutcome?.id;
+  const meant = wish?.from === s.self.name && wish.id !== s.switchoverOutcome?.id && !isTooLate(c);
   if (meant) return 'switchover';
   if (wantsRoom(c)) return 'full';
   const leaving = isLeaving(s, s.self.name) && !settingsOf(s).maintenance && hasOthers(c, recordOf(s)!);
@@ -116,8 +116,14 @@ export function continueHandover(c: Context): void {
 }
 
 /** The wish was taken back while nothing had been stopped for it yet. */
-function isCalledOff({ s }: Context, { reason, id, stage }: HandoverPlan): boolean {
-  return reason === 'switchover' && stage === 'choosing' && settingsOf(s).switchover?.id !== id;
+function isCalledOff(c: Context, { reason, id, stage }: HandoverPlan): boolean {
+  const { s } = c;
+  return reason === 'switchover' && stage === 'choosing' && (settingsOf(s).switchover?.id !== id || isTooLate(c));
+}
+
+/** Nobody expects the switchover any more, and nobody may be there to take the wish back. */
+function isTooLate({ s, now }: Context): boolean {
+  return now.wall >= (settingsOf(s).switchover?.untilWall ?? Number.POSITIVE_INFINITY);
 }
 
 /** A leader that is asked to hand over to itself restarts: some settings come into force in no other way. */

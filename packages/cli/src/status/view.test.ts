@@ -129,7 +129,7 @@ test('who cannot be made the primary just now is told why', () => {
       /^too far behind$/,
       (o) => {
         o.cluster.spec.maximumLag = '1Ki';
-        o.answers.get('demo-2')!.report!.currentLsn = '0/5000500';
+        Object.assign(o.answers.get('demo-2')!.report!, { currentLsn: '0/5000500' });
       },
     ],
     [
@@ -139,7 +139,7 @@ test('who cannot be made the primary just now is told why', () => {
         o.answers.delete('demo-2');
         o.lease!.position = '0/9000000';
         o.cluster.spec.maximumLag = '1Ki';
-        o.answers.get('demo-1')!.report!.receivedLsn = '0/5000000';
+        Object.assign(o.answers.get('demo-1')!.report!, { receivedLsn: '0/5000000' });
       },
     ],
   ];

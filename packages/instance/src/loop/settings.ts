@@ -7,6 +7,7 @@ import {
   fencedMark,
   isInMaintenance,
   promoteMark,
+  type SwitchoverMark,
   switchoverMark,
 } from '@pgherd/api';
 import type { Settings } from '@pgherd/ha';
@@ -32,7 +33,7 @@ export function settingsOf(cluster: Cluster, self: string): { eff: EffectiveSpec
     ...(cluster.status?.instanceNames ? { instanceNames: cluster.status.instanceNames } : {}),
     ...(cluster.status?.systemID ? { systemID: cluster.status.systemID } : {}),
     ...(eff.maximumLag === undefined ? {} : { maximumLagBytes: eff.maximumLag }),
-    ...(switchover ? { switchover } : {}),
+    ...(switchover ? { switchover: wishOf(switchover) } : {}),
     ...(promote ? { promote } : {}),
     maintenance: isInMaintenance(cluster),
     priorities: eff.failoverPriority,
@@ -48,6 +49,12 @@ export function settingsOf(cluster: Cluster, self: string): { eff: EffectiveSpec
       : {}),
   };
   return { eff, settings };
+}
+
+/** A time that cannot be read bounds nothing. */
+function wishOf({ until, ...wish }: SwitchoverMark): NonNullable<Settings['switchover']> {
+  const untilWall = Date.parse(until ?? '');
+  return { ...wish, ...(Number.isNaN(untilWall) ? {} : { untilWall }) };
 }
 
 /** `*` means every instance we know of, ourselves among them whatever the status says. */

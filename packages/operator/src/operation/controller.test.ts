@@ -85,23 +85,46 @@ test('a switchover goes through its steps, also when the operator is killed in t
 });
 
 test('past its deadline an operation fails and says what it waited for; the next one had to wait', async () => {
-  const { operator } = await bring('late');
+  const { operator, stage } = await bring('late');
   try {
-    await ask('late-op', { cluster: 'late', type: 'Switchover', deadlineSeconds: 1 });
+    const { metadata } = await ask('late-op', { cluster: 'late', type: 'Switchover', deadlineSeconds: 1 });
     await ask('late-too', { cluster: 'late', type: 'Switchover', switchover: { target: 'late-9' } });
     const waits = await eventually('the second to wait', async () => (await operation('late-too')).status);
     assert.equal(waits.phase, 'Pending');
     assert.match(waits.message ?? '', /waits for Switchover late-op to end/);
+    await eventually('it to be called off', async () => {
+      const { status } = await operation('late-op');
+      return /late-1 hands over; it is called off/.test(status?.message ?? '');
+    });
+    assert.equal(await wish('late'), undefined, 'the wish is taken back');
+    const why = 'the switchover was called off';
+    await stage.run('late-1', 'primary', { switchover: { id: metadata.uid, outcome: 'failed', why } });
     const { status } = await end('late-op');
     assert.equal(status?.reason, 'DeadlineExceeded');
     assert.match(
       status?.message ?? '',
-      /not done within 1 s, at 'hand over': late-1 hands over; it is called off/,
+      /not done within 1 s, at 'hand over': the switchover was called off/,
     );
-    assert.equal(await wish('late'), undefined, 'the wish is taken back');
     assert.equal((await end('late-too')).status?.reason, 'TargetUnknown');
   } finally {
     await operator.stop();
+  }
+});
+
+test('a switchover that cannot be called off any more at its deadline is followed to its end', async () => {
+  const cluster = await bring('over');
+  try {
+    await ask('over-op', { cluster: 'over', type: 'Switchover', deadlineSeconds: 1 });
+    await eventually('it to be called off', async () => {
+      const { status } = await operation('over-op');
+      return /it is called off/.test(status?.message ?? '');
+    });
+    await takeOver(cluster, 'over');
+    const { status } = await end('over-op');
+    assert.equal(status?.phase, 'Succeeded', status?.message);
+    assert.equal(status?.result?.newPrimary, 'over-2');
+  } finally {
+    await cluster.operator.stop();
   }
 });
 

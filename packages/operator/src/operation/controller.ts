@@ -154,9 +154,21 @@ class Operations {
     }
     const { outcome } = look;
     if (late && outcome.next === 'step') {
-      const takenBack = await look.abandon();
+      const takenBack = (await look.abandon()) || notes.calledOffAt !== undefined;
+      const since = Number(notes.calledOffAt ?? now);
       const waitedFor = `${outcome.message}${takenBack ? '; it is called off' : ''}`;
-      await this.fail(operation, handler, waitedFor, signal);
+      if (!takenBack || now - since >= handler.calledOffMs)
+        await this.fail(operation, handler, waitedFor, signal);
+      else {
+        const { step } = outcome;
+        const told = { next: 'step', step, message: waitedFor, notes: { calledOffAt: String(since) } } as const;
+        await this.write(operation, advanced(operation, told, now), signal);
+      }
+      return RUNNING_MS;
+    }
+    if (outcome.next === 'fail' && notes.calledOffAt !== undefined) {
+      await look.act();
+      await this.fail(operation, handler, outcome.message, signal);
       return RUNNING_MS;
     }
     // The end is said once all is done; anything else before it is begun, so that a successor knows of it.

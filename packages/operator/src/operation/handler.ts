@@ -64,6 +64,8 @@ export interface HandlerDefinition<F extends BaseFacts, A> {
   act(context: HandlerContext, facts: F, actions: A[]): Promise<void>;
   /** What to take back when it ends as Failed without the plan having said so: a deadline. Pure. */
   abandon?(facts: F): A[];
+  /** How long what was taken back at the deadline may take to show whether it was in time. Default: 0. */
+  calledOffMs?: number;
   /** Takes back what was begun when the cluster itself is gone. */
   withoutCluster?(context: HandlerContext, operation: OperationObject): Promise<void>;
 }
@@ -80,17 +82,19 @@ export interface Handler {
   steps: readonly string[];
   defaultDeadlineSeconds: number;
   exclusive: boolean;
+  calledOffMs: number;
   look(context: HandlerContext, base: BaseFacts): Promise<Look>;
   withoutCluster?(context: HandlerContext, operation: OperationObject): Promise<void>;
 }
 
 /** A handler as the controller sees it: its facts and actions are its own matter. */
 export function defineHandler<F extends BaseFacts, A>(definition: HandlerDefinition<F, A>): Handler {
-  const { steps, defaultDeadlineSeconds, exclusive = true, withoutCluster } = definition;
+  const { steps, defaultDeadlineSeconds, exclusive = true, calledOffMs = 0, withoutCluster } = definition;
   return {
     steps,
     defaultDeadlineSeconds,
     exclusive,
+    calledOffMs,
     ...(withoutCluster ? { withoutCluster } : {}),
     async look(context, base) {
       const facts = await definition.observe(context, base);

@@ -38,7 +38,7 @@ test('what has hindered an election for a while is told; where maximumLag does, 
   const facts = silent(false, 'demo-2', 'demo-3');
   const tell = (name: string, what: string, secondsAgo: number) => {
     const since = new Date(facts.now - secondsAgo * 1000).toISOString();
-    instance(facts, name).report!.waiting = { what, since };
+    Object.assign(instance(facts, name).report!, { waiting: { what, since } });
   };
   const lag = 'cannot take over (silent): 99 bytes behind the last leader, more than maximumLag allows';
   tell('demo-2', lag, 1);

@@ -63,6 +63,15 @@ const refusals: [string, Facts, Parameters, string, RegExp][] = [
     'TargetFenced',
     /fencing off demo demo-2/,
   ],
+  [
+    'a target that is never to lead by itself',
+    spoiled((facts) => {
+      facts.spec.failoverPriority = { 'demo-2': 0 };
+    }),
+    { target: 'demo-2' },
+    'TargetNeverLeads',
+    /spec\.failoverPriority\): raise that, or name it with --force/,
+  ],
   ['no replica at all', healthyFacts({}, 1), {}, 'NoTarget', /there is none/],
   [
     'no primary',
@@ -99,10 +108,15 @@ const wish = (facts: Facts, parameters: Parameters) => {
   return Object.fromEntries(Object.entries(annotations).map(([key, value]) => [key, JSON.parse(value)]));
 };
 
+/** The end of its deadline: nobody begins it after that. */
+const until = '2026-06-01T12:03:00.000Z';
+
 test('the wish goes on the Cluster, with the operation as its id', () => {
-  assert.deepEqual(wish(healthyFacts(), {}), { 'pgherd.io/switchover': { id: 'uid-op', from: 'demo-1' } });
+  assert.deepEqual(wish(healthyFacts(), {}), {
+    'pgherd.io/switchover': { id: 'uid-op', from: 'demo-1', until },
+  });
   assert.deepEqual(wish(lagging('0/30000000'), { target: 'demo-2', force: true }), {
-    'pgherd.io/switchover': { id: 'uid-op', from: 'demo-1', to: 'demo-2', force: true },
+    'pgherd.io/switchover': { id: 'uid-op', from: 'demo-1', to: 'demo-2', force: true, until },
   });
 });
 
@@ -111,7 +125,7 @@ test('loss is accepted only where there is no primary', () => {
     'pgherd.io/promote': { id: 'uid-op', to: 'demo-2', epoch: 3 },
   });
   assert.deepEqual(wish(healthyFacts(), { target: 'demo-2', acceptLoss: true }), {
-    'pgherd.io/switchover': { id: 'uid-op', from: 'demo-1', to: 'demo-2' },
+    'pgherd.io/switchover': { id: 'uid-op', from: 'demo-1', to: 'demo-2', until },
   });
 });
 

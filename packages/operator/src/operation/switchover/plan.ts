@@ -13,12 +13,15 @@ import {
 import { ClusterKind } from '../../cluster/kind.ts';
 import { instanceTrouble } from '../../cluster/status/trouble.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
+import { timestamp } from '../progress.ts';
 
 export const STEPS = ['check the target', 'hand over', 'new primary serves', 'old primary follows'] as const;
 const [, HAND_OVER, SERVES, FOLLOWS] = STEPS;
 
 /** Without `spec.maximumLag`, a target further behind than this would keep its old primary waiting for long. */
 const MAX_LAG_BYTES = 64n << 20n;
+/** How long it may take in all, in seconds, where nothing else is asked for. */
+export const DEFAULT_DEADLINE_SECONDS = 180;
 /** How long the old primary may take to follow before the switchover counts as done without it. */
 const FOLLOW_MS = 60_000;
 
@@ -150,12 +153,14 @@ function ask(facts: BaseFacts, from: string, to: string | undefined, forced: boo
   };
 }
 
-function mark({ operation, cluster }: BaseFacts, { from, to, epoch, forced }: Begun): Action {
+function mark({ operation, cluster, now }: BaseFacts, { from, to, epoch, forced }: Begun): Action {
   const id = operation.metadata.uid;
   const { force = false } = operation.spec.switchover ?? {};
+  const seconds = operation.spec.deadlineSeconds ?? DEFAULT_DEADLINE_SECONDS;
+  const until = timestamp(Date.parse(operation.status?.startedAt ?? timestamp(now)) + seconds * 1000);
   const annotations = forced
     ? { [ANNOTATION_PROMOTE]: JSON.stringify({ id, to, epoch }) }
-    : { [ANNOTATION_SWITCHOVER]: JSON.stringify({ id, from, to, ...(force ? { force } : {}) }) };
+    : { [ANNOTATION_SWITCHOVER]: JSON.stringify({ id, from, to, ...(force ? { force } : {}), until }) };
   return {
     do: 'patch',
     kind: ClusterKind,
