@@ -118,7 +118,9 @@ export function continueHandover(c: Context): void {
 /** The wish was taken back while nothing had been stopped for it yet. */
 function isCalledOff(c: Context, { reason, id, stage }: HandoverPlan): boolean {
   const { s } = c;
-  return reason === 'switchover' && stage === 'choosing' && (settingsOf(s).switchover?.id !== id || isTooLate(c));
+  return (
+    reason === 'switchover' && stage === 'choosing' && (settingsOf(s).switchover?.id !== id || isTooLate(c))
+  );
 }
 
 /** Nobody expects the switchover any more, and nobody may be there to take the wish back. */

@@ -12,7 +12,7 @@ import { boundedRecovery, type CloneSpec, type RecoverSpec } from './recover.ts'
 import { cutWal, follow, hurry, promote, setSync, startPrimary, startStandby } from './roles.ts';
 import { OWN_NAMES, withSession } from './running.ts';
 import { seal } from './seal.ts';
-import { ensureSlots, followSlots, type Slots, slotsOf } from './slots.ts';
+import { ensureSlots, followSlots, idleSlotsOfOthers, type Slots, slotsOf } from './slots.ts';
 import type {
   ApplicationSecrets,
   Database,
@@ -281,7 +281,7 @@ class Executor implements Database {
     return this.#request('setting the synchronous standbys', () => setSync(this.#place, names));
   }
 
-  async ensureSlots(instances: string[], primary?: Upstream): Promise<void> {
+  async ensureSlots(instances: string[], primary?: Upstream): Promise<string[]> {
     const wanted = instances.filter((name) => name !== this.#o.instance).map(slotName);
     // Asked before it is our turn: a primary that has just died must not hold up a promotion.
     const theirs = primary && (await this.#slotsOf(primary).catch((error: Error) => error));
@@ -292,7 +292,9 @@ class Executor implements Database {
         if (theirs) await followSlots(session, theirs);
         // What somebody took from the replicas' role is given back before they have to be copied anew.
         const [row] = await session.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
-        if (!row!.standby) await ensureReplicationRole(session);
+        if (row!.standby) return idleSlotsOfOthers(session);
+        await ensureReplicationRole(session);
+        return [];
       }),
     );
   }

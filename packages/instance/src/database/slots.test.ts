@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { compareLsn, type Postgres, type Session } from '@pgherd/postgres';
 import { until } from '@pgherd/postgres/testing';
 import { TestServers } from '@pgherd/postgres/testing-servers';
-import { ensureSlots, followSlots, slotsOf } from './slots.ts';
+import { ensureSlots, followSlots, idleSlotsOfOthers, slotsOf } from './slots.ts';
 
 const servers = new TestServers();
 let one: Postgres;
@@ -59,6 +59,10 @@ test('slots of those who left are dropped, those of others and of users stay', a
   await ensureSlots(primary, ['_pgherd_a', '_pgherd_b']);
   await ensureSlots(primary, ['_pgherd_b', '_pgherd_c']);
   assert.deepEqual(Object.keys(await slots(primary)), ['_pgherd_b', '_pgherd_c', 'mine']);
+  assert.deepEqual(await idleSlotsOfOthers(primary), [], 'it keeps no WAL yet');
+  await primary.query("select pg_create_physical_replication_slot('held', true)");
+  assert.deepEqual(await idleSlotsOfOthers(primary), ['held (physical)']);
+  await primary.query("select pg_drop_replication_slot('held')");
   await primary.query("select pg_drop_replication_slot('mine')");
 });
 

@@ -25,6 +25,15 @@ export async function slotsOf(session: Session): Promise<Map<string, Slot>> {
   return new Map(slots.map((slot) => [slot.name, slot]));
 }
 
+/** Slots of users that keep WAL and that nobody reads from: on a former primary, what its change of role left behind. */
+export async function idleSlotsOfOthers(session: Session): Promise<string[]> {
+  const slots = await session.query<{ name: string; type: string }>(
+    `select slot_name as name, slot_type as type from pg_replication_slots
+     where not active and not temporary and restart_lsn is not null and slot_name not like '\\_pgherd\\_%' order by 1`,
+  );
+  return slots.map(({ name, type }) => `${name} (${type})`);
+}
+
 /** Keeps a slot of each of these names, and drops all others of ours. None reserves WAL before it has been used. */
 export async function ensureSlots(session: Session, wanted: string[]): Promise<void> {
   const there = await slotsOf(session);

@@ -178,9 +178,9 @@ export interface Database {
   setSync(names: string): Promise<void>;
   /**
    * Keeps a physical slot for each of these instances (ourselves left out), drops those of others. On a standby,
-   * with `primary`: moves them to where the primary's are.
+   * with `primary`: moves them to where the primary's are; resolves with the slots of users that lie idle there.
    */
-  ensureSlots(instances: string[], primary?: Upstream): Promise<void>;
+  ensureSlots(instances: string[], primary?: Upstream): Promise<string[]>;
 
   /**
    * Sets the rule, promotes, resolves as soon as it accepts writes. The checkpoint is a separate call. The new

@@ -30,6 +30,8 @@ export interface JobsOptions extends JobContext {
   /** Told of every view. */
   saw(view: DatabaseView): void;
   feed(event: Event): void;
+  /** Slots of users that lie idle on a standby; each is told once. */
+  slotsLeft(slots: string[]): void;
 }
 
 interface JobResult {
@@ -88,6 +90,7 @@ export class Jobs {
   readonly #o: JobsOptions;
   /** Ends the job that runs, when the machine has begun another. */
   #current = new AbortController();
+  readonly #told = new Set<string>();
 
   constructor(options: JobsOptions) {
     this.#o = options;
@@ -123,7 +126,9 @@ export class Jobs {
   async aside({ aside }: Extract<Action, { type: 'aside' }>): Promise<void> {
     const { log, feed } = this.#o;
     try {
-      await runAside(this.#o.database, aside);
+      const left = (await runAside(this.#o.database, aside)).filter((slot) => !this.#told.has(slot));
+      for (const slot of left) this.#told.add(slot);
+      if (left.length > 0) this.#o.slotsLeft(left);
       feed({ type: 'asideDone', kind: aside.kind, ok: true });
     } catch (error) {
       log.warn({ aside, error: String(error) }, `${aside.kind} failed`);
@@ -139,8 +144,9 @@ export class Jobs {
   }
 }
 
-function runAside(database: Database, aside: Aside): Promise<void> {
-  return aside.kind === 'checkpoint'
-    ? database.checkpoint()
-    : database.ensureSlots(aside.instances, aside.primary);
+/** Returns the slots of users that a standby keeps for nobody. */
+async function runAside(database: Database, aside: Aside): Promise<string[]> {
+  if (aside.kind !== 'checkpoint') return database.ensureSlots(aside.instances, aside.primary);
+  await database.checkpoint();
+  return [];
 }

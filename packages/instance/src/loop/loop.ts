@@ -107,6 +107,7 @@ export class Loop {
       clusterObject: () => this.#surroundings.cluster(),
       saw: (view) => this.#reporter.saw(view),
       feed: (event) => this.#feed(event),
+      slotsLeft: (slots) => this.#note(slotsLeftBehind(instance, slots)),
     });
     this.#routing = new Routing({ client, namespace, cluster, instance });
     this.#events = createEventRecorder(client, 'pgherd-instance', { log, instance });
@@ -370,4 +371,10 @@ export class Loop {
     const reason = what === 'settings' ? 'SettingsRefused' : 'RolesFailed';
     this.#note({ type: 'note', severity: 'Warning', reason, message });
   }
+}
+
+/** PostgreSQL takes a user's slots along in no change of primary: whoever reads from them must be told. */
+function slotsLeftBehind(instance: string, slots: string[]): Extract<Action, { type: 'note' }> {
+  const message = `${instance} is a replica and has replication slots that pgherd did not make: ${slots.join(', ')}. A change of primary does not take them along: make them anew on the primary, and drop them here if nobody uses them, since they keep WAL`;
+  return { type: 'note', severity: 'Warning', reason: 'SlotsLeftBehind', message };
 }

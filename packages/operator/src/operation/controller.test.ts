@@ -101,10 +101,7 @@ test('past its deadline an operation fails and says what it waited for; the next
     await stage.run('late-1', 'primary', { switchover: { id: metadata.uid, outcome: 'failed', why } });
     const { status } = await end('late-op');
     assert.equal(status?.reason, 'DeadlineExceeded');
-    assert.match(
-      status?.message ?? '',
-      /not done within 1 s, at 'hand over': the switchover was called off/,
-    );
+    assert.match(status?.message ?? '', /not done within 1 s, at 'hand over': the switchover was called off/);
     assert.equal((await end('late-too')).status?.reason, 'TargetUnknown');
   } finally {
     await operator.stop();

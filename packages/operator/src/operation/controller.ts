@@ -161,7 +161,12 @@ class Operations {
         await this.fail(operation, handler, waitedFor, signal);
       else {
         const { step } = outcome;
-        const told = { next: 'step', step, message: waitedFor, notes: { calledOffAt: String(since) } } as const;
+        const told = {
+          next: 'step',
+          step,
+          message: waitedFor,
+          notes: { calledOffAt: String(since) },
+        } as const;
         await this.write(operation, advanced(operation, told, now), signal);
       }
       return RUNNING_MS;
