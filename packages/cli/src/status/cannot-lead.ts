@@ -16,6 +16,6 @@ export function cannotLead(
   const pod = pods.find(({ metadata }) => metadata.name === name);
   if (pod?.metadata.annotations?.[ANNOTATION_LEAVING]) return 'being removed';
   if (failoverPriority[name] === 0) return 'never leads (0 in spec.failoverPriority)';
-  if (!ready || state !== 'streaming') return state;
+  if (!ready || state === 'not streaming') return state;
   return lagBytes !== undefined && BigInt(lagBytes) > maximumLag ? 'too far behind' : undefined;
 }
