@@ -95,6 +95,19 @@ export interface BackupInfo {
   backups: BackupSetInfo[];
   running: boolean;
   progress?: { done: number; total: number };
+  /** WAL files that are missing in the middle of an archive, one a repository. Milliseconds since 1970. */
+  holes?: {
+    repository: number;
+    /** Name of the file. */
+    file: string;
+    /** A backup that began later does not need it. */
+    afterMs: number;
+    /** No such backup is there: what was archived since is of no use yet. */
+    open: boolean;
+    /** What can be recovered all the same, beyond the end of single backups; absent: nothing. */
+    firstMs?: number;
+    lastMs?: number;
+  }[];
 }
 
 /** In a backup's annotations: the id of the request that it answers. */

@@ -15,6 +15,7 @@ export type InstanceErrorCode =
   | 'RecoveryRefused'
   | 'RecoveryFailed'
   | 'NotArchived'
+  | 'TableMissing'
   | 'BadEnvironment';
 
 /** An error of the instance manager: what was being done to what, and what to do about it. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type EffectiveSpec, MANAGER_PORT, METRICS_PORT, names, POSTGRES_PORT } from '@pgherd/api';
 import { Client, inClusterConfig } from '@pgherd/kube';
 import { privateFolder } from '@pgherd/postgres';
+import { Holes } from './backup/holes.ts';
 import { BackupKeeper } from './backup/keeper.ts';
 import { ArchiveMarks, withLeadingMark } from './backup/marks.ts';
 import { backrestRoutes } from './backup/routes.ts';
@@ -167,13 +168,18 @@ async function main(): Promise<void> {
   // They may have been renewed since.
   material ??= first;
   inForce ??= material;
+  const holes = new Holes({ folder: marks.folder, pgdata: layout.pgdata, log: manager });
   server = await serveManager({
     port: MANAGER_PORT,
     material,
     answers: loop,
     backrest: recoveryRoutes(
       { client, namespace, cluster, instance, layout, database, eff: () => eff },
-      backrestRoutes({ boot: randomUUID(), jobs: () => backups.jobs() }),
+      backrestRoutes({
+        boot: randomUUID(),
+        jobs: () => backups.jobs(),
+        holes: (info) => holes.in(info),
+      }),
     ),
   });
   server.renew(material);

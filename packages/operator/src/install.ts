@@ -109,7 +109,9 @@ function adjusted(deployment: Deployment, options: InstallOptions): KubeObject {
       ? { imagePullSecrets: options.imagePullSecrets.map((name) => ({ name })) }
       : {}),
     ...(options.nodeSelector ? { nodeSelector: options.nodeSelector } : {}),
-    ...(options.tolerations?.length ? { tolerations: options.tolerations } : {}),
+    ...(options.tolerations?.length
+      ? { tolerations: [...(template.spec.tolerations ?? []), ...options.tolerations] }
+      : {}),
     ...(options.priorityClassName ? { priorityClassName: options.priorityClassName } : {}),
     containers: [changed, ...others],
   };

@@ -92,6 +92,8 @@ export interface VerifyAnswer {
   doing: string;
   progress?: { done: number; total: number; unit: string };
   error?: string;
+  /** It failed only because a table that was to be counted is not there. */
+  lacksTable?: boolean;
   /** What was found, in words, by what was looked at. */
   found: Record<string, string>;
 }

@@ -1,7 +1,7 @@
 /** What a pod that can work on repositories is asked over mutual TLS: everything below /backrest/. */
 import type { IncomingMessage } from 'node:http';
 import type { BackupInfo, BackupJobAnswer, BackupRequest } from '@pgherd/api';
-import { PostgresError, volumeUsage } from '@pgherd/postgres';
+import { PostgresError, type StanzaInfo, volumeUsage } from '@pgherd/postgres';
 import type { BackupJobs } from './jobs.ts';
 
 export interface RouteAnswer {
@@ -22,6 +22,8 @@ export function backrestRoutes(o: {
   jobs(): BackupJobs | undefined;
   /** Folders of repositories that are volumes here, by name. */
   volumes?: Record<string, string>;
+  /** Where the archive can be looked at for holes. */
+  holes?(info: StanzaInfo): Promise<BackupInfo['holes']>;
 }): Routes {
   return async (request) => {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'https://here');
@@ -42,10 +44,9 @@ export function backrestRoutes(o: {
           return { status: 200, body: { boot: o.boot } };
         case 'GET /backrest/info': {
           const repository = query('repository');
-          const info: BackupInfo | undefined = await jobs.info(
-            query('stanza'),
-            repository ? Number(repository) : undefined,
-          );
+          const found = await jobs.info(query('stanza'), repository ? Number(repository) : undefined);
+          const holes = found && (await o.holes?.(found));
+          const info: BackupInfo | undefined = found && { ...found, ...(holes?.length ? { holes } : {}) };
           return { status: 200, body: { boot: o.boot, info } };
         }
         case 'GET /backrest/volumes':

@@ -124,9 +124,19 @@ test('a good backup: tables, rows and pages', async () => {
 });
 
 test('a table that is not there is named', async () => {
-  const { phase, error } = await verified('no-table', ['nowhere']);
+  const { phase, error, found, lacksTable } = await verified('no-table', [
+    'nowhere',
+    'no.such.orders',
+    'orders',
+  ]);
   assert.equal(phase, 'failed');
-  assert.match(error ?? '', /nowhere/);
+  assert.ok(lacksTable, 'it is taken for a bad backup');
+  assert.match(
+    error ?? '',
+    /no table nowhere in schema public of database postgres, and none orders in schema such/,
+  );
+  assert.equal(found['rows of orders'], '2000');
+  assert.ok(found.checksums, 'pages were not looked at');
 });
 
 test('a damaged page: the newest backup is looked at all the same, and the table is named', async () => {

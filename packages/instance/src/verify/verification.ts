@@ -4,6 +4,7 @@ import type { VerifyAnswer } from '@pgherd/api';
 import { findBinaries, PostgresError, quoteIdent, runTool } from '@pgherd/postgres';
 import type { RecoverSpec } from '../database/recover.ts';
 import type { Database } from '../database/types.ts';
+import { InstanceError } from '../errors.ts';
 
 const AGAIN_MS = 2_000;
 const STOP = { fastMs: 60_000, immediateMs: 5_000 };
@@ -21,6 +22,7 @@ export class Verification {
   #phase: VerifyAnswer['phase'] = 'running';
   #doing = 'begins';
   #error: string | undefined;
+  #lacksTable = false;
   readonly #found: Record<string, string> = {};
 
   constructor(database: Database, place: VerificationPlace) {
@@ -35,6 +37,7 @@ export class Verification {
       doing: progress?.doing ?? this.#doing,
       ...(progress && progress.total > 0 ? { progress } : {}),
       ...(this.#error ? { error: this.#error } : {}),
+      ...(this.#lacksTable ? { lacksTable: true } : {}),
       found: { ...this.#found },
     };
   }
@@ -46,13 +49,17 @@ export class Verification {
       await this.#database.claim();
       await this.#database.startPrimary({ syncNames: '' });
       await this.#amcheck();
-      for (const table of tables) await this.#count(table, database);
+      const absent: string[] = [];
+      for (const table of tables) if (!(await this.#count(table, database))) absent.push(table);
       await this.#database.stop(STOP);
       await this.#checksums();
+      // Said last: what else was found is of use all the same.
+      if (absent.length > 0) throw new InstanceError('TableMissing', absentText(absent, database));
       this.#phase = 'done';
       this.#doing = 'done';
     } catch (error) {
       this.#error = (error as Error).message;
+      if (error instanceof InstanceError && error.code === 'TableMissing') this.#lacksTable = true;
       this.#phase = 'failed';
     }
   }
@@ -104,12 +111,18 @@ export class Verification {
     }
   }
 
-  async #count(table: string, fallback: string): Promise<void> {
+  /** False when there is no such table. */
+  async #count(table: string, fallback: string): Promise<boolean> {
     this.#doing = `counts the rows of ${table}`;
-    const parts = table.split('.');
-    const [name = '', schema = 'public', database = fallback] = parts.reverse();
-    const rows = await this.#database.count(database, `${quoteIdent(schema)}.${quoteIdent(name)}`);
-    this.#found[`rows of ${table}`] = String(rows);
+    const { database, schema, name } = tableParts(table, fallback);
+    try {
+      const rows = await this.#database.count(database, `${quoteIdent(schema)}.${quoteIdent(name)}`);
+      this.#found[`rows of ${table}`] = String(rows);
+      return true;
+    } catch (error) {
+      if (!(error instanceof PostgresError) || !NO_SUCH_TABLE.includes(error.sqlState ?? '')) throw error;
+      return false;
+    }
   }
 
   async #checksums(): Promise<void> {
@@ -127,6 +140,22 @@ export class Verification {
       this.#found.checksums = 'not done: the cluster has no data checksums';
     }
   }
+}
+
+/** SQLSTATEs: no such database, schema, table. */
+const NO_SUCH_TABLE = ['3D000', '3F000', '42P01'];
+
+function tableParts(table: string, fallback: string): { database: string; schema: string; name: string } {
+  const [name = '', schema = 'public', database = fallback] = table.split('.').reverse();
+  return { database, schema, name };
+}
+
+function absentText(tables: string[], fallback: string): string {
+  const where = tables.map((table) => {
+    const { database, schema, name } = tableParts(table, fallback);
+    return `${name} in schema ${schema} of database ${database}`;
+  });
+  return `there is no table ${where.join(', and none ')} (write DATABASE.SCHEMA.TABLE)`;
 }
 
 /** What the image lacks for it, if that is why pg_amcheck failed: it says nothing about the backup. */

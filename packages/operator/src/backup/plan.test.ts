@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ArchiveReport, BackupSetInfo, BackupStatus } from '@pgherd/api';
+import {
+  ANNOTATION_HIBERNATION,
+  ANNOTATION_RESTORE,
+  type ArchiveReport,
+  type BackupSetInfo,
+  type BackupStatus,
+} from '@pgherd/api';
 import type { Facts } from '../cluster/facts.ts';
 import { healthyFacts, NOW } from '../testing/facts.ts';
 import type { BackupObject } from './kind.ts';
@@ -120,9 +126,31 @@ for (const [what, spec, cluster, says, ageMs] of refused) {
   });
 }
 
+test('a cluster that sleeps is not waited for', () => {
+  const asleep = clusterWith();
+  asleep.cluster.metadata.annotations = { [ANNOTATION_HIBERNATION]: 'on' };
+  const step = pending({}, asleep);
+  assert.equal(step.do, 'end');
+  assert.match(step.status.error ?? '', /cluster demo hibernates: wake it first/);
+});
+
+const restoring = clusterWith();
+restoring.lease = { ...restoring.lease!, holder: null };
+restoring.cluster = {
+  ...restoring.cluster,
+  metadata: {
+    ...restoring.cluster.metadata,
+    annotations: { [ANNOTATION_RESTORE]: JSON.stringify({ id: 'r', operation: 'back-to-noon', source: {} }) },
+  },
+  status: {
+    ...restoring.cluster.status,
+    restoration: { id: 'r', stage: 'stopping', instance: 'demo-4', source: '{}', old: ['demo-1', 'demo-2'] },
+  },
+};
 const waits: [string, Facts | undefined, Partial<BackupLook>, RegExp][] = [
   ['its cluster, which may come in the same file', undefined, {}, /no cluster demo yet/],
   ['another backup', clusterWith(), { behind: 'a' }, /waits for Backup a to end/],
+  ['a restore in place', restoring, {}, /Operation back-to-noon restores the cluster in place/],
   ['the repository', clusterWith({ active: true, waiting: 0 }), {}, /repository local is not ready/],
 ];
 for (const [what, cluster, more, says] of waits) {
@@ -195,6 +223,12 @@ const failures: [string, ExecutorFacts, Partial<BackupLook>, RegExp][] = [
     { boot: 'boot-1', job: { ...job, phase: 'running' } },
     { cluster: moved },
     /demo-2 became primary in place of demo-1/,
+  ],
+  [
+    'a restore in place',
+    { boot: 'boot-1', job: { ...job, phase: 'failed', error: '[057]: terminating connection' } },
+    { cluster: restoring },
+    /^Operation back-to-noon restores the cluster in place, which ended the backup/,
   ],
 ];
 for (const [what, executor, more, says] of failures) {

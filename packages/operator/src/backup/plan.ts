@@ -1,5 +1,6 @@
 /** What to do about one Backup, given what is known. Pure. */
 import {
+  ALL_INSTANCES,
   BACKUP_KINDS,
   BACKUP_TYPES,
   type BackupJob,
@@ -7,6 +8,9 @@ import {
   type BackupSetInfo,
   type BackupStatus,
   type EffectiveRepository,
+  fencedMark,
+  isHibernating,
+  restoreMark,
   stanzaName,
 } from '@pgherd/api';
 import { type Facts, type InstanceFacts, isHealthy, isLeader, systemID } from '../cluster/facts.ts';
@@ -84,6 +88,8 @@ function pending(look: BackupLook): BackupStep {
     const known = setup.repositories.map((one) => one.name).join(', ');
     return fail(look, `cluster ${name} has no repository ${wanted}; it has: ${known}`);
   }
+  if (isHibernating(cluster.cluster))
+    return fail(look, `cluster ${name} hibernates: wake it first (pgherd hibernate off ${name})`);
   if (behind) return wait(look, `waits for Backup ${behind} to end`);
   const obstacle = notYet(cluster, repository);
   const waited = look.turnSince === undefined ? age : now - look.turnSince;
@@ -97,14 +103,29 @@ function pending(look: BackupLook): BackupStep {
 /** What stands in the way of a backup for now. */
 function notYet(cluster: Facts, repository: EffectiveRepository): string | undefined {
   const leader = leaderOf(cluster);
-  if (!systemID(cluster) || !leader?.report || leader.report.role !== 'primary')
-    return 'there is no primary at the moment';
+  if (!systemID(cluster) || !leader?.report || leader.report.role !== 'primary') return noPrimary(cluster);
   const { archive } = leader.report;
   if (!archive?.repositories?.includes(repository.name)) {
     const problem = archive?.problems?.[repository.name];
     return `repository ${repository.name} is not ready${problem ? `: ${problem}` : ''}`;
   }
   return undefined;
+}
+
+function noPrimary({ cluster }: Facts): string {
+  const restored = restoredBy(cluster);
+  if (restored) return `${restored} restores the cluster in place`;
+  const fenced = fencedMark(cluster).map((name) => (name === ALL_INSTANCES ? 'all instances' : name));
+  const why = fenced.length > 0 ? ` (fenced: ${fenced.join(', ')})` : '';
+  return `there is no primary at the moment${why}`;
+}
+
+/** The Operation that restores the cluster in place, in words, until the restored primary is whole. */
+function restoredBy(cluster: Facts['cluster']): string | undefined {
+  const { restoration } = cluster.status ?? {};
+  if (!restoration || ['done', 'returned'].includes(restoration.stage)) return undefined;
+  const { operation } = restoreMark(cluster) ?? {};
+  return operation ? `Operation ${operation}` : 'an Operation';
 }
 
 function leaderOf(cluster: Facts): InstanceFacts | undefined {
@@ -165,7 +186,16 @@ function running(look: BackupLook): BackupStep {
   if (found) return completed(look, found);
   if (job?.phase === 'done' && job.set) return completed(look, job.set, job.damage);
   const leader = leaderOf(cluster);
-  if (job?.phase === 'failed') return fail(look, whyFailed(status, job, leader));
+  const { restoration } = cluster.cluster.status ?? {};
+  // Its instances are stopped for that, or have been.
+  const restored = restoration?.old?.includes(status.primary ?? '') && restoredBy(cluster.cluster);
+  if (restored)
+    return fail(
+      look,
+      `${restored} restores the cluster in place, which ended the backup: make another one`,
+      true,
+    );
+  if (job?.phase === 'failed') return fail(look, whyFailed(status, job, leader, cluster.cluster));
   if (leader && leader.name !== status.primary)
     return fail(
       look,
@@ -199,10 +229,16 @@ function running(look: BackupLook): BackupStep {
 }
 
 /** pgBackRest's words, and what became of the primary if that is no more what it was. */
-function whyFailed(status: BackupStatus, job: BackupJob, leader: InstanceFacts | undefined): string {
+function whyFailed(
+  status: BackupStatus,
+  job: BackupJob,
+  leader: InstanceFacts | undefined,
+  cluster: Facts['cluster'],
+): string {
   const error = job.error ?? 'pgBackRest did not say why';
   const primary = leader?.report?.role === 'primary' ? leader.name : undefined;
   if (primary === status.primary) return error;
+  if (isHibernating(cluster)) return `${error}; the cluster was sent to sleep`;
   const fate = primary ? `${primary} has become primary in its place` : 'it does not serve at the moment';
   return `${error}; the primary was ${status.primary}: ${fate}`;
 }

@@ -3,6 +3,7 @@ import {
   API_VERSION,
   BACKUP_KIND,
   isBackupOver,
+  isHibernating,
   LABEL_CLUSTER,
   LABEL_SCHEDULE,
   OPERATION_KIND,
@@ -11,9 +12,11 @@ import {
 } from '@pgherd/api';
 import { isKubeError, type OwnerReference } from '@pgherd/kube';
 import type { ClusterController } from '../cluster/controller.ts';
+import { numbersOf } from '../cluster/plan-repository.ts';
 import { ownerReference } from '../cluster/specs/metadata.ts';
 import { type Controller, type ControllerOptions, KindController } from '../kind-controller.ts';
 import { OperationKind, type OperationObject } from '../operation/kind.ts';
+import { forgettable, KEPT_BACKUPS } from './history.ts';
 import { BackupKind, type BackupObject, ScheduledBackupKind, type ScheduledBackupObject } from './kind.ts';
 import { planSchedule, scheduledName } from './schedule.ts';
 import {
@@ -25,7 +28,7 @@ import {
 } from './verification.ts';
 
 export interface ScheduleControllerOptions extends ControllerOptions {
-  clusters: Pick<ClusterController, 'synced' | 'find'>;
+  clusters: Pick<ClusterController, 'synced' | 'find' | 'observe'>;
 }
 
 export function createScheduleController(options: ScheduleControllerOptions): Controller {
@@ -61,10 +64,13 @@ class Schedules {
       spec: schedule.spec,
       status: schedule.status,
       busy: await this.isBusy(schedule, signal),
+      name,
+      ...this.obstacle(schedule),
     });
     let { status } = step;
     // The object first: its name says for which time it is, so that a second try finds it there.
     if (step.make !== undefined) status = { ...status, ...(await this.make(schedule, step.make, signal)) };
+    if (step.make !== undefined) await this.forget(schedule, signal);
     const proven = await this.verify(schedule, status, signal);
     await this.controller.writeStatus(schedule, proven, signal);
     const afterMs = isUnderWay(proven) ? Math.min(step.afterMs ?? VERIFY_MS, VERIFY_MS) : step.afterMs;
@@ -147,7 +153,6 @@ class Schedules {
     const { namespace } = schedule.metadata;
     const { cluster, type, repository, target } = schedule.spec;
     const owner = this.owner(schedule);
-    if (owner === 'missing') return { message: `there is no cluster ${cluster.name}: nothing was backed up` };
     const name = scheduledName(schedule.metadata.name, due);
     const backup = {
       apiVersion: API_VERSION,
@@ -175,15 +180,44 @@ class Schedules {
     return { lastBackup: name };
   }
 
-  /** With what the backups are deleted; `missing` when there is no such cluster. */
-  private owner({ metadata, spec }: ScheduledBackupObject): OwnerReference | undefined | 'missing' {
+  /** Backups of which nothing is of use any more go when a new one is made. */
+  private async forget({ metadata, spec }: ScheduledBackupObject, signal: AbortSignal): Promise<void> {
+    const { client, clusters } = this.options;
+    const { namespace, name } = metadata;
+    const labelSelector = `${LABEL_SCHEDULE}=${name.slice(0, 63)}`;
+    const { items } = await client.list(BackupKind, { namespace, labelSelector, signal });
+    const made = items.filter(
+      (backup) =>
+        backup.spec.cluster.name === spec.cluster.name && backup.metadata.name.startsWith(`${name}-`),
+    );
+    if (made.length <= KEPT_BACKUPS) return;
+    const facts = await clusters.observe(namespace, spec.cluster.name, signal);
+    const info = facts?.backup?.isStale ? undefined : facts?.backup?.info;
+    for (const backup of forgettable(made, info, facts ? numbersOf(facts) : new Map())) {
+      const preconditions = { uid: backup.metadata.uid };
+      await client.delete(BackupKind, backup.metadata, { preconditions, signal }).catch((error) => {
+        if (!isKubeError(error, 'NotFound', 'Conflict')) throw error;
+      });
+    }
+  }
+
+  /** Why there is nothing to back up. */
+  private obstacle({ metadata, spec }: ScheduledBackupObject): { obstacle?: string } {
+    const { name } = spec.cluster;
+    const cluster = this.options.clusters.find(metadata.namespace, name);
+    if (!cluster || cluster.metadata.deletionTimestamp)
+      return { obstacle: `there is no cluster ${name}: nothing is backed up` };
+    return isHibernating(cluster) ? { obstacle: `cluster ${name} hibernates: nothing is backed up` } : {};
+  }
+
+  /** With what the backups are deleted. */
+  private owner({ metadata, spec }: ScheduledBackupObject): OwnerReference | undefined {
     const { namespace, name, uid } = metadata;
     const cluster = this.options.clusters.find(namespace, spec.cluster.name);
-    if (!cluster) return 'missing';
     if (spec.backupOwnerReference === 'self')
       return { apiVersion: API_VERSION, kind: SCHEDULED_BACKUP_KIND, name, uid, controller: true };
     // No controller of theirs: what belongs to a cluster's own controller is another matter.
-    if (spec.backupOwnerReference === 'cluster')
+    if (spec.backupOwnerReference === 'cluster' && cluster)
       return { ...ownerReference(cluster), controller: false, blockOwnerDeletion: false };
     return undefined;
   }

@@ -10,6 +10,10 @@ export interface ScheduleLook {
   status: ScheduledBackupStatus | undefined;
   /** The last backup it made has not ended. */
   busy: boolean;
+  /** Its name. */
+  name: string;
+  /** Why no backup can be made for now, in words. */
+  obstacle?: string;
 }
 
 export type ScheduleStep =
@@ -18,6 +22,8 @@ export type ScheduleStep =
 
 /** A look at least so often: clocks are set, machines sleep. */
 const LONGEST_MS = 60_000;
+/** While a backup is due that cannot be made yet, so often. */
+const OBSTACLE_MS = 5_000;
 
 const rfc3339 = (ms: number) => `${new Date(ms).toISOString().slice(0, 19)}Z`;
 
@@ -42,12 +48,32 @@ export function planSchedule(look: ScheduleLook): ScheduleStep {
   const upcoming = next === undefined ? {} : { nextScheduleTime: rfc3339(next) };
   const afterMs = next === undefined ? LONGEST_MS : Math.min(next - now, LONGEST_MS) + 1;
   const due = dueTime(look, cron);
-  const never = next === undefined ? { message: 'no such day ever comes: nothing is backed up' } : {};
-  if (due === undefined) return { status: { ...status, ...upcoming, ...never }, afterMs };
+  // Nothing is ticked off: what is due is made up for, also a first one at once.
+  if (look.obstacle) {
+    const soon = due === undefined ? afterMs : Math.min(afterMs, OBSTACLE_MS);
+    return { status: { ...status, ...upcoming, message: look.obstacle }, afterMs: soon };
+  }
+  if (due === undefined) {
+    const told = next === undefined ? NEVER : leftOut(look);
+    return { status: { ...status, ...upcoming, ...(told ? { message: told } : {}) }, afterMs };
+  }
   const seen = { ...status, ...upcoming, lastScheduleTime: rfc3339(due) };
   if (!busy) return { status: seen, make: due, afterMs };
-  const message = `the backup of ${rfc3339(due)} was left out: ${status.lastBackup} had not ended`;
-  return { status: { ...seen, message }, afterMs };
+  return { status: { ...seen, message: leftOut({ ...look, status: seen })! }, afterMs };
+}
+
+const NEVER = 'no such day ever comes: nothing is backed up';
+
+/** A time that has passed without a backup, as long as no later one is made. */
+function leftOut({
+  name,
+  busy,
+  status = {},
+}: Pick<ScheduleLook, 'name' | 'busy' | 'status'>): string | undefined {
+  const { lastBackup, lastScheduleTime } = status;
+  if (!lastBackup || !lastScheduleTime) return undefined;
+  if (lastBackup === scheduledName(name, Date.parse(lastScheduleTime))) return undefined;
+  return `the backup of ${lastScheduleTime} was left out: ${lastBackup} ${busy ? 'has' : 'had'} not ended`;
 }
 
 /** The time for which a backup is due, if any. */

@@ -30,6 +30,8 @@ function facts(o: {
   code?: number;
   open?: string[];
   stale?: boolean;
+  /** A WAL file is missing in repository 1; when the first one after it came. */
+  holeMs?: number;
 }): Facts {
   const repositories = [{ name: 'local', number: 1, ...(o.since ? { since: o.since } : {}) }];
   const status = {
@@ -42,6 +44,7 @@ function facts(o: {
   instance(all, 'demo-1').report = testReport('demo-1', 'primary', { archive });
   const info = {
     backups: backups.map((repository) => ({ repository, startedAt: BEGAN })),
+    ...(o.holeMs ? { holes: [{ repository: 1, file: 'f', afterMs: o.holeMs, open: true }] } : {}),
     repositories: [{ number: 1, encrypted: false, status: { code: o.code ?? 2, message: 'x' } }],
   } as unknown as BackupInfo;
   const { open = [], stale = false } = o;
@@ -57,6 +60,12 @@ const CASES: [string, Facts, string[]][] = [
     facts({ backups: [1], since: '2026-06-01T11:30:00Z' }),
     ['local', 'far'],
   ],
+  [
+    'one whose backups are all from before a missing WAL file gets one',
+    facts({ backups: [1, 2], holeMs: BEGAN + 1 }),
+    ['local'],
+  ],
+  ['and no more than that one', facts({ backups: [1, 2], holeMs: BEGAN - 1 }), []],
   ['but no more than one', facts({ backups: [1], since: '2026-06-01T10:30:00Z' }), ['far']],
   ['one that is not ready has to wait', facts({ ready: ['far'] }), ['far']],
   ['what is not known is not guessed', facts({ info: false }), []],

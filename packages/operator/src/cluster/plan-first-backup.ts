@@ -5,7 +5,7 @@ import type { Action } from './actions.ts';
 import { type Facts, isLeader, isTerminating } from './facts.ts';
 import { numbersOf } from './plan-repository.ts';
 import { childMetadata } from './specs/metadata.ts';
-import { addedAt, unreadable } from './status/archive.ts';
+import { addedAt, holeOf, unreadable } from './status/archive.ts';
 
 const MINUTE_MS = 60_000;
 /** After a failure the next one is asked for a minute later, then after ever more minutes, up to so many. */
@@ -23,8 +23,11 @@ export function planFirstBackup(facts: Facts): Action[] {
     const ready = leader.report?.archive?.repositories?.includes(name);
     // One from before the repository was added (again) has a hole behind it.
     const added = addedAt(cluster.status ?? {}, name);
+    // And so has one from before a WAL file that is missing.
+    const hole = holeOf(info, numbers.get(name));
+    const least = Math.max(added, hole?.open ? hole.afterMs : 0);
     const has = info.backups.some(
-      ({ repository, startedAt }) => repository === numbers.get(name) && startedAt >= added,
+      ({ repository, startedAt }) => repository === numbers.get(name) && startedAt >= least,
     );
     const prefix = `${cluster.metadata.name}-first-${name}-`;
     const isOpen = facts.backup?.open?.some((one) => one.startsWith(prefix));

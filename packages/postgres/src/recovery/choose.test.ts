@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Catalogue, CatalogueBackup, CatalogueTimeline } from './catalogue.ts';
 import { type Chosen, chooseRecovery, type RecoveryTarget } from './choose.ts';
+import { type ArchiveHole, archiveHole } from './whole.ts';
 
 /** Seconds of a day in which everything happens. */
 const at = (second: number) => Date.UTC(2026, 10, 28, 10, 0, second);
@@ -306,3 +307,48 @@ for (const { what, catalogue, target, now = 120, completeUntil, major, expect } 
     if (typeof expect === 'string') assert.equal(spelled(chosen), expect);
     else assert.match(spelled(chosen), expect);
   });
+
+const NONE = new Set<string>();
+const lacking = timeline(1, { 1: 5, 2: 10, 3: 15, 5: 25, 6: 30, 7: 35 });
+const C1 = backup('C1', 1, 2, 11);
+const holes: [string, Catalogue, number, Set<string>, Partial<ArchiveHole> | undefined][] = [
+  ['no hole', plain, 300, NONE, undefined],
+  [
+    'one behind the last backup',
+    catalogue([C1], [lacking]),
+    300,
+    NONE,
+    { file: name(1, 4), open: true, afterMs: at(25), firstMs: at(11), lastMs: at(15) },
+  ],
+  ['what still waits is no hole', catalogue([C1], [lacking]), 300, new Set([name(1, 4)]), undefined],
+  ['nor what may have been overtaken', catalogue([C1], [lacking]), 40, NONE, undefined],
+  [
+    'one before the last backup',
+    catalogue([C1, backup('C2', 1, 6, 31)], [lacking]),
+    300,
+    NONE,
+    { file: name(1, 4), open: false, firstMs: at(31) },
+  ],
+  [
+    'one that a backup needs itself',
+    catalogue([backup('C0', 1, 4, 26)], [lacking]),
+    300,
+    NONE,
+    { file: name(1, 4), open: true },
+  ],
+  [
+    'one on a timeline that was left',
+    catalogue([C1], [lacking, timeline(2, { 3: 45, 4: 60, 5: 65 }, [[1, '0/3018000']], 40)]),
+    300,
+    NONE,
+    undefined,
+  ],
+];
+for (const [what, archive, now, waiting, expected] of holes) {
+  test(`holes in the archive: ${what}`, () => {
+    const found = archiveHole(archive, at(now), waiting);
+    if (!expected) return assert.equal(found, undefined);
+    assert.partialDeepStrictEqual(found, expected);
+    if (expected.firstMs === undefined) assert.equal(found?.firstMs, undefined);
+  });
+}

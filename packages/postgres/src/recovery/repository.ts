@@ -1,6 +1,6 @@
 /** Asks a backup repository what can be recovered from it, and copies a backup out of it. */
 import { PostgresError } from '../errors.ts';
-import { parseBackrestInfo } from '../pgbackrest/info.ts';
+import { parseBackrestInfo, type StanzaInfo } from '../pgbackrest/info.ts';
 import { type BackrestCommand, runBackrest } from '../pgbackrest/run.ts';
 import { type Catalogue, catalogueOf, historyFiles, newestArchive, stanzaOf } from './catalogue.ts';
 
@@ -31,30 +31,48 @@ export async function readCatalogue(
   run: Run = {},
 ): Promise<Catalogue> {
   const doing = `listing the backups of ${owner.stanza ?? owner.cluster}`;
-  const ask = (command: string, args: string[], options = {}) =>
-    runBackrest(command, {
-      ...run,
-      config: access.config,
-      doing,
-      args,
-      options: { repo: access.repository, ...options },
-      timeoutMs: ASK_MS,
-    });
-  const stanzas = parseBackrestInfo(await ask('info', [], { output: 'json' }));
+  const told = await runBackrest('info', {
+    ...run,
+    config: access.config,
+    doing,
+    options: { repo: access.repository, output: 'json' },
+    timeoutMs: ASK_MS,
+  });
+  const stanzas = parseBackrestInfo(told);
   const stanza = stanzaOf(stanzas, owner);
-  const archive = stanza && newestArchive(stanza, access.repository);
-  if (!stanza || !archive) {
+  const catalogue = stanza && (await catalogueIn(access, stanza, run));
+  if (!catalogue) {
     const known = stanzas.map(({ name }) => name).join(', ') || 'nothing';
     throw new PostgresError('NoBackup', `${doing}: the repository has none of them`, {
       hint: `it has ${known}`,
     });
   }
+  return catalogue;
+}
+
+/** The same, where it is known what `info` says; undefined where nothing was archived. */
+export async function catalogueIn(
+  access: RepositoryAccess,
+  stanza: StanzaInfo,
+  run: Run = {},
+): Promise<Catalogue | undefined> {
+  const archive = newestArchive(stanza, access.repository);
+  if (!archive) return undefined;
   const folder = `archive/${stanza.name}/${archive.archiveID}`;
+  const ask = (command: string, args: string[], options = {}) =>
+    runBackrest(command, {
+      ...run,
+      config: access.config,
+      doing: `listing the archive of ${stanza.name}`,
+      args,
+      options: { repo: access.repository, ...options },
+      timeoutMs: ASK_MS,
+    });
   const listing = await ask('repo-ls', [folder], { output: 'json', recurse: true });
   const histories = new Map<string, string>();
   for (const file of historyFiles(listing))
     histories.set(file.split('/').at(-1)!, await ask('repo-get', [`${folder}/${file}`]));
-  return catalogueOf(stanza, access.repository, listing, histories)!;
+  return catalogueOf(stanza, access.repository, listing, histories);
 }
 
 /** How much of a backup has been copied, out of a line of pgBackRest's log; undefined for any other line. */

@@ -141,6 +141,37 @@ test('what a repository holds from before it was added again is not what can be 
   assert.equal(backupStatus(facts).backup?.repositories?.[0]?.since, undefined, 'a new cluster');
 });
 
+test('a WAL file that is missing in the archive shortens what can be recovered, and is named', () => {
+  const at = (hour: number) => Date.UTC(2026, 5, 1, hour);
+  const set = (repository: number, hour: number) => ({
+    repository,
+    startedAt: at(hour),
+    stoppedAt: at(hour),
+    label: `${hour}F`,
+  });
+  const hole = { repository: 1, file: '000000010000000000000007', afterMs: at(9), open: true };
+  const look = (hole: object, ...backups: object[]) => {
+    const facts = factsWith(WELL);
+    facts.backup = { claims: [], info: { backups, holes: [hole] } as never };
+    return facts;
+  };
+  const open = look({ ...hole, firstMs: at(7), lastMs: at(8) }, set(1, 7));
+  const status = backupStatus(open);
+  assert.equal(status.firstRecoverabilityPoint, '2026-06-01T07:00:00Z');
+  assert.equal(status.lastRecoverabilityPoint, '2026-06-01T08:00:00Z');
+  assert.match(status.backup?.repositories?.[0]?.message ?? '', /000000010000000000000007 is missing/);
+  const { phase: is, reason } = phase(open);
+  assert.equal(is, 'Degraded');
+  assert.match(reason, /local: the WAL file 000000010000000000000007 is missing.*2026-06-01T07:00:00Z to /);
+  const closed = look({ ...hole, open: false, firstMs: at(10) }, set(1, 7), set(1, 10));
+  assert.equal(backupStatus(closed).firstRecoverabilityPoint, '2026-06-01T10:00:00Z');
+  assert.equal(backupStatus(closed).lastRecoverabilityPoint, WELL.recoverableUntil);
+  assert.equal(phase(closed).phase, 'Ready');
+  const useless = look(hole, set(1, 7));
+  assert.equal(backupStatus(useless).firstRecoverabilityPoint, undefined);
+  assert.equal(backupStatus(useless).lastRecoverabilityPoint, undefined);
+});
+
 test('what can be recovered ends where it begins, until more WAL is archived, and nowhere without a backup', () => {
   const until = (first: string) =>
     backupStatus(factsWith(WELL, { firstRecoverabilityPoint: first })).lastRecoverabilityPoint;

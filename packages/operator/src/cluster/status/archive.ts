@@ -20,6 +20,8 @@ export type ArchiveState =
   | { is: 'behind'; message: string }
   /** WAL gets there, for now: a repository has little room left. */
   | { is: 'filling'; message: string }
+  /** WAL gets there, but one file is missing there, and no backup has been made since. */
+  | { is: 'broken'; message: string }
   | { is: 'settingUp'; message: string }
   | { is: 'failing'; message: string };
 
@@ -40,9 +42,20 @@ export function archiveState(facts: Facts): ArchiveState | undefined {
     return { is: 'settingUp', message: `repositories are not ready: ${words.join('; ')}${waits(archive)}` };
   }
   if (isBehind(facts, archive)) return { is: 'behind', message: `archiving is behind${waits(archive)}` };
+  const broken = brokenArchives(facts);
+  if (broken) return { is: 'broken', message: broken };
   const full = fullVolumes(archive);
   if (full) return { is: 'filling', message: `WAL is being archived, but ${full}` };
   return { is: 'working', message: 'WAL is being archived' };
+}
+
+/** In which repositories what was archived last cannot be recovered, in words. */
+function brokenArchives(facts: Facts): string | undefined {
+  const words = [...numbersOf(facts)].flatMap(([name, number]) => {
+    const hole = holeOf(facts.backup?.info, number);
+    return hole?.open ? [`repository ${name}: ${holeText(hole)}`] : [];
+  });
+  return words.length > 0 ? `${words.join('; ')}; a full backup is made` : undefined;
 }
 
 /** Which repositories are about to be full, in words. */
@@ -107,16 +120,22 @@ export const ARCHIVE_REASONS: Record<ArchiveState['is'], string> = {
   working: 'Archiving',
   behind: 'ArchivingBehind',
   filling: 'RepositoryFilling',
+  broken: 'WALMissing',
   settingUp: 'RepositoriesNotReady',
   failing: 'ArchiveFailing',
 };
 
 export function archiveStatus(state: ArchiveState): ClusterCondition['status'] {
   if (state.is === 'unknown') return 'Unknown';
-  return ['working', 'behind', 'filling'].includes(state.is) ? 'True' : 'False';
+  return ['working', 'behind', 'filling', 'broken'].includes(state.is) ? 'True' : 'False';
 }
 
-const WARNINGS = [ARCHIVE_REASONS.failing, ARCHIVE_REASONS.behind, ARCHIVE_REASONS.filling];
+const WARNINGS = [
+  ARCHIVE_REASONS.failing,
+  ARCHIVE_REASONS.behind,
+  ARCHIVE_REASONS.filling,
+  ARCHIVE_REASONS.broken,
+];
 
 /** What is worth an event when the reason of the condition changes. */
 export function archiveEvent(
@@ -145,7 +164,7 @@ export function backupStatus(facts: Facts): Partial<ClusterStatus> {
   const numbers = [...numbersOf(facts)];
   const newest = info?.backups.at(-1);
   const added = new Map(numbers.map(([name, number]) => [number, addedAt(before, name)]));
-  const first = firstRecoverable(info, before, added);
+  const window = recoverable(info, before, added);
   return {
     backup: {
       ...(systemID ? { stanza: stanzaName(cluster.metadata.name, systemID) } : {}),
@@ -153,7 +172,9 @@ export function backupStatus(facts: Facts): Partial<ClusterStatus> {
         name,
         number,
         ready: archive?.repositories?.includes(name) ?? false,
-        ...given({ message: archive?.problems?.[name] ?? (info && unreadable(info, number)) }),
+        ...given({
+          message: archive?.problems?.[name] ?? (info && (unreadable(info, number) ?? missing(info, number))),
+        }),
         ...since(facts, name),
         ...(info && !unreadable(info, number)
           ? repositoryInfo(info, number, addedAt(before, name))
@@ -167,10 +188,10 @@ export function backupStatus(facts: Facts): Partial<ClusterStatus> {
       }),
     },
     ...given({
-      firstRecoverabilityPoint: first,
+      firstRecoverabilityPoint: window.first,
       lastRecoverabilityPoint: lastRecoverable(
-        first,
-        archive?.recoverableUntil ?? before.lastRecoverabilityPoint,
+        window.first,
+        window.until ?? archive?.recoverableUntil ?? before.lastRecoverabilityPoint,
       ),
       lastSuccessfulBackup: newest ? rfc3339(newest.stoppedAt) : before.lastSuccessfulBackup,
       lastFailedBackup: backup?.lastFailed ?? before.lastFailedBackup,
@@ -191,16 +212,63 @@ export function addedAt({ backup }: ClusterStatus, name: string): number {
   return Date.parse(backup?.repositories?.find((one) => one.name === name)?.since ?? '') || 0;
 }
 
-function firstRecoverable(
+/** RFC 3339. `until`: only where it ends before what was archived last. */
+interface Window {
+  first?: string | undefined;
+  until?: string;
+}
+
+/** Of the repositories that lead to the present, that which reaches back furthest; without one, the furthest. */
+function recoverable(
   info: BackupInfo | undefined,
   before: ClusterStatus,
   added: ReadonlyMap<number, number>,
-): string | undefined {
-  if (!info) return before.firstRecoverabilityPoint;
-  const oldest = firstPoint({
-    backups: info.backups.filter(({ repository, startedAt }) => startedAt >= (added.get(repository) ?? 0)),
-  });
-  return oldest === undefined ? undefined : rfc3339(oldest);
+): Window {
+  if (!info) return { first: before.firstRecoverabilityPoint };
+  const numbers = new Set(info.backups.map(({ repository }) => repository));
+  const spans = [...numbers].flatMap((number) => spanIn(info, number, added.get(number) ?? 0));
+  const whole = spans.filter(({ until }) => until === undefined);
+  if (whole.length > 0) return { first: rfc3339(Math.min(...whole.map(({ first }) => first))) };
+  const [last] = spans.sort((a, b) => b.until! - a.until!);
+  return last ? { first: rfc3339(last.first), until: rfc3339(last.until!) } : {};
+}
+
+/** What one repository leads to, milliseconds since 1970; nothing where that is nothing. */
+function spanIn(info: BackupInfo, number: number, added: number): { first: number; until?: number }[] {
+  const sets = info.backups.filter(
+    ({ repository, startedAt }) => repository === number && startedAt >= added,
+  );
+  const oldest = firstPoint({ backups: sets });
+  if (oldest === undefined) return [];
+  const hole = holeOf(info, number);
+  if (!hole) return [{ first: oldest }];
+  if (hole.firstMs === undefined) return [];
+  const first = Math.max(oldest, hole.firstMs);
+  return hole.open ? [{ first, until: Math.max(first, hole.lastMs ?? 0) }] : [{ first }];
+}
+
+type Hole = NonNullable<BackupInfo['holes']>[number];
+
+export function holeOf(info: BackupInfo | undefined, number: number | undefined): Hole | undefined {
+  return info?.holes?.find(({ repository }) => repository === number);
+}
+
+function holeText({ file, firstMs, lastMs, open }: Hole): string {
+  const from = firstMs === undefined ? undefined : rfc3339(firstMs);
+  const reach =
+    from === undefined
+      ? 'nothing'
+      : open
+        ? `only ${from} to ${rfc3339(lastMs ?? firstMs!)}`
+        : `no time before ${from}`;
+  const more = open ? '' : ', but the ends of backups';
+  return `the WAL file ${file} is missing in the archive: ${reach} can be restored${more}`;
+}
+
+/** What is said of a repository with a hole. */
+function missing(info: BackupInfo, number: number): string | undefined {
+  const hole = holeOf(info, number);
+  return hole && holeText(hole);
 }
 
 /** Without a backup the WAL in the archive recovers nothing; with one, its own end is reached even without more WAL. */
@@ -213,7 +281,8 @@ type RepositoryStatus = NonNullable<NonNullable<ClusterStatus['backup']>['reposi
 
 function repositoryInfo(info: BackupInfo, number: number, added: number): Partial<RepositoryStatus> {
   const sets = info.backups.filter(({ repository }) => repository === number);
-  const first = firstPoint({ backups: sets.filter(({ startedAt }) => startedAt >= added) });
+  const [span] = spanIn(info, number, added);
+  const first = span?.first;
   const last = sets.at(-1);
   return {
     backups: sets.length,

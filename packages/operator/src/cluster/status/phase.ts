@@ -256,7 +256,7 @@ function overdue({ facts }: Outcome): Verdict | undefined {
 /** WAL that does not get into the archive is a backup that fails later. */
 function archiving({ facts }: Outcome): Verdict | undefined {
   const state = archiveState(facts);
-  if (state?.is === 'failing') return { phase: 'Degraded', reason: state.message };
+  if (state?.is === 'failing' || state?.is === 'broken') return { phase: 'Degraded', reason: state.message };
   if (state?.is !== 'settingUp' || facts.now - notArchivingSince(facts) < SET_UP_MS) return undefined;
   return { phase: 'Degraded', reason: state.message };
 }

@@ -42,6 +42,12 @@ export function planVerify(facts: VerifyFacts): Outcome {
     };
   }
   const seen = { notes: { seen: 'true' } };
+  if (answer?.phase === 'failed' && answer.lacksTable)
+    return fail(
+      'TableMissing',
+      `${answer.error}; otherwise the backup is good: ${told(answer)}`,
+      away(facts),
+    );
   if (answer?.phase === 'failed')
     return fail('BackupNotGood', `the backup is not good: ${answer.error}`, away(facts));
   if (answer?.phase === 'done')

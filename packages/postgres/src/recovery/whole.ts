@@ -1,0 +1,65 @@
+/** What of an archive can be recovered without a hole. Pure. */
+import type { Catalogue, CatalogueBackup, Segment } from './catalogue.ts';
+import { findHole, type Hole } from './gaps.ts';
+import { isOnLine, lineTo, liveTimeline, type Stretch, timelineOf, withSuccessor } from './timelines.ts';
+
+/** A WAL file that is missing, and what that means. Milliseconds since 1970. */
+export interface ArchiveHole {
+  /** Name of the file. */
+  file: string;
+  /** When the first file after it came to the archive: a backup that began later does not need it. */
+  afterMs: number;
+  /** The newest backup cannot be recovered past it: what was archived since is of no use yet. */
+  open: boolean;
+  /** What can be recovered all the same, beyond the end of single backups; absent: nothing. */
+  firstMs?: number;
+  lastMs?: number;
+}
+
+/** A file that comes a little later than the next one is no hole: several are archived at once. */
+const SETTLED_MS = 30_000;
+
+/**
+ * The hole that shortens what can be recovered on the living timeline, if there is one. `waiting`: names of files that
+ * are still to be archived.
+ */
+export function archiveHole(
+  catalogue: Catalogue,
+  now: number,
+  waiting: ReadonlySet<string>,
+): ArchiveHole | undefined {
+  const live = liveTimeline(catalogue, now);
+  if (live === undefined) return undefined;
+  const line = lineTo(catalogue, withSuccessor(catalogue, live));
+  const holes = catalogue.backups
+    .filter(({ error, timeline, stopLsn }) => !error && isOnLine(line, timeline, stopLsn))
+    .map((backup) => ({ backup, hole: findHole(catalogue, line, backup) }));
+  const found = holes.flatMap(({ hole }) => hole ?? []).at(-1);
+  const newest = holes.at(-1);
+  if (!found || !newest) return undefined;
+  const after = firstAfter(catalogue, line, found.file);
+  if (waiting.has(found.file) || !after || now - after.ms < SETTLED_MS) return undefined;
+  const open = newest.hole !== undefined;
+  return { file: found.file, afterMs: after.ms, open, ...spanOf(holes, open) };
+}
+
+/** From the end of the oldest backup that leads as far as the newest one does. */
+function spanOf(
+  holes: { backup: CatalogueBackup; hole: Hole | undefined }[],
+  open: boolean,
+): Pick<ArchiveHole, 'firstMs' | 'lastMs'> {
+  const usable = holes.filter(({ hole }) => !hole?.ofBackup);
+  const newest = usable.at(-1);
+  if (!newest) return {};
+  const first = usable.find(({ hole }) => hole?.file === newest.hole?.file)!.backup.stopMs;
+  if (!open) return { firstMs: first };
+  return { firstMs: first, lastMs: Math.max(newest.backup.stopMs, newest.hole?.before?.ms ?? 0) };
+}
+
+function firstAfter(catalogue: Catalogue, line: Stretch[], file: string): Segment | undefined {
+  const serial = file.slice(8);
+  return line
+    .filter(({ timeline }) => timeline >= Number.parseInt(file.slice(0, 8), 16))
+    .flatMap(({ timeline }) => timelineOf(catalogue, timeline)?.segments ?? [])
+    .find(({ name }) => name.slice(8) > serial);
+}
