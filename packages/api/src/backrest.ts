@@ -104,8 +104,9 @@ export interface BackupInfo {
     afterMs: number;
     /** No such backup is there: what was archived since is of no use yet. */
     open: boolean;
-    /** What can be recovered all the same, beyond the end of single backups; absent: nothing. */
+    /** From here on all can be recovered: while it is open, up to where the hole begins. Absent: nothing can be. */
     firstMs?: number;
+    /** Where the hole begins. */
     lastMs?: number;
   }[];
 }

@@ -69,6 +69,7 @@ const SECRETS_SOON_MS = 5_000;
 /** A replica that has not streamed for so long may ask the archive. */
 const FETCH_AFTER_MS = 5_000;
 const STANZA_MS = 125_000;
+const STANZA_SOON_MS = 10_000;
 /** Volumes are looked at so often. */
 const VOLUMES_MS = 15_000;
 const VOLUMES_TIMEOUT_MS = 5_000;
@@ -323,6 +324,8 @@ export class BackupKeeper {
       ...this.#stanzas.problems(),
       ...this.#unresolved,
     ]);
+    // What was right when it was looked at last may be so no more.
+    if (this.#report?.error) this.#stanzas.lookSoon(STANZA_SOON_MS);
     this.#report = {
       ...archiveReport(row, waiting.length, marks.said(wanted.stanza)),
       ...(this.#archived ? { lastArchived: this.#archived } : {}),

@@ -224,15 +224,15 @@ test('errors keep their number, their words and their hints', () => {
   assert.deepEqual(
     parseBackrestError([
       'INFO: backup command begin 2.45: --x',
-      "ERROR: [055]: unable to load info file '/r/backup.info' or '/r/backup.info.copy':",
-      "       FileMissingError: unable to open missing file '/r/backup.info' for read",
-      '       HINT: backup.info cannot be opened and is required to perform a backup.',
-      '       HINT: has a stanza-create been performed?',
-      'INFO: backup command end: aborted with exception [055]',
+      'ERROR: [056]: unable to find primary cluster - cannot proceed',
+      '       and more',
+      '       HINT: are all available clusters in recovery?',
+      '       HINT: is one there?',
+      'INFO: backup command end: aborted with exception [056]',
     ]),
     {
-      number: 55,
-      text: "[055]: unable to load info file '/r/backup.info' or '/r/backup.info.copy': FileMissingError: unable to open missing file '/r/backup.info' for read (HINT: backup.info cannot be opened and is required to perform a backup. HINT: has a stanza-create been performed?)",
+      number: 56,
+      text: '[056]: unable to find primary cluster - cannot proceed and more (HINT: are all available clusters in recovery? HINT: is one there?)',
     },
   );
   assert.equal(
@@ -243,6 +243,29 @@ test('errors keep their number, their words and their hints', () => {
 });
 
 const REPORTS: [string, string[], RegExp][] = [
+  [
+    'a repository that has lost one of its two files',
+    [
+      'ERROR: [103]: unable to find a valid repository:',
+      "       repo1: [FileMissingError] unable to load info file '/r/archive.info' or '/r/archive.info.copy':",
+      "              FileMissingError: unable to open missing file '/r/archive.info' for read",
+      '              HINT: is archive_command configured correctly in postgresql.conf?',
+    ],
+    /^\[103\]: the repository has lost \/r\/archive\.info and its copy \(HINT: put archive\.info and backup\.info[^)]*\)$/,
+  ],
+  [
+    'the other one',
+    [
+      'ERROR: [055]: archive.info exists but backup.info is missing on repo1',
+      '       HINT: this may be a symptom of repository corruption!',
+    ],
+    /^\[055\]: the repository has lost backup\.info and its copy \(HINT: put [^)]*\)$/,
+  ],
+  [
+    'both',
+    ['ERROR: [040]: backup directory and/or archive directory not empty'],
+    /^\[040\]: the repository has lost archive\.info and backup\.info \(HINT: put /,
+  ],
   [
     'a passphrase that is not that of the repository',
     [

@@ -11,8 +11,16 @@ const MESSAGE = [/<Message>([^<]+)<\/Message>/, /"message": *"([^"]+)"/];
 const UNREADABLE =
   /unable to load info file '([^']+)'.*(?:key\/value found outside of section|CryptoError|cipher header invalid|unable to flush)/s;
 
+/** A repository that has lost what says whose it is. pgBackRest's own hints lead elsewhere then. */
+const LOST =
+  /unable to load info file '([^']+\.info)'.*unable to open missing file|(archive|backup)\.info (?:is missing|does not exist)|backup directory and\/or archive directory not empty/s;
+
 /** By what pgBackRest says: what the user can do about it. */
 const REMEDIES: [RegExp, string][] = [
+  [
+    LOST,
+    'put archive.info and backup.info, or their .copy, back from a copy of the repository; without one, add a repository under another name and take this one out',
+  ],
   [
     UNREADABLE,
     'put the passphrase back with which the repository was begun; for another one, add a repository under another name',
@@ -54,6 +62,10 @@ export function storeWords(lines: readonly string[]): string | undefined {
   const unreadable = UNREADABLE.exec(text)?.[1];
   if (unreadable)
     return `${unreadable} cannot be read: it was written with another passphrase, or is damaged`;
+  const lost = LOST.exec(text);
+  const file = lost?.[1] ?? lost?.[2]?.concat('.info');
+  if (lost)
+    return `the repository has lost ${file ? `${file} and its copy` : 'archive.info and backup.info'}`;
   const failed = FAILED.exec(text);
   if (!failed) return undefined;
   const [, status, reason] = failed;

@@ -327,7 +327,7 @@ const holes: [string, Catalogue, number, Set<string>, Partial<ArchiveHole> | und
     catalogue([C1, backup('C2', 1, 6, 31)], [lacking]),
     300,
     NONE,
-    { file: name(1, 4), open: false, firstMs: at(31) },
+    { file: name(1, 4), open: false, firstMs: at(31), lastMs: at(15) },
   ],
   [
     'one that a backup needs itself',

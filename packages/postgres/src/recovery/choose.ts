@@ -11,6 +11,7 @@ import {
   timelineOf,
   withSuccessor,
 } from './timelines.ts';
+import { type ArchiveHole, archiveHole } from './whole.ts';
 
 /** Where a recovery is to end; nothing given: at the end of the archive. */
 export interface RecoveryTarget {
@@ -78,7 +79,11 @@ export function recoveryWindow(catalogue: Catalogue, completeUntilMs?: number): 
 /** Chooses backup and timeline for a target, or says in words why it cannot be reached. */
 export function chooseRecovery(catalogue: Catalogue, target: RecoveryTarget, options: ChooseOptions): Chosen {
   const window = recoveryWindow(catalogue, options.completeUntilMs);
-  const refuse = (why: string): Chosen => ({ ok: false, why: `${why}; ${windowText(window)}`, window });
+  const refuse = (why: string): Chosen => ({
+    ok: false,
+    why: `${why}; ${windowText(window, archiveHole(catalogue, options.now))}`,
+    window,
+  });
   const named = target.backup === undefined ? undefined : backupOf(catalogue, target.backup);
   const impossible = unsuitable(catalogue, target, options) ?? outsideWindow(target, window, options.now);
   if (impossible) return refuse(impossible);
@@ -211,10 +216,16 @@ function lineText(line: Stretch[]): string {
   return line.map(({ timeline, end }) => (end ? `${timeline} until ${end}` : `${timeline}`)).join(', then ');
 }
 
-/** A window in words, in UTC. */
-function windowText({ firstMs, lastMs }: RecoveryWindow): string {
+/** A window in words, in UTC; without what a missing WAL file takes out of it. */
+function windowText({ firstMs, lastMs }: RecoveryWindow, hole?: ArchiveHole): string {
   if (firstMs === undefined || lastMs === undefined) return 'nothing can be recovered yet';
-  return `recoverable from ${timeText(firstMs)} to ${timeText(lastMs)}`;
+  const span = (from: number, to: number) => `from ${timeText(from)} to ${timeText(to)}`;
+  if (!hole) return `recoverable ${span(firstMs, lastMs)}`;
+  if (hole.firstMs === undefined) return 'nothing can be recovered';
+  if (hole.open) return `recoverable ${span(hole.firstMs, hole.lastMs ?? hole.firstMs)}`;
+  const before =
+    hole.lastMs !== undefined && hole.lastMs > firstMs ? `${span(firstMs, hole.lastMs)} and ` : '';
+  return `recoverable ${before}${span(hole.firstMs, Math.max(lastMs, hole.firstMs))}`;
 }
 
 function timeText(ms: number): string {

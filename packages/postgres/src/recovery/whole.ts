@@ -11,8 +11,9 @@ export interface ArchiveHole {
   afterMs: number;
   /** The newest backup cannot be recovered past it: what was archived since is of no use yet. */
   open: boolean;
-  /** What can be recovered all the same, beyond the end of single backups; absent: nothing. */
+  /** From here on all can be recovered: while it is open, up to where the hole begins. Absent: nothing can be. */
   firstMs?: number;
+  /** Where the hole begins. */
   lastMs?: number;
 }
 
@@ -26,7 +27,7 @@ const SETTLED_MS = 30_000;
 export function archiveHole(
   catalogue: Catalogue,
   now: number,
-  waiting: ReadonlySet<string>,
+  waiting: ReadonlySet<string> = new Set(),
 ): ArchiveHole | undefined {
   const live = liveTimeline(catalogue, now);
   if (live === undefined) return undefined;
@@ -43,7 +44,7 @@ export function archiveHole(
   return { file: found.file, afterMs: after.ms, open, ...spanOf(holes, open) };
 }
 
-/** From the end of the oldest backup that leads as far as the newest one does. */
+/** From the end of the oldest backup that leads as far as the newest one does; and the beginning of the hole. */
 function spanOf(
   holes: { backup: CatalogueBackup; hole: Hole | undefined }[],
   open: boolean,
@@ -52,7 +53,8 @@ function spanOf(
   const newest = usable.at(-1);
   if (!newest) return {};
   const first = usable.find(({ hole }) => hole?.file === newest.hole?.file)!.backup.stopMs;
-  if (!open) return { firstMs: first };
+  const begins = holes.findLast(({ hole }) => hole)?.hole?.before?.ms;
+  if (!open) return { firstMs: first, ...(begins === undefined ? {} : { lastMs: begins }) };
   return { firstMs: first, lastMs: Math.max(newest.backup.stopMs, newest.hole?.before?.ms ?? 0) };
 }
 

@@ -163,10 +163,14 @@ test('a WAL file that is missing in the archive shortens what can be recovered, 
   const { phase: is, reason } = phase(open);
   assert.equal(is, 'Degraded');
   assert.match(reason, /local: the WAL file 000000010000000000000007 is missing.*2026-06-01T07:00:00Z to /);
-  const closed = look({ ...hole, open: false, firstMs: at(10) }, set(1, 7), set(1, 10));
+  const closed = look({ ...hole, open: false, firstMs: at(10), lastMs: at(8) }, set(1, 7), set(1, 10));
   assert.equal(backupStatus(closed).firstRecoverabilityPoint, '2026-06-01T10:00:00Z');
   assert.equal(backupStatus(closed).lastRecoverabilityPoint, WELL.recoverableUntil);
   assert.equal(phase(closed).phase, 'Ready');
+  assert.match(
+    backupStatus(closed).backup?.repositories?.[0]?.message ?? '',
+    /no time between 2026-06-01T08:00:00Z and 2026-06-01T10:00:00Z can be restored/,
+  );
   const useless = look(hole, set(1, 7));
   assert.equal(backupStatus(useless).firstRecoverabilityPoint, undefined);
   assert.equal(backupStatus(useless).lastRecoverabilityPoint, undefined);

@@ -171,7 +171,7 @@ export function backupStatus(facts: Facts): Partial<ClusterStatus> {
       repositories: numbers.map(([name, number]) => ({
         name,
         number,
-        ready: archive?.repositories?.includes(name) ?? false,
+        ready: (archive?.repositories?.includes(name) ?? false) && !(info && unreadable(info, number)),
         ...given({
           message: archive?.problems?.[name] ?? (info && (unreadable(info, number) ?? missing(info, number))),
         }),
@@ -224,7 +224,9 @@ function recoverable(
   before: ClusterStatus,
   added: ReadonlyMap<number, number>,
 ): Window {
-  if (!info) return { first: before.firstRecoverabilityPoint };
+  const isAway = info?.repositories?.every(({ number }) => unreadable(info, number));
+  // What was known last is not gone with the answer.
+  if (!info || (isAway && info.repositories.length > 0)) return { first: before.firstRecoverabilityPoint };
   const numbers = new Set(info.backups.map(({ repository }) => repository));
   const spans = [...numbers].flatMap((number) => spanIn(info, number, added.get(number) ?? 0));
   const whole = spans.filter(({ until }) => until === undefined);
@@ -253,16 +255,15 @@ export function holeOf(info: BackupInfo | undefined, number: number | undefined)
   return info?.holes?.find(({ repository }) => repository === number);
 }
 
-function holeText({ file, firstMs, lastMs, open }: Hole): string {
-  const from = firstMs === undefined ? undefined : rfc3339(firstMs);
-  const reach =
-    from === undefined
-      ? 'nothing'
-      : open
-        ? `only ${from} to ${rfc3339(lastMs ?? firstMs!)}`
-        : `no time before ${from}`;
-  const more = open ? '' : ', but the ends of backups';
-  return `the WAL file ${file} is missing in the archive: ${reach} can be restored${more}`;
+function holeText(hole: Hole): string {
+  return `the WAL file ${hole.file} is missing in the archive: ${reachText(hole)} can be restored`;
+}
+
+function reachText({ firstMs, lastMs, open }: Hole): string {
+  if (firstMs === undefined) return 'nothing';
+  const [first, last] = [rfc3339(firstMs), lastMs === undefined ? undefined : rfc3339(lastMs)];
+  if (open) return `only ${first} to ${last}`;
+  return last === undefined ? `no time before ${first}` : `no time between ${last} and ${first}`;
 }
 
 /** What is said of a repository with a hole. */
