@@ -1,28 +1,22 @@
 /** Runs the checks, the unit tests and the scenarios, and adds up what passed and failed. */
 import { spawn } from 'node:child_process';
-import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { globSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { runUnitTests, slowFirst, type Totals } from './lib/unit-tests.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-
-interface Totals {
-  passed: number;
-  failed: number;
-}
 
 interface Part {
   name: string;
   run(): Promise<Totals>;
 }
 
-const scratch = mkdtempSync(join(tmpdir(), 'pgherd-test-'));
 mkdirSync(join(ROOT, '.tmp'), { recursive: true });
 
 const parts: Part[] = [
   { name: 'lint', run: () => asOneTest(join(ROOT, 'node_modules/.bin/biome'), ['check', '.']) },
   { name: 'types', run: () => asOneTest(join(ROOT, 'node_modules/.bin/tsc'), ['-p', '.']) },
-  { name: 'unit', run: runUnitTests },
+  { name: 'unit', run: unitTests },
   { name: 'e2e', run: runScenarios },
 ];
 
@@ -46,7 +40,6 @@ for (const part of parts) {
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
   console.log(`=== ${part.name}: ${result.passed} passed, ${result.failed} failed in ${seconds} s`);
 }
-rmSync(scratch, { recursive: true, force: true });
 console.log(`\n${totals.passed} passed, ${totals.failed} failed`);
 process.exitCode = totals.failed === 0 && totals.passed > 0 ? 0 : 1;
 
@@ -56,33 +49,15 @@ async function asOneTest(command: string, args: string[]): Promise<Totals> {
   return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 }
 
-/** Unit tests of every package, two files at a time; the counts come from the runner's own events. */
-async function runUnitTests(): Promise<Totals> {
+/** Unit tests of every package. */
+function unitTests(): Promise<Totals> {
   const files = [
     'packages/*/src/**/*.test.ts',
     'scripts/**/*.test.ts',
     'e2e/src/**/*.test.ts',
     'bench/src/**/*.test.ts',
-  ]
-    .flatMap((pattern) => globSync(pattern, { cwd: ROOT }))
-    .sort();
-  const counts = join(scratch, 'unit.json');
-  const { code } = await run(process.execPath, [
-    '--test',
-    // Many of them wait more than they work.
-    '--test-concurrency=3',
-    '--test-timeout=240000',
-    '--test-reporter=dot',
-    '--test-reporter-destination=stdout',
-    '--test-reporter',
-    join(ROOT, 'scripts/lib/failures-reporter.mjs'),
-    '--test-reporter-destination=stdout',
-    '--test-reporter',
-    join(ROOT, 'scripts/lib/count-reporter.mjs'),
-    `--test-reporter-destination=${counts}`,
-    ...files,
-  ]);
-  return atLeastOneFailure(JSON.parse(readFileSync(counts, 'utf8')) as Totals, code);
+  ].flatMap((pattern) => globSync(pattern, { cwd: ROOT }));
+  return runUnitTests(ROOT, slowFirst(files.sort()));
 }
 
 /** Scenarios on real databases in local mode; their last line is `N passed, N failed, N skipped`. */

@@ -1,8 +1,6 @@
-/** Runs scenarios, each in a namespace of its own, and tells what came of them. */
-import { LABEL_CLUSTER } from '@pgherd/api';
-import { ClusterKind, waitFor } from '@pgherd/cli';
-import { type KubeObject, kinds } from '@pgherd/kube';
+/** Runs scenarios and tells what came of them. */
 import { report } from './failure-report.ts';
+import { Namespaces } from './namespaces.ts';
 import type { Scenario } from './scenario.ts';
 import { Stage } from './stage.ts';
 import { joinWorld, startLocalWorld, type World } from './world.ts';
@@ -31,10 +29,8 @@ interface Outcome {
 }
 
 /** How many scenarios run at the same time, of those that may. */
-const ALONGSIDE = 2;
+const ALONGSIDE = 3;
 const TIMEOUT_MS = 180_000;
-const GONE_MS = 180_000;
-const PODS_GONE_MS = 60_000;
 
 /**
  * Runs them all; a failure is reported and does not keep the next one from running. Those that may run alongside
@@ -43,7 +39,9 @@ const PODS_GONE_MS = 60_000;
 export async function runScenarios(scenarios: Scenario[], options: RunOptions): Promise<Totals> {
   const outcomes: Outcome[] = [];
   const { kubeconfig } = options;
-  const shared = lazily(() => (kubeconfig ? joinWorld({ ...options, kubeconfig }) : startLocalWorld('e2e')));
+  const shared = lazily(async () =>
+    placeIn(await (kubeconfig ? joinWorld({ ...options, kubeconfig }) : startLocalWorld('e2e'))),
+  );
   const runFrom = async (waiting: Scenario[]): Promise<void> => {
     for (let next = waiting.shift(); next; next = waiting.shift())
       outcomes.push(kubeconfig && next.needs ? skipped(next) : await inItsWorld(next, shared.get, options));
@@ -63,33 +61,49 @@ function skipped({ name, because }: Scenario): Outcome {
   return { scenario: name, result: 'skipped', seconds: 0, note };
 }
 
-function lazily(make: () => Promise<World>): { get(): Promise<World>; end(): Promise<void> } {
-  let world: Promise<World> | undefined;
+/** A world, and the namespaces that scenarios have in it. */
+interface Place {
+  world: World;
+  namespaces: Namespaces;
+}
+
+function placeIn(world: World): Place {
+  return { world, namespaces: new Namespaces(world) };
+}
+
+async function leave({ world, namespaces }: Place): Promise<void> {
+  await namespaces.end();
+  await world.stop();
+}
+
+function lazily(make: () => Promise<Place>): { get(): Promise<Place>; end(): Promise<void> } {
+  let place: Promise<Place> | undefined;
   return {
     get() {
-      world ??= make();
-      return world;
+      place ??= make();
+      return place;
     },
     async end() {
-      await (await world?.catch(() => undefined))?.stop();
+      const made = await place?.catch(() => undefined);
+      if (made) await leave(made);
     },
   };
 }
 
 async function inItsWorld(
   scenario: Scenario,
-  shared: () => Promise<World>,
+  shared: () => Promise<Place>,
   options: RunOptions,
 ): Promise<Outcome> {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   try {
     if (scenario.needs !== 'own') return await runOne(scenario, await shared(), options);
-    const own = await startLocalWorld('own', scenario.nodes);
+    const own = placeIn(await startLocalWorld('own', scenario.nodes));
     try {
       return await runOne(scenario, own, options);
     } finally {
-      await own.stop();
+      await leave(own);
     }
   } catch (error) {
     console.log(`FAIL ${scenario.name}: ${(error as Error).stack}`);
@@ -97,17 +111,22 @@ async function inItsWorld(
   }
 }
 
-async function runOne(scenario: Scenario, world: World, options: RunOptions): Promise<Outcome> {
-  const namespace = `e2e-${scenario.name}-${Math.random().toString(36).slice(2, 6)}`;
+async function runOne(
+  scenario: Scenario,
+  { world, namespaces }: Place,
+  options: RunOptions,
+): Promise<Outcome> {
+  const namespace = await namespaces.open(scenario);
   const stage = new Stage(world, namespace);
   stage.complete = options.complete === true;
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   const told = () => `(${seconds().toFixed(1)} s)`;
   const allowed = stage.patience(scenario.timeoutMs ?? TIMEOUT_MS);
+  let passed = false;
   try {
-    await world.client.create(kinds.Namespace, namespaceOf(namespace, scenario));
     await within(scenario.run(stage), allowed);
+    passed = true;
     const { verdict } = stage;
     const measured = verdict
       ? `write outage ${(verdict.outageMs / 1000).toFixed(2)} s, 0 of ${verdict.acknowledged} acknowledged writes missing`
@@ -123,41 +142,8 @@ async function runOne(scenario: Scenario, world: World, options: RunOptions): Pr
     return { scenario: scenario.name, result: 'failed', seconds: seconds(), note: firstLine(error) };
   } finally {
     await stage.end();
-    await cleanUp(world, namespace);
+    await namespaces.close(namespace, passed);
   }
-}
-
-function namespaceOf(name: string, { podSecurity = 'restricted' }: Scenario): KubeObject {
-  const labels = { 'pod-security.kubernetes.io/enforce': podSecurity };
-  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
-}
-
-/** Deletes a scenario's namespace. A cluster that is not ours is left as it was: that is waited for. */
-async function cleanUp(world: World, namespace: string): Promise<void> {
-  const ref = { name: namespace };
-  if (!world.state) await deleteClusters(world, namespace);
-  await world.client.delete(kinds.Namespace, ref).catch(() => {});
-  if (world.state) return;
-  await waitFor(async () => (await world.client.find(kinds.Namespace, ref)) === undefined, {
-    timeoutMs: GONE_MS,
-    everyMs: 500,
-    describe: () => `the namespace ${namespace} is still there`,
-  }).catch((error: Error) => console.log(`     ${error.message}`));
-}
-
-/**
- * Clusters go before their namespace: while pods with a long grace period are in a namespace that is being deleted,
- * Kubernetes looks at it only every few minutes.
- */
-async function deleteClusters({ client }: World, namespace: string): Promise<void> {
-  const { items } = await client.list(ClusterKind, { namespace });
-  for (const { metadata } of items) await client.delete(ClusterKind, metadata).catch(() => {});
-  const ofClusters = { namespace, labelSelector: LABEL_CLUSTER };
-  await waitFor(async () => (await client.list(kinds.Pod, ofClusters)).items.length === 0, {
-    timeoutMs: PODS_GONE_MS,
-    everyMs: 250,
-    describe: () => `pods of clusters are still in ${namespace}`,
-  }).catch((error: Error) => console.log(`     ${error.message}`));
 }
 
 async function within<T>(work: Promise<T>, timeoutMs: number): Promise<T> {

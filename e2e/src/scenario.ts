@@ -14,6 +14,11 @@ export interface Scenario {
   podSecurity?: 'restricted' | 'baseline' | 'privileged';
   /** How many nodes its own local mode has; 3 by default. */
   nodes?: number;
+  /**
+   * Acts on the cluster of three that all such scenarios share (`Stage.sharedCluster`): takes it as others left it, and
+   * leaves it whole.
+   */
+  shares?: true;
   /** May run at the same time as another: it measures no time, and touches nothing but its own namespace. */
   alongside?: true;
   timeoutMs?: number;

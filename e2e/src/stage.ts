@@ -116,6 +116,15 @@ export class Stage {
     return this.ready();
   }
 
+  /**
+   * For scenarios that share a namespace: the cluster of three with synchronous replication, as others left it, or made
+   * by the first.
+   */
+  async sharedCluster(): Promise<ClusterObject> {
+    const ref = { namespace: this.namespace, name: this.cluster };
+    return (await this.client.find(ClusterKind, ref)) ? this.ready() : this.createCluster();
+  }
+
   /** The spec of a Cluster with the storage class and the image that this world asks for. */
   fitted(spec: Record<string, unknown>): Record<string, unknown> {
     const { storageClass, imageRegistry } = this.world;

@@ -4,8 +4,9 @@ import type { Scenario } from '../scenario.ts';
 export const dataEmptied: Scenario = {
   name: 'data-emptied',
   title: "the primary's data directory is emptied while it runs",
+  shares: true,
   async run(stage) {
-    await stage.createCluster();
+    await stage.sharedCluster();
     const writer = await stage.startWriter();
     const primary = await stage.primary();
     const since = stage.now();

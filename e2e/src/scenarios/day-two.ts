@@ -9,8 +9,9 @@ import { fenced } from './switchover.ts';
 export const dayTwo: Scenario = {
   name: 'day-two',
   title: 'restart with the operator killed in the middle, fencing of the primary, hibernation',
+  shares: true,
   async run(stage) {
-    await stage.createCluster();
+    await stage.sharedCluster();
     await stage.sql('CREATE TABLE kept (n int); INSERT INTO kept SELECT generate_series(1, 1000)');
     await restarted(stage);
     await primaryFenced(stage);

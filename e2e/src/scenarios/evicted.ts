@@ -8,8 +8,9 @@ import type { Stage } from '../stage.ts';
 export const evicted: Scenario = {
   name: 'evicted',
   title: "the primary's pod is evicted, as by a drain; while it is away no other instance may be",
+  shares: true,
   async run(stage) {
-    await stage.createCluster();
+    await stage.sharedCluster();
     const writer = await stage.startWriter();
     const primary = await stage.primary();
     const others = await stage.replicas();

@@ -12,6 +12,7 @@ const EXAMPLE = join(import.meta.dirname, '..', '..', '..', 'examples', 'cluster
 export const frontDoor: Scenario = {
   name: 'front-door',
   title: 'the example manifest, kubectl and the everyday commands',
+  alongside: true,
   async run(stage) {
     const applied = await stage.kubectl(['apply', '-f', '-'], {
       input: stage.manifest(readFileSync(EXAMPLE, 'utf8')),

@@ -32,41 +32,46 @@ import { secretsKept } from './secrets-kept.ts';
 import { settingsChanged } from './settings-changed.ts';
 import { switchedOver } from './switchover.ts';
 
-/** All scenarios: those that may run alongside others, long ones first; then the others, in the order in which they run. */
+/**
+ * All scenarios: those that may run alongside others, long ones first; then the others, in the order in which they run,
+ * those in a row that share a cluster.
+ */
 export const scenarios: Scenario[] = [
   recoveryStory,
-  apiConformance,
-  objectStore,
   objectStoreAzure,
+  objectStore,
   backup,
-  settingsChanged,
-  cloneLive,
   badAtRunTime,
-  clientLibraries,
-  badInput,
-  quota,
-  secretsKept,
-
+  settingsChanged,
   frontDoor,
+  apiConformance,
+  cloneLive,
+  badInput,
+  secretsKept,
+  quota,
+  clientLibraries,
+
   kubectlVerbs,
   postmasterKilled,
   postmasterKilledPipelining,
   podKilled,
   managerFrozen,
-  podDeleted,
   replicaDeleted,
   switchedOver,
-  dayTwo,
+  podDeleted,
   dataEmptied,
+  // All pods are new after it.
+  dayTwo,
   operatorDown,
   movedUnderLoad,
+  evicted,
   nodeStopped,
+
   nodeLostSync,
   nodeLostAsync,
   scaled,
-  evicted,
   certificates,
-  // After all others that share its local mode.
+  // After all others that leave its local mode whole.
   leastPrivilege,
   apiKilled,
   apiAway,

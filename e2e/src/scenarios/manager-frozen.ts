@@ -5,8 +5,9 @@ import type { Scenario } from '../scenario.ts';
 export const managerFrozen: Scenario = {
   name: 'manager-frozen',
   title: "the primary's instance manager is frozen with SIGSTOP while PostgreSQL runs",
+  shares: true,
   async run(stage) {
-    await stage.createCluster();
+    await stage.sharedCluster();
     const writer = await stage.startWriter();
     const primary = await stage.primary();
     const before = await stage.epoch();

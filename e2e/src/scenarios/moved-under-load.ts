@@ -13,8 +13,9 @@ const LIMIT_MS = 5_000;
 export const movedUnderLoad: Scenario = {
   name: 'moved-under-load',
   title: 'under 8 pgbench clients, the primary is switched over, and then its node is drained',
+  shares: true,
   async run(stage) {
-    await stage.createCluster();
+    await stage.sharedCluster();
     const pgbench = await startPgbench(stage);
     const loaded = await pgbench(['-i', '-q', '-s', '2'], PGBENCH_MS);
     assert.equal(loaded.code, 0, loaded.stderr);

@@ -11,8 +11,9 @@ export const nodeStopped: Scenario = {
   title: "the primary's node is stopped without a word",
   needs: 'local',
   because: 'it kills all that runs on a node, which has to be done to the machine itself',
+  shares: true,
   async run(stage) {
-    await stage.createCluster();
+    await stage.sharedCluster();
     const primary = await stage.primary();
     const writer = await stage.startWriter({ node: await nodeBeside(stage, primary) });
     await stage.managersKnow();

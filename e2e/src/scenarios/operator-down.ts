@@ -7,8 +7,9 @@ import type { Scenario } from '../scenario.ts';
 export const operatorDown: Scenario = {
   name: 'operator-down',
   title: "the operator is killed and kept down while all processes in the primary's pod are killed",
+  shares: true,
   async run(stage) {
-    await stage.createCluster();
+    await stage.sharedCluster();
     const writer = await stage.startWriter();
     const primary = await stage.primary();
     const bringBack = await takeOperatorAway(stage);

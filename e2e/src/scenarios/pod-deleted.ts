@@ -5,8 +5,9 @@ import type { Scenario } from '../scenario.ts';
 export const podDeleted: Scenario = {
   name: 'primary-pod-deleted',
   title: "the primary's pod is deleted",
+  shares: true,
   async run(stage) {
-    await stage.createCluster();
+    await stage.sharedCluster();
     const writer = await stage.startWriter();
     const primary = await stage.primary();
     const since = stage.now();
@@ -23,8 +24,9 @@ export const podDeleted: Scenario = {
 export const replicaDeleted: Scenario = {
   name: 'replica-pod-deleted',
   title: "a replica's pod is deleted",
+  shares: true,
   async run(stage) {
-    await stage.createCluster();
+    await stage.sharedCluster();
     const writer = await stage.startWriter();
     const primary = await stage.primary();
     const [replica] = await stage.replicas();

@@ -4,8 +4,9 @@ import type { Scenario } from '../scenario.ts';
 export const podKilled: Scenario = {
   name: 'pod-killed',
   title: "all processes in the primary's pod are killed with SIGKILL",
+  shares: true,
   async run(stage) {
-    await stage.createCluster();
+    await stage.sharedCluster();
     const writer = await stage.startWriter();
     const primary = await stage.primary();
     const since = stage.now();

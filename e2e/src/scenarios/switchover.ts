@@ -6,8 +6,9 @@ import type { Stage } from '../stage.ts';
 export const switchedOver: Scenario = {
   name: 'switchover',
   title: 'pgherd switchover moves the primary under write load; targets that cannot lead are refused',
+  shares: true,
   async run(stage) {
-    await stage.createCluster();
+    await stage.sharedCluster();
     const writer = await stage.startWriter();
     const primary = await stage.primary();
     const [target, other] = await stage.replicas();
