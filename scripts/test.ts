@@ -1,6 +1,7 @@
 /** Runs the checks, the unit tests and the scenarios, and adds up what passed and failed. */
 import { spawn } from 'node:child_process';
-import { globSync, mkdirSync } from 'node:fs';
+import { chmodSync, globSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runUnitTests, slowFirst, type Totals } from './lib/unit-tests.ts';
 
@@ -12,6 +13,11 @@ interface Part {
 }
 
 mkdirSync(join(ROOT, '.tmp'), { recursive: true });
+// Each of the many processes would compile the sources anew. Readable for those that are another user.
+const compiled = mkdtempSync(join(tmpdir(), 'pgherd-compiled-'));
+chmodSync(compiled, 0o755);
+process.env.NODE_COMPILE_CACHE = compiled;
+process.once('exit', () => rmSync(compiled, { recursive: true, force: true }));
 
 const parts: Part[] = [
   { name: 'lint', run: () => asOneTest(join(ROOT, 'node_modules/.bin/biome'), ['check', '.']) },
