@@ -52,20 +52,21 @@ export const scenarios: Scenario[] = [
   clientLibraries,
 
   kubectlVerbs,
+  // A manager that was started just now, and a container that is killed a second time, would have to be waited for.
   postmasterKilled,
   postmasterKilledPipelining,
-  podKilled,
-  managerFrozen,
-  replicaDeleted,
   switchedOver,
-  podDeleted,
   dataEmptied,
+  nodeStopped,
+  podKilled,
   // All pods are new after it.
   dayTwo,
   operatorDown,
+  managerFrozen,
+  podDeleted,
+  replicaDeleted,
   movedUnderLoad,
   evicted,
-  nodeStopped,
 
   nodeLostSync,
   nodeLostAsync,
