@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 import { run } from 'node:test';
 
 /** How many files run at the same time: many of them wait more than they work. */
-const AT_A_TIME = 3;
+const AT_A_TIME = 4;
 const TIMEOUT_MS = 240_000;
 const DOTS_A_LINE = 100;
 /** How many of the slowest files are named. */
@@ -51,7 +51,7 @@ export async function runUnitTests(root: string, files: string[]): Promise<Total
       if (type === 'test:pass') totals.passed++;
       else totals.failed++;
       process.stdout.write(type === 'test:pass' ? dot(totals.passed) : failure(data));
-    }
+    } else if (type === 'test:fail' && !subtestsFailed(data)) process.stdout.write(failure(data));
   }
   console.log();
   for (const { file, seconds } of times.sort((a, b) => b.seconds - a.seconds).slice(0, SLOWEST))
@@ -62,6 +62,11 @@ export async function runUnitTests(root: string, files: string[]): Promise<Total
 
 function counts({ skip, todo, details }: Told): boolean {
   return skip === undefined && todo === undefined && details.type !== 'suite';
+}
+
+/** A suite or file whose failure has been told already: that of a test in it. */
+function subtestsFailed({ details }: Told): boolean {
+  return (details.error as { failureType?: string } | undefined)?.failureType === 'subtestsFailed';
 }
 
 function dot(count: number): string {
