@@ -540,6 +540,13 @@ describe('everyone else', () => {
     assert.equal(writes(asked.actions)[0]?.purpose, 'take');
   });
 
+  test('what keeps a candidate from standing is told on while it looks at its database again', () => {
+    const what = 'cannot take over (silent): 9 bytes behind the last leader, more than maximumLag allows';
+    const before = state(2, { observeDue: true, waiting: { what, since: at(10) } });
+    assert.deepEqual(step(before, TICK, at(4_000)).state.waiting, { what, since: at(10) });
+    const news = state(2, { observeDue: true, waiting: undefined });
+    assert.equal(step(news, TICK, at(10)).state.waiting?.what, 'a look at the database');
+  });
   test('a candidate waits failoverDelay first', () => {
     const before = state(2, {
       pods: [pod(1, { terminated: ['c-1'] }), pod(2), pod(3)],

@@ -82,11 +82,12 @@ export const SITUATIONS: readonly Situation[] = [
     name: 'nothing is known yet',
     why: 'no decision without the Cluster, the Lease and a look at the volume',
     when: (c) => !c.s.settings || c.s.lease === undefined || !seenSince(c),
-    act: (c) =>
-      waitFor(
-        c,
-        !c.s.settings ? 'the Cluster' : c.s.lease === undefined ? 'the Lease' : 'a look at the database',
-      ),
+    act: (c) => {
+      if (!c.s.settings) waitFor(c, 'the Cluster');
+      else if (c.s.lease === undefined) waitFor(c, 'the Lease');
+      // A candidate looks again and again: what it waits for in truth is to be read, and since when.
+      else if (!c.s.waiting) waitFor(c, 'a look at the database');
+    },
   },
   {
     name: 'the data directory is gone under a running database',
