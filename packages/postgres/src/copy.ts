@@ -72,12 +72,23 @@ export async function syncData(pgdata: string, walDir: string | undefined, tool:
   }
 }
 
+export interface BaseBackup {
+  /** libpq connection string. */
+  source: string;
+  sourceName: string;
+  /** Told when the source has let it in and begins to send. */
+  onBegun?: () => void;
+}
+
+/** How pg_basebackup tells of what goes well. */
+const GOES_WELL = /^pg_basebackup: (?!error|fatal|detail|hint|warning)/i;
+
 /**
  * Copies a running server into an empty directory, with the WAL it needs, and syncs it.
- * `source` is a libpq connection string. Throws PostgresError `ToolFailed`, `Cancelled`.
+ * Throws PostgresError `ToolFailed`, `Cancelled`.
  */
 export async function baseBackup(
-  o: { source: string; sourceName: string; pgdata: string; walDir?: string | undefined; major: number },
+  o: BaseBackup & { pgdata: string; walDir?: string | undefined; major: number },
   tool: CopyTool,
 ): Promise<void> {
   const args = [
@@ -90,10 +101,19 @@ export async function baseBackup(
     '--checkpoint=fast',
     '--no-sync',
     '--no-password',
+    '--verbose',
   ];
   if (o.walDir) args.push(`--waldir=${o.walDir}`);
   if (o.major >= 13) args.push('--no-manifest');
-  await runTool('pg_basebackup', args, { ...tool, doing: `copying ${o.sourceName} into ${o.pgdata}` });
+  await runTool('pg_basebackup', args, {
+    ...tool,
+    doing: `copying ${o.sourceName} into ${o.pgdata}`,
+    isNoise: (line) => GOES_WELL.test(line),
+    onLine: (line) => {
+      if (line.includes('checkpoint completed')) o.onBegun?.();
+      tool.onLine?.(line);
+    },
+  });
   await syncData(o.pgdata, o.walDir, tool);
 }
 

@@ -1,5 +1,6 @@
 import { type ControlData, readControlData } from './control-data.ts';
 import {
+  type BaseBackup,
   baseBackup,
   type CopyTool,
   type InitdbOptions,
@@ -107,7 +108,7 @@ export class Postgres {
     return syncData(this.pgdata, this.options.walDir, this.#tool());
   }
 
-  baseBackup(o: { source: string; sourceName: string }, signal?: AbortSignal): Promise<void> {
+  baseBackup(o: BaseBackup, signal?: AbortSignal): Promise<void> {
     return baseBackup(
       { ...o, pgdata: this.pgdata, walDir: this.options.walDir, major: this.major },
       this.#tool(signal),

@@ -1,5 +1,5 @@
 /** For tests that start PostgreSQL, here and in other packages. */
-import { chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { chownSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,6 +37,30 @@ export function killIfThere(pid: number): void {
     process.kill(pid, 'SIGKILL');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** Numbers of the processes, other than this one, whose command has all these words. */
+export function processesWith(...words: string[]): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((pid) => {
+      const command = readIfThere(`/proc/${pid}/cmdline`);
+      return words.every((word) => command.includes(word));
+    })
+    .map(Number);
+}
+
+/** The number of the server of a data directory, by its own file; 0 where there is none. */
+export function postmasterOf(pgdata: string): number {
+  return Number(readIfThere(join(pgdata, 'postmaster.pid')).split('\n')[0]);
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
   }
 }
 

@@ -3,7 +3,7 @@
  * the guard does it. It ends with words, leaves no half backup, and the next one works.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { BackupJob } from '@pgherd/api';
@@ -14,7 +14,16 @@ import {
   repositoryOptions,
   serverOptions,
 } from '@pgherd/postgres';
-import { freePort, killAllIn, killIfThere, quiet, testFolder, until } from '@pgherd/postgres/testing';
+import {
+  freePort,
+  killAllIn,
+  killIfThere,
+  postmasterOf,
+  processesWith,
+  quiet,
+  testFolder,
+  until,
+} from '@pgherd/postgres/testing';
 import { BackupJobs } from './jobs.ts';
 import { backrestFiles } from './setup.ts';
 
@@ -76,34 +85,13 @@ after(async () => {
   killAllIn(server.path);
 });
 
-/** Processes whose command has all these words. */
-function processes(...words: string[]): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      const command = read(`/proc/${pid}/cmdline`);
-      return words.every((word) => command.includes(word));
-    })
-    .map(Number)
-    .filter((pid) => pid !== process.pid);
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-const postmaster = (pgdata: string) => Number(read(join(pgdata, 'postmaster.pid')).split('\n')[0]);
 const killAll = (pids: number[]) => pids.forEach(killIfThere);
 
 describe('a backup', () => {
   async function begin(): Promise<BackupJob> {
     const id = `b${++asked}`;
     const job = jobs.start({ id, stanza, repository: 1, type: 'full', primary: 'demo-1' })!;
-    await until('it to copy', () => processes(files.alone(1), 'backup:local').length > 0, PATIENCE_MS);
+    await until('it to copy', () => processesWith(files.alone(1), 'backup:local').length > 0, PATIENCE_MS);
     return job;
   }
   async function end(job: BackupJob): Promise<BackupJob> {
@@ -121,21 +109,21 @@ describe('a backup', () => {
 
   test('pgBackRest is killed', async () => {
     const job = await begin();
-    killAll(processes(files.alone(1), 'backup'));
+    killAll(processesWith(files.alone(1), 'backup'));
     assert.match((await end(job)).error ?? '', /backing up .*SIGKILL/);
     await worksAgain(job);
   });
 
   test('one of its processes is killed', async () => {
     const job = await begin();
-    killAll(processes(files.alone(1), 'backup:local'));
+    killAll(processesWith(files.alone(1), 'backup:local'));
     assert.match((await end(job)).error ?? '', /a process that takes part has ended/);
     await worksAgain(job);
   });
 
   test('PostgreSQL is killed', async () => {
     const job = await begin();
-    process.kill(postmaster(server.path), 'SIGKILL');
+    process.kill(postmasterOf(server.path), 'SIGKILL');
     await pg.die();
     assert.match((await end(job)).error ?? '', /\[\d{3}\]: /);
     await startSource();
@@ -144,7 +132,7 @@ describe('a backup', () => {
 
   test('the manager is killed, and all with it', async () => {
     const job = await begin();
-    killAll([...processes(files.alone(1)), postmaster(server.path)]);
+    killAll([...processesWith(files.alone(1)), postmasterOf(server.path)]);
     await pg.die();
     await end(job);
     // Another manager knows nothing of it.

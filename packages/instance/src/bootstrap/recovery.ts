@@ -71,7 +71,8 @@ export function targetOf(target: RecoveryTargetSpec = {}): RecoveryTarget {
   return {
     ...(time ? { time: { ms: time.ms, text: time.text } } : {}),
     ...(targetLSN ? { lsn: targetLSN } : {}),
-    ...(targetXID ? { xid: targetXID } : {}),
+    // PostgreSQL would read one that begins with 0 as octal.
+    ...(targetXID ? { xid: String(BigInt(targetXID)) } : {}),
     ...(targetName ? { name: targetName } : {}),
     ...(targetImmediate ? { immediate: true } : {}),
     ...(targetTLI ? { timeline: targetTLI } : {}),

@@ -8,12 +8,14 @@ import {
   afterFailure,
   afterPromotion,
   type BackupOwner,
+  BROKEN_CONTENT,
   type Catalogue,
   chooseRecovery,
   damagedFiles,
   PostgresError,
   type RecoveryChoice,
   type RecoveryTarget,
+  type ReplayVerdict,
   type RepositoryAccess,
   readCatalogue,
   reserveTimelines,
@@ -52,11 +54,16 @@ export interface CloneSpec {
   sourceName: string;
 }
 
-export interface RecoverHooks {
+interface RecoverHooks {
   signal: AbortSignal;
   onProgress(doing: string, done: number, total: number, unit: string): void;
   /** What pgBackRest says, a line each; default: nobody listens. */
   onLine?(line: string): void;
+}
+
+interface CountedHooks extends RecoverHooks {
+  /** What it is made from is reached: this try counts. */
+  begun(): Promise<void>;
 }
 
 /** So often is tried what another try might mend: a process that was killed, a network that broke. */
@@ -78,11 +85,14 @@ export async function boundedRecovery(
   // Counted before the work: a try that takes the manager with it is one too.
   const begun = async () => {
     attempts.count++;
+    // One that is not reached later is waited for anew.
+    delete attempts.since;
     await writeAttempts(w.layout, attempts);
   };
   const { count } = attempts;
   try {
-    return await ('sourceName' in spec ? copyCluster(w, spec, hooks) : recover(w, spec, { ...hooks, begun }));
+    const all = { ...hooks, begun };
+    return await ('sourceName' in spec ? copyCluster(w, spec, all) : recover(w, spec, all));
   } catch (error) {
     if (hooks.signal.aborted) throw error;
     const { message, hint } = error as Error & { hint?: string };
@@ -97,14 +107,11 @@ export async function boundedRecovery(
   }
 }
 
-/** Numbers of pgBackRest's errors about what lies in the repository: checksum, format, content, missing file, cipher. */
-const BROKEN = [26, 28, 29, 44, 51, 55, 75, 95];
-
 function isFinal(error: unknown): boolean {
   if (error instanceof InstanceError) return error.code === 'RecoveryRefused';
   if (!(error instanceof PostgresError)) return false;
   if (error.code === 'NoBackup') return true;
-  return error.backrestError !== undefined && BROKEN.includes(error.backrestError);
+  return error.backrestError !== undefined && BROKEN_CONTENT.includes(error.backrestError);
 }
 
 /**
@@ -115,7 +122,7 @@ function isFinal(error: unknown): boolean {
 export async function recover(
   w: Workplace,
   spec: RecoverSpec,
-  hooks: RecoverHooks & { begun(): Promise<void> },
+  hooks: CountedHooks,
 ): Promise<{ systemID: string }> {
   const { signal, onProgress, onLine } = hooks;
   requireSupported(w);
@@ -161,14 +168,19 @@ export async function recover(
 async function copyCluster(
   w: Workplace,
   spec: CloneSpec,
-  hooks: RecoverHooks,
+  hooks: CountedHooks,
 ): Promise<{ systemID: string }> {
   const { signal, onProgress } = hooks;
   requireSupported(w);
+  let counted = Promise.resolve();
+  const onBegun = () => {
+    counted = hooks.begun();
+  };
   await writeNote(w.layout, 'recovering');
   await emptyData(w.layout);
   onProgress(`copies ${spec.sourceName}`, 0, 0, '');
-  await w.pg.baseBackup({ source: spec.source, sourceName: spec.sourceName }, signal);
+  const { source, sourceName } = spec;
+  await w.pg.baseBackup({ source, sourceName, onBegun }, signal).finally(() => counted);
   onProgress('replays WAL', 0, 0, '');
   // The copy brought all the WAL it needs; what is not in it is not to be found anywhere.
   const { facts } = await replay(w, ['restore_command=false'], signal);
@@ -252,30 +264,32 @@ async function replayArchive(
       'RecoveryRefused',
       `recovering to ${targetText(target)} from the backup ${choice.backup}: ${why}`,
     );
-  const attempt = async (settings: string[], wanted: RecoveryTarget | undefined) => {
+  const failed = (verdict: ReplayVerdict, otherwise: string): Error => {
+    if (verdict.ok || verdict.goOn) return refuse(otherwise);
+    if (!verdict.again) return refuse(verdict.why);
+    const text = `replaying WAL after the backup ${choice.backup}: ${verdict.why}`;
+    return new PostgresError('StartFailed', text);
+  };
+  const attempt = async (settings: string[], end: { target?: RecoveryTarget; after?: number }) => {
     // Numbers of timelines rise with time: that is how their order is known later. PostgreSQL takes the first that
     // the archive does not know, so it must not find one that was left out.
     const highest = Math.max(...catalogue.timelines.map(({ id }) => id), 1);
     if (highest > catalogue.timelines.length) await reserveTimelines(w.layout.pgdata, highest + 1);
     const { facts, log } = await replay(w, settings, signal);
-    const verdict = afterPromotion(catalogue, choice.timeline, wanted, log.replay, facts.lsn);
-    if (!verdict.ok) throw refuse(verdict.goOn ? 'it ended too soon' : verdict.why);
+    const verdict = afterPromotion({ catalogue, timeline: choice.timeline, ...end }, log.replay, facts);
+    if (!verdict.ok) throw failed(verdict, 'it ended too soon');
     return facts;
   };
   const settings = [...base, ...targetSettings(target)];
   try {
-    return await attempt(settings, isTargeted(target) ? target : undefined);
+    return await attempt(settings, isTargeted(target) ? { target } : {});
   } catch (error) {
     if (!(error instanceof ReplayFailed)) throw error;
     const verdict = afterFailure(catalogue, target, error.log.replay, completeUntilMs);
-    if (!verdict.ok && !verdict.goOn && verdict.again)
-      throw new PostgresError(
-        'StartFailed',
-        `replaying WAL after the backup ${choice.backup}: ${verdict.why}`,
-      );
-    if (verdict.ok || !verdict.goOn) throw refuse(verdict.ok ? error.message : verdict.why);
+    if (verdict.ok || !verdict.goOn) throw failed(verdict, error.message);
   }
-  const facts = await attempt(base, undefined);
+  // What has come to the archive since then may hold later ones.
+  const facts = await attempt(base, target.time ? { after: target.time.ms } : {});
   return { ...facts, stopped: `no transaction between the last one and ${targetText(target)}` };
 }
 

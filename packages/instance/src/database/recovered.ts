@@ -9,9 +9,9 @@ import type { Layout } from './layout.ts';
 export interface Attempts {
   /** Which restoration. */
   id: string;
-  /** Tries that got as far as the repository. */
+  /** Tries that reached what it is made from. */
   count: number;
-  /** When the first one was made, milliseconds since 1970. */
+  /** Since when that has not been reached, milliseconds since 1970. */
   since?: number;
   /** Why it is given up. */
   failed?: { message: string };

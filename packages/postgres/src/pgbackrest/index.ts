@@ -4,6 +4,7 @@ export {
   BACKREST_ERRORS,
   type BackrestCommand,
   type BackrestFailure,
+  BROKEN_CONTENT,
   parseBackrestError,
   runBackrest,
 } from './run.ts';

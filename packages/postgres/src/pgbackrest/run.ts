@@ -30,6 +30,9 @@ export const BACKREST_ERRORS = {
   stop: 62,
 } as const;
 
+/** Those about what lies in the repository: checksum, format, content, missing file, cipher. */
+export const BROKEN_CONTENT: readonly number[] = [26, 28, 29, 44, 51, 55, 75, 95];
+
 /** How pgBackRest puts it when one of its processes, or the server that it talks to, has ended in the middle. */
 const BROKEN_OFF =
   /but expected 'idle'|NULL result required|unexpected eof|Broken pipe|terminated unexpectedly/i;

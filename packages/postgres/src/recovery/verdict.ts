@@ -1,5 +1,6 @@
 /** Whether a replay ended where it was to end. Pure. */
 import { compareLsn } from '../lsn.ts';
+import { BROKEN_CONTENT } from '../pgbackrest/run.ts';
 import type { Catalogue } from './catalogue.ts';
 import { type RecoveryTarget, recoveryWindow, targetText } from './choose.ts';
 import type { Replay } from './replay-log.ts';
@@ -13,12 +14,12 @@ export type ReplayVerdict =
   | { ok: false; goOn: false; again: true; why: string }
   | { ok: false; goOn: false; again: false; why: string };
 
-const no = (why: string): ReplayVerdict => ({
-  ok: false,
-  goOn: false,
-  again: false,
-  why,
-});
+const no = (why: string, again = false): ReplayVerdict => ({ ok: false, goOn: false, again, why });
+
+/** Errors of pgBackRest that say nothing of what lies in the repository: it was not reached, or was killed. */
+const isPassing = (errors: string[]): boolean =>
+  errors.length > 0 &&
+  !errors.some((text) => BROKEN_CONTENT.includes(Number(/^\[(\d{3})\]/.exec(text)?.[1])));
 
 /**
  * After the server has given up. A time after the last transaction is in the archive, but no WAL record says so: with
@@ -31,10 +32,8 @@ export function afterFailure(
   completeUntilMs?: number,
 ): ReplayVerdict {
   const causes = [...replay.fetchErrors, ...replay.fatal];
-  if (!replay.endedBefore) {
-    const why = causes.join('; ') || 'PostgreSQL ended without a word';
-    return { ok: false, goOn: false, again: true, why };
-  }
+  if (!replay.endedBefore || isPassing(replay.fetchErrors))
+    return no(causes.join('; ') || 'PostgreSQL ended without a word', true);
   const { lastMs = 0 } = recoveryWindow(catalogue, completeUntilMs);
   const whole = replay.fetchErrors.length === 0;
   if (target.time && target.time.ms <= lastMs && whole) return { ok: false, goOn: true };
@@ -44,13 +43,27 @@ export function afterFailure(
   return no(`recovery ended before ${targetText(target)} was reached: ${words}`);
 }
 
-/** After a promotion. `lsn`: the end of the last record that was replayed. `target` undefined: to the end. */
+/** Where a replay ended: the end of the last record, and the time of the last transaction (RFC 3339). */
+export interface Reached {
+  lsn: string;
+  time?: string;
+}
+
+/** After a promotion. `target` undefined: to the end, where nothing may be `after` this moment (ms since 1970). */
 export function afterPromotion(
-  catalogue: Catalogue,
-  timeline: number,
-  target: RecoveryTarget | undefined,
+  {
+    catalogue,
+    timeline,
+    target,
+    after,
+  }: {
+    catalogue: Catalogue;
+    timeline: number;
+    target?: RecoveryTarget | undefined;
+    after?: number | undefined;
+  },
   replay: Replay,
-  lsn: string,
+  { lsn, time }: Reached,
 ): ReplayVerdict {
   if (target && replay.stopped) return { ok: true };
   if (target && (target.lsn || target.xid || target.name || target.immediate || target.time))
@@ -59,7 +72,10 @@ export function afterPromotion(
   const end = lastArchived(catalogue, timeline);
   if (end !== undefined && compareLsn(lsn, end.start) <= 0) {
     const causes = replay.fetchErrors.length > 0 ? `: ${replay.fetchErrors.join('; ')}` : '';
-    return no(`replay ended at ${lsn} although the archive goes on to ${end.name}${causes}`);
+    const why = `replay ended at ${lsn} although the archive goes on to ${end.name}${causes}`;
+    return no(why, isPassing(replay.fetchErrors));
   }
+  if (after !== undefined && Date.parse(time ?? '') > after)
+    return no(`WAL came to the archive meanwhile, with a transaction of ${time}`, true);
   return { ok: true };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ANNOTATION_RESTORE, type ClusterRestoration } from '@pgherd/api';
+import { ANNOTATION_FENCED, ANNOTATION_RESTORE, type ClusterRestoration } from '@pgherd/api';
 import type { Action } from '../../cluster/actions.ts';
 import { healthyFacts, NOW, testReport } from '../../testing/facts.ts';
 import { baseFacts } from '../../testing/operations.ts';
@@ -27,6 +27,7 @@ interface Given {
   report?: object;
   recovered?: object;
   headless?: boolean;
+  fenced?: string[];
   /** The node of demo-3 does not answer; or its pod should have ended so many milliseconds ago. */
   deadNode?: boolean;
   overdue?: number;
@@ -41,6 +42,7 @@ function facts(o: Given): RestoreFacts {
     ...(o.recovered ? { recovered: o.recovered } : {}),
   });
   if (o.headless) cluster.lease!.holder = null;
+  if (o.fenced) cluster.cluster.metadata.annotations = { [ANNOTATION_FENCED]: JSON.stringify(o.fenced) };
   const { pod } = cluster.instances[2]!;
   pod!.spec.nodeName = 'node-3';
   cluster.unready = new Set(o.deadNode ? ['node-3'] : ['node-9']);
@@ -71,6 +73,18 @@ const CASES: { what: string; given: Given; next: string; says: RegExp; mark?: st
     given: { restore: { repository: 'far' } },
     next: 'fail',
     says: /no repository far/,
+  },
+  {
+    what: 'a fence for all',
+    given: { fenced: ['*'] },
+    next: 'fail',
+    says: /is fenced; to lift the fence: pgherd fencing off demo all -n default/,
+  },
+  {
+    what: 'a fence for one',
+    given: { fenced: ['demo-2'] },
+    next: 'check',
+    says: /asks what can be restored/,
   },
   { what: 'the future', given: { restore: at(NOW + 5_000) }, next: 'fail', says: /future/ },
   {

@@ -3,6 +3,8 @@ import {
   ANNOTATION_RESTORE,
   type ClusterRestoration,
   describeTarget,
+  instanceName,
+  isFenced,
   parseTargetTime,
   type RepositorySource,
   type RestorationStage,
@@ -12,6 +14,7 @@ import type { Action } from '../../cluster/actions.ts';
 import { isHealthy, isLeader, leaderName } from '../../cluster/facts.ts';
 import { ClusterKind } from '../../cluster/kind.ts';
 import { ownRepository, ownSource } from '../../cluster/recovery-source.ts';
+import { fenceCommand } from '../../cluster/status/trouble.ts';
 import { unstoppable } from '../../cluster/stuck.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
 import type { Reachable } from '../reachable.ts';
@@ -64,6 +67,9 @@ function refusal({ operation, cluster, now }: BaseFacts): Outcome | undefined {
     return fail('NoRepository', `cluster ${metadata.name} has no repository ${repository}`);
   if (status?.restoration && !['done', 'returned'].includes(status.restoration.stage))
     return fail('Busy', `cluster ${metadata.name} is being restored already`);
+  // Nobody would begin with it: a fence for all holds for the new instance too.
+  if (isFenced(cluster.cluster, instanceName(metadata.name, cluster.highestSerial + 1)))
+    return fail('Fenced', `cluster ${metadata.name} is fenced; ${fenceCommand(cluster, 'all')}`);
   const [stuck] = cluster.instances.map((each) => unstoppable(cluster, each)).filter(Boolean);
   if (stuck) return fail('CannotStop', `${stuck}. Nothing was stopped`);
   if (!recoveryTarget?.targetTime) return undefined;
