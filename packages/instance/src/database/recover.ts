@@ -259,10 +259,14 @@ async function replayArchive(
     `restore_command=${restoreCommand(spec.access, catalogue.stanza, w.layout.pgdata)}`,
     `recovery_target_timeline=${choice.timeline}`,
   ];
+  const along = catalogue.timelines.length > 1 ? ` along timeline ${choice.timeline}` : '';
+  // The same number or name may stand on a timeline that was left.
+  const elsewhere = along !== '' && !target.timeline && Boolean(target.xid ?? target.name);
   const refuse = (why: string) =>
     new InstanceError(
       'RecoveryRefused',
-      `recovering to ${targetText(target)} from the backup ${choice.backup}: ${why}`,
+      `recovering to ${targetText(target)} from the backup ${choice.backup}${along}: ${why}`,
+      elsewhere ? { hint: 'if it happened on a timeline that was left since, name that one: targetTLI' } : {},
     );
   const failed = (verdict: ReplayVerdict, otherwise: string): Error => {
     if (verdict.ok || verdict.goOn) return refuse(otherwise);

@@ -66,3 +66,18 @@ test('its volume is mounted to be read only, and only while it is being restored
   );
   assert.equal(foreignRepository(testCluster({})), undefined);
 });
+
+test('a time that does not exist is refused before anything is made', () => {
+  const refused = (targetTime: string) =>
+    bareFacts(testCluster({ bootstrap: { recovery: { recoveryTarget: { targetTime } } } })).problems;
+  assert.deepEqual(refused('2026-02-28 10:00 Europe/Berlin'), []);
+  for (const [time, why] of [
+    ['2026-02-30 10:00', /no such day/],
+    ['2026-02-28 10:00 Europe/Nowhere', /no time zone Europe\/Nowhere/],
+    ['2026-03-29 02:30 Europe/Berlin', /put forward/],
+  ] as const) {
+    const [problem] = refused(time);
+    assert.equal(problem?.field, 'spec.bootstrap.recovery.recoveryTarget.targetTime');
+    assert.match(problem.message, why);
+  }
+});

@@ -1,5 +1,5 @@
 /** What of a spec cannot be done, beyond what the API refused already. Pure. */
-import { type EffectiveSpec, names, validateCluster } from '@pgherd/api';
+import { type ApiError, type EffectiveSpec, names, parseTargetTime, validateCluster } from '@pgherd/api';
 import { certificateSecrets } from './certificates.ts';
 import type { SpecProblem } from './facts.ts';
 import type { ClusterObject } from './kind.ts';
@@ -23,7 +23,20 @@ export function specProblems(cluster: ClusterObject, spec: EffectiveSpec): SpecP
       message: `${spec.instances} is too few: synchronous replication needs ${synchronous.number} besides the primary`,
       hint: `set it to at least ${synchronous.number + 1}, or lower spec.postgresql.synchronous.number first`,
     });
-  return [...problems, ...ownNames(cluster, spec)];
+  return [...problems, ...noSuchTime(cluster), ...ownNames(cluster, spec)];
+}
+
+/** The API sees whether a time has the right form, not whether there is such a day, hour or zone. */
+function noSuchTime({ spec }: ClusterObject): SpecProblem[] {
+  const { targetTime } = spec.bootstrap?.recovery?.recoveryTarget ?? {};
+  if (targetTime === undefined) return [];
+  try {
+    parseTargetTime(targetTime);
+    return [];
+  } catch (error) {
+    const { message, hint = '' } = error as ApiError;
+    return [{ field: 'spec.bootstrap.recovery.recoveryTarget.targetTime', message, hint }];
+  }
 }
 
 /** Secrets that we make cannot be the user's own. */
