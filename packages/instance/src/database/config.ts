@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import type { EffectiveSpec } from '@pgherd/api';
 import {
   configPath,
@@ -56,6 +57,7 @@ export class Config {
     await this.write().catch(async (error) => {
       if (!isRefusal(error) || (await writtenSettings(this.#pg.pgdata)) === undefined) throw error;
       this.#log.warn({ error: error.message }, 'starting with the last settings that PostgreSQL took');
+      await this.#openDoors();
     });
     await this.#pg.writeRole({ ...role, sparseWal: this.hurried });
   }
@@ -115,6 +117,16 @@ export class Config {
       ([name, minimum]) => wanted[name] !== undefined && Number(wanted[name]) < minimum,
     );
     return { ...wanted, ...Object.fromEntries(raised.map(([name, minimum]) => [name, String(minimum)])) };
+  }
+
+  /** After a recovery the doors are closed, and no refused setting may leave them so: who leads would serve nobody. */
+  async #openDoors(): Promise<void> {
+    const { pgdata } = this.#context.layout;
+    const user = systemUser();
+    const found = await readFile(configPath(pgdata, 'hba'), 'utf8').catch(() => undefined);
+    if (!this.#eff || found !== renderLocalHba(user)) return;
+    await writeDurable(configPath(pgdata, 'hba'), renderHba(this.#eff, user));
+    await writeDurable(configPath(pgdata, 'ident'), renderIdent(this.#eff, user));
   }
 
   /** Until the next write, lets in nobody but ourselves. */

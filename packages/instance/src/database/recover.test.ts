@@ -207,6 +207,16 @@ test('to a transaction, an LSN, a restore point, the end of a backup', async () 
   assert.deepEqual((await rowsAfter({ immediate: true })).rows, [1, 2]);
 });
 
+test('settings that PostgreSQL refuses do not keep clients out of what was restored', async () => {
+  const { database, layout } = await place('refused-settings');
+  await database.applySettings(testSpec({ shared_preload_libraries: ['no_such_library'] }));
+  await database.recover(spec({ immediate: true }));
+  await database.claim();
+  await database.startPrimary({ syncNames: '' });
+  await database.stop(STOP);
+  assert.match(readFileSync(join(layout.pgdata, 'pg_hba.conf'), 'utf8'), /hostssl +all +all .*scram-sha-256/);
+});
+
 test('what cannot be reached is refused, with the window, and not tried again', async () => {
   const { database } = await place('refused');
   const past = { time: { ms: 0, text: '1970-01-01 00:00:00+00' } };
