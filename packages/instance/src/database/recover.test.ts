@@ -135,7 +135,13 @@ async function place(name: string, wal = false): Promise<Target> {
   mkdirSync(join(folder, name));
   makeTls(layout.tls, ['demo-rw']);
   pgdatas.push(layout.pgdata);
-  const database = await openDatabase({
+  const database = await open(layout);
+  await database.applySettings(testSpec());
+  return { database, layout };
+}
+
+async function open(layout: Layout): Promise<Database> {
+  return openDatabase({
     instance: 'demo-1',
     cluster: 'demo',
     layout,
@@ -144,8 +150,6 @@ async function place(name: string, wal = false): Promise<Target> {
     serverName: 'demo-rw',
     log: quiet,
   });
-  await database.applySettings(testSpec());
-  return { database, layout };
 }
 
 const spec = (target: RecoveryTarget, more: Partial<RecoverSpec> = {}): RecoverSpec => ({
@@ -208,9 +212,13 @@ test('to a transaction, an LSN, a restore point, the end of a backup', async () 
 });
 
 test('settings that PostgreSQL refuses do not keep clients out of what was restored', async () => {
-  const { database, layout } = await place('refused-settings');
-  await database.applySettings(testSpec({ shared_preload_libraries: ['no_such_library'] }));
-  await database.recover(spec({ immediate: true }));
+  const { database: before, layout } = await place('refused-settings');
+  await before.recover(spec({ immediate: true }));
+  mkdirSync(layout.run, { recursive: true });
+  // Another manager, that has never seen other settings.
+  const database = await open(layout);
+  const refused = testSpec({ shared_preload_libraries: ['no_such_library'] });
+  await assert.rejects(database.applySettings(refused), { code: 'BadSettings' });
   await database.claim();
   await database.startPrimary({ syncNames: '' });
   await database.stop(STOP);
