@@ -185,7 +185,8 @@ test('a stop that does not end escalates', async () => {
   process.kill(two.server.pid!, 'SIGSTOP');
   const begin = performance.now();
   await two.stop({ fastMs: 100, immediateMs: 100 });
-  assert.ok(performance.now() - begin < 2000);
+  // Without the last step it would never end; the machine may be busy.
+  assert.ok(performance.now() - begin < 5000);
   assert.deepEqual(processesIn(two.pgdata), []);
   await assert.rejects(sql.query('select 1'));
 });
