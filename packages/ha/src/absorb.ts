@@ -6,6 +6,7 @@ import { backOff, type Context, note } from './context.ts';
 import type { Event, LeaseReadOutcome, Seen } from './events.ts';
 import { grantAsked, grantsCame, promiseAsked, promisesCame } from './granting.ts';
 import { seeDisk } from './hung.ts';
+import { isPromotedByHand } from './positions.ts';
 import type { State } from './state.ts';
 import type { LeaseRecord } from './types.ts';
 
@@ -96,10 +97,11 @@ const ABSORB: Absorb = {
     }
   },
 
-  observed({ s }, { startedAt, view }) {
+  observed(c, { startedAt, view }) {
+    const { s } = c;
     // One made for somebody else may have begun before something happened that it was to be looked at for.
     if (s.observing && startedAt.mono >= s.observing.mono) s.observing = undefined;
-    see(s, { startedAt, view });
+    see(c, { startedAt, view });
   },
 
   exited(c, { expected, reason }) {
@@ -128,14 +130,14 @@ const ABSORB: Absorb = {
     if (job.kind !== 'startStandby') delete s.retries[job.kind];
     s.error = undefined;
     jobDone(c, job, event);
-    seenAfterJob(s, event.seen);
+    seenAfterJob(c, event.seen);
   },
 
   jobFailed(c, { id, code, message, seen }) {
     const { s } = c;
     if (s.job?.id !== id) return;
     const { job } = s.job;
-    seenAfterJob(s, seen);
+    seenAfterJob(c, seen);
     failed(c, job, { code, message });
   },
 
@@ -232,6 +234,7 @@ function taken(c: Context, record: LeaseRecord, sentAt: Now): void {
   s.standAfter = undefined;
   s.election = undefined;
   s.rejoin = undefined;
+  s.promotedByHand = undefined;
   s.slotsFor = undefined;
   s.mark = undefined;
   s.joining = {};
@@ -259,14 +262,17 @@ function released(c: Context, record: LeaseRecord): void {
  * Takes an observation in. The timeline a standby follows is remembered: PostgreSQL forgets it with its WAL
  * receiver, until the next restart point.
  */
-function see(s: State, seen: Seen): void {
+function see(c: Context, seen: Seen): void {
+  const { s } = c;
   if (s.viewAt && seen.startedAt.mono < s.viewAt.mono) return;
   const { incarnation, timeline } = seen.view;
   const before = s.timelineSeen?.incarnation === incarnation ? (s.timelineSeen?.timeline ?? 0) : 0;
   const highest = Math.max(timeline ?? 0, before);
   seeDisk(s, seen);
+  const news = seen.view.promotedByHand && !s.view?.promotedByHand && !s.promotedByHand;
   s.view = { ...seen.view, ...(timeline ? { timeline: highest } : {}) };
   if (timeline) s.timelineSeen = { incarnation, timeline: highest };
+  if (news && isPromotedByHand(s)) noteByHand(c);
   s.viewAt = seen.startedAt;
   if (seen.view.inRecovery === false)
     s.streamed = seen.view.replication.filter((row) => row.state === 'streaming').map((row) => row.name);
@@ -275,15 +281,27 @@ function see(s: State, seen: Seen): void {
   noteMark(s);
 }
 
+function noteByHand(c: Context): void {
+  const { name } = c.s.self;
+  c.s.proven = undefined;
+  note(
+    c,
+    'Warning',
+    'PromotedByHand',
+    `PostgreSQL on ${name} was made a primary without the Lease, and has ended since: what it wrote is given up`,
+  );
+}
+
 /** What was seen after a job makes an observation that is still under way, or was due, worthless. */
-function seenAfterJob(s: State, seen: Seen | undefined): void {
+function seenAfterJob(c: Context, seen: Seen | undefined): void {
+  const { s } = c;
   if (!seen) {
     s.observeDue = true;
     return;
   }
   s.observing = undefined;
   s.observeDue = false;
-  see(s, seen);
+  see(c, seen);
 }
 
 /** The first LSN seen after the rule came into force: older rules end where enough standbys have passed it. */

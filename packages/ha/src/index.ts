@@ -22,7 +22,7 @@ export type {
 } from './events.ts';
 export { formatLsn, parseLsn } from './lsn.ts';
 export { type Step, step } from './machine.ts';
-export { ownPosition, peerPosition } from './positions.ts';
+export { isPromotedByHand, ownPosition, peerPosition, wasPrimary } from './positions.ts';
 export { electionReport, type InstanceState, instanceState } from './report.ts';
 export { joiningName, PROMISE_MS, RULES, type Rules } from './rules.ts';
 export { SITUATIONS, type Situation } from './situations.ts';

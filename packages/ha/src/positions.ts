@@ -44,6 +44,32 @@ export function isRecorded(record: LeaseRecord, name: string, incarnation: strin
   return record.members.some((member) => member.name === name && member.incarnation === incarnation);
 }
 
+/** What the control file says of data that were a primary's. */
+const PRIMARY_STATES: readonly string[] = [
+  'in production',
+  'shut down',
+  'shutting down',
+  'in crash recovery',
+];
+
+/** True of a server that was a primary when it was stopped, or that had not come up since. */
+export function wasPrimary(controlState: string): boolean {
+  return PRIMARY_STATES.includes(controlState);
+}
+
+/**
+ * PostgreSQL here became a primary by somebody else's hand: seen while it ran, or by what the volume says. Of who led
+ * last the volume may say so wrongly, where a power cut has taken back what was written at its promotion.
+ */
+export function isPromotedByHand(s: State): boolean {
+  if (s.promotedByHand) return true;
+  if (!s.view?.promotedByHand) return false;
+  const record = s.lease?.record;
+  return (
+    !record || record.leader?.name !== s.self.name || !isRecorded(record, s.self.name, s.view.incarnation)
+  );
+}
+
 /** The leader says that it runs as primary: before, its record names the timeline that its own will branch off from. */
 export function isPromoted({ epoch, settled, timeline }: LeaseRecord): boolean {
   return settled?.epoch === epoch && (settled.parent === undefined || (timeline ?? 0) > settled.parent);

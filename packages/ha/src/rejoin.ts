@@ -16,7 +16,7 @@ import {
 import type { Following, Upstream } from './events.ts';
 import { leaderToFollow } from './lease.ts';
 import { ruleToApply } from './membership.ts';
-import { isPromoted, isRecorded } from './positions.ts';
+import { isPromoted, isPromotedByHand, isRecorded } from './positions.ts';
 import { MAX_REWINDS } from './rules/times.ts';
 import { joiningName } from './rules.ts';
 import type { Rejoin, Rung } from './state.ts';
@@ -44,7 +44,10 @@ export function standby(c: Context): Following & { sealed?: boolean } {
     return { upstream: null, applicationName: joiningName(s.self.name), syncNames, sealed: true };
   const leader = leaderToFollow(c);
   const counts =
-    record !== undefined && isRecorded(record, s.self.name, s.view?.incarnation) && s.proven === record.epoch;
+    record !== undefined &&
+    isRecorded(record, s.self.name, s.view?.incarnation) &&
+    s.proven === record.epoch &&
+    !isPromotedByHand(s);
   return {
     upstream: leader ? { name: leader.name, address: leader.address } : null,
     applicationName: counts ? s.self.name : joiningName(s.self.name),
@@ -215,7 +218,8 @@ export function rejoinRunning(c: Context): void {
     return;
   }
   const rejoin = ladder(c);
-  if (s.view!.streaming) {
+  // On a timeline that happens to bear the number of the leader's it may even stream.
+  if (s.view!.streaming && !isPromotedByHand(s)) {
     rejoin.stuckSince = undefined;
     delete s.retries.startStandby;
     delete s.retries.runAgain;

@@ -209,8 +209,9 @@ export interface State {
   /** The epoch whose leader's history ours is proven to be a part of. */
   proven?: number;
   /**
-   * PostgreSQL here became a primary without the Lease (pg_promote): until it is rewound or copied its history is none
-   * of the cluster's, and its timeline, higher than all others, says nothing about who has which commit.
+   * PostgreSQL here was seen to be a primary without the Lease (pg_promote): until it is rewound or copied its history
+   * is none of the cluster's, and its timeline, higher than all others, says nothing about who has which commit. Once
+   * it is stopped the volume says so too, to the managers after this one as well (View.promotedByHand).
    */
   promotedByHand?: boolean;
   /** Whom the standby was last told to follow; null: nobody. */

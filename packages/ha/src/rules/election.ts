@@ -8,6 +8,7 @@ import {
   couldLead,
   couldLeadSoon,
   goesFirst,
+  isPromotedByHand,
   isRecorded,
   peerPosition,
   priorityOf,
@@ -42,7 +43,7 @@ export const ELECTION_RULES = {
       return no('no system identifier is recorded and this is not the designated instance');
     if (record.members.length > 0 && !isRecorded(record, s.self.name, s.view.incarnation))
       return no('this volume is not recorded as a member');
-    if (s.promotedByHand && !forced) return no('PostgreSQL here was promoted by hand');
+    if (isPromotedByHand(s) && !forced) return no('PostgreSQL here was promoted by hand');
     const full = fullVolume(s.view);
     if (full && !forced) return no(`the volume ${full.name} is full`);
     return yes;

@@ -1,6 +1,7 @@
 /** Members and commit rules: every rule by its cases. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { isPromotedByHand } from '../positions.ts';
 import { RULES } from '../rules.ts';
 import type { State } from '../state.ts';
 import {
@@ -148,6 +149,17 @@ describe('5, 6: members and commit rules', () => {
     const own = state(2, { proven: 3, promotedByHand: true });
     assert.equal(RULES.hasParted(record(), own), true);
     assert.equal(RULES.hasParted(record({ holder: null }), own), false);
+  });
+  test('promoted by hand, as the volume says: believed of all but who led last', () => {
+    const view = standbyView(2, { promotedByHand: true });
+    const own = state(2, { proven: 3, view });
+    assert.equal(RULES.hasParted(record(), own), true);
+    assert.equal(RULES.historyIsTheLeaders(record(), own), false);
+    assert.equal(RULES.historyIsTheLeaders(record(), state(2, { view: standbyView(2) })), true);
+    const leader = { ...record().leader!, name: 'demo-2' };
+    const led = state(2, { view, lease: { version: '1', record: record({ leader }) } });
+    assert.equal(isPromotedByHand(led), false);
+    assert.equal(isPromotedByHand(state(2, { view, lease: { version: '1', record: record() } })), true);
   });
 
   const without3 = settings({ instanceNames: ['demo-1', 'demo-2'] });

@@ -1,22 +1,14 @@
 /** Members, commit rules and histories (ELECTION 3, 5.5, 5.6, 5.8). */
 import { fulfilledAt, sameRule } from '../commit-rule.ts';
 import { parseLsn } from '../lsn.ts';
-import { ownPosition } from '../positions.ts';
+import { isPromotedByHand, ownPosition, wasPrimary } from '../positions.ts';
 import type { State } from '../state.ts';
 import type { CommitRule, LeaseRecord, PeerReport, Settings } from '../types.ts';
-
-/** What the control file says of data that were a primary's. */
-const PRIMARY_STATES: readonly string[] = [
-  'in production',
-  'shut down',
-  'shutting down',
-  'in crash recovery',
-];
 
 export const MEMBER_RULES = {
   /** 3. PostgreSQL may go on as a primary, on its old timeline, only on data that were a primary's and that nobody led after. */
   mayContinueAsPrimary(s: State): boolean {
-    return s.held?.continuing === true && PRIMARY_STATES.includes(s.view?.controlState ?? '');
+    return s.held?.continuing === true && wasPrimary(s.view?.controlState ?? '');
   },
 
   /** 5.5. A rule is applied only after the Lease records it beside those that were in force. */
@@ -61,6 +53,8 @@ export const MEMBER_RULES = {
     const { settled } = record;
     const view = s.view;
     if (!record.holder || settled?.epoch !== record.epoch || view?.data !== 'present') return false;
+    // The number of its timeline may be that of the leader's, if nobody knew of it when that was reserved.
+    if (isPromotedByHand(s)) return false;
     // Before its promotion the leader is still on the timeline that its own will branch off from.
     if (view.timeline === record.timeline && view.timeline !== settled.parent)
       return view.inRecovery === true && view.streaming;
@@ -82,7 +76,7 @@ export const MEMBER_RULES = {
     const { settled } = record;
     const mine = ownPosition(s.view);
     const start = parseLsn(settled?.start);
-    if (record.holder && s.promotedByHand) return true;
+    if (record.holder && isPromotedByHand(s)) return true;
     // The timeline that is seen lags behind while nothing is received: what was proven once stays so.
     if (!record.holder || s.proven === record.epoch || settled?.epoch !== record.epoch) return false;
     if (!mine || start === undefined) return false;

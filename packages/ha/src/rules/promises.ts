@@ -2,7 +2,7 @@
 import { elapsed, elapsedForTaker, type Now } from '../clock.ts';
 import { quorumOf } from '../commit-rule.ts';
 import { comparePositions, type Position, parseLsn } from '../lsn.ts';
-import { isRecorded } from '../positions.ts';
+import { isPromotedByHand, isRecorded } from '../positions.ts';
 import type { KnownLease, State } from '../state.ts';
 import {
   type LeaseRecord,
@@ -42,7 +42,7 @@ export const PROMISE_RULES = {
     if (settings.maintenance) return no('the cluster is under maintenance');
     if (!isRecorded(record, s.self.name, s.view?.incarnation))
       return no('this volume is not recorded as a member');
-    if (s.promotedByHand) return no('PostgreSQL here was promoted by hand');
+    if (isPromotedByHand(s)) return no('PostgreSQL here was promoted by hand');
     if (s.view?.process !== 'running' || s.view.inRecovery !== true)
       return no('no standby runs here that could tell how far it is');
     if (s.promise?.version === version) return yes;

@@ -38,6 +38,10 @@ export class SimDatabase {
   /** The control file says primary or standby, and whether it was stopped in order. */
   wasPrimary = false;
   clean = true;
+  /** It last ran as a standby, and nobody was told to make it a primary since. */
+  #standby = false;
+  /** Found out when it ended: somebody did it all the same. */
+  byHand = false;
   upstream: { name: string; address: string } | undefined;
   applicationName = '';
   /** Where this timeline began. */
@@ -94,6 +98,12 @@ export class SimDatabase {
     this.branch = undefined;
     this.wasPrimary = true;
     this.clean = true;
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#standby = false;
+    this.byHand = false;
   }
 
   copyOf(source: SimDatabase): void {
@@ -101,6 +111,7 @@ export class SimDatabase {
     this.incarnation = this.world.newName('i');
     this.systemID = source.systemID;
     this.#take(source);
+    this.#forget();
     this.wasPrimary = false;
     this.clean = false;
   }
@@ -109,6 +120,7 @@ export class SimDatabase {
     if (this.systemID !== source.systemID) throw new Error('data of another system');
     const discarded = lengthOf(this.wal) - commonLength(this.wal, source.wal);
     this.#take(source);
+    this.#forget();
     this.wasPrimary = false;
     return discarded;
   }
@@ -127,6 +139,8 @@ export class SimDatabase {
     this.process = 'running';
     this.inRecovery = !asPrimary;
     this.wasPrimary = asPrimary;
+    if (asPrimary) this.#forget();
+    else this.#standby = true;
     this.clean = false;
     this.#received = false;
     this.#waiting = [];
@@ -140,8 +154,14 @@ export class SimDatabase {
     this.acknowledge();
   }
 
-  /** The new timeline bears this number, or the next one if the data are beyond it. */
+  /** As the executor does it. The new timeline bears this number, or the next one if the data are beyond it. */
   promote(timeline: number): void {
+    this.#forget();
+    this.promoteByHand(timeline);
+  }
+
+  /** As somebody else does it. */
+  promoteByHand(timeline = 0): void {
     const parent = this.timeline;
     this.#disconnect();
     this.inRecovery = false;
@@ -174,6 +194,7 @@ export class SimDatabase {
   kill(clean = false): void {
     this.process = 'stopped';
     this.clean = clean;
+    if (this.wasPrimary && this.#standby) this.byHand = true;
     this.#waiting = [];
     this.#disconnect();
     for (const link of this.#senders) {

@@ -1,6 +1,7 @@
 /** An instance in the simulated world: the machine, its container and its pod. Everything it does: executor.ts. */
 import type { Event } from '../events.ts';
 import { advance, step } from '../machine.ts';
+import { isPromotedByHand } from '../positions.ts';
 import { electionReport, instanceState } from '../report.ts';
 import { type GrantNotes, initialState, type State } from '../state.ts';
 import type {
@@ -297,7 +298,7 @@ export class SimInstance {
       ...(view.incarnation ? { incarnation: view.incarnation } : {}),
       ...(view.timeline ? { timeline: Math.max(view.timeline, known) } : {}),
       ...(view.currentLsn ? { currentLsn: view.currentLsn } : {}),
-      ...(running && view.inRecovery && view.replayedLsn && !this.state.promotedByHand
+      ...(running && view.inRecovery && view.replayedLsn && !isPromotedByHand(this.state)
         ? { receivedLsn: view.replayedLsn }
         : {}),
       ...electionReport(this.state, this.clocks.now()),

@@ -141,7 +141,7 @@ test('a replica that was promoted by hand is rewound, and its timeline gives it 
   for (const dies of [false, true]) {
     const world = cluster(REQUIRED);
     const rogue = world.get('demo-2');
-    rogue.database.promote(0);
+    rogue.database.promoteByHand();
     logs(world, 'demo-2', 3);
     world.until(() => !rogue.database.isPrimary(), 3_000, 'its PostgreSQL is killed');
     if (dies) {
@@ -153,6 +153,26 @@ test('a replica that was promoted by hand is rewound, and its timeline gives it 
     ends(world);
     assert.equal(world.watchdog.violations.length, 0);
   }
+});
+
+test('one that was promoted by hand and ended before it was seen never leads, whoever starts it again', () => {
+  for (const required of [true, false])
+    for (const restarted of [false, true]) {
+      const world = cluster(required ? REQUIRED : {});
+      const [leader, rogue] = [world.get('demo-1'), world.get('demo-2')];
+      rogue.database.promoteByHand();
+      rogue.killPostmaster();
+      world.run(200);
+      logs(world, 'demo-1', 3);
+      if (restarted) rogue.killPod(100);
+      leader.killPod(30_000);
+      // What the rogue had confirmed before is not known: under the rule nobody else leads either.
+      if (required) world.run(25_000);
+      else world.until(() => world.leader()?.name === 'demo-3', 25_000, 'demo-3 leads');
+      assert.notEqual(world.leader(), rogue);
+      ends(world);
+      assert.deepEqual(world.violations, []);
+    }
 });
 
 test('a swap that was sent before maintenance began may succeed; one sent under it does not', () => {

@@ -26,6 +26,7 @@ export function viewOf(
     receiverRunning: standby && attached,
     replication: running && !inRecovery ? senders.map(rowOf) : [],
     syncNames,
+    promotedByHand: database.byHand,
   };
   if (incarnation) seen.incarnation = incarnation;
   if (systemID) Object.assign(seen, { systemID, timeline });

@@ -148,6 +148,8 @@ export async function rewind(
   });
   const { rewound, discarded } = await w.pg.rewind({ source: from, sourceName: source.name }, signal);
   await writeNote(w.layout, 'claimed', note?.incarnation);
+  // Killed soon after a promotion, its control file does not know of the new timeline: nothing was done then.
+  if (rewound) await w.watcher.mark.forget();
   if (!discarded) return { rewound };
   return { rewound, discarded: { from: discarded.from, to: maxLsn(discarded.to, w.watcher.lastPosition)! } };
 }

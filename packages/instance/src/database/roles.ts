@@ -22,6 +22,7 @@ export async function startPrimary(
     synchronousStandbyNames: o.syncNames,
   });
   w.config.syncInForce = undefined;
+  await w.watcher.mark.mayLead();
   await w.pg.start({ signal });
   w.config.syncInForce = o.syncNames;
 }
@@ -33,6 +34,7 @@ export async function startStandby(
 ): Promise<{ accepting: boolean }> {
   w.watcher.starts(o.upstream?.name);
   await w.config.writeAll(standbyRole(w, o));
+  w.watcher.mark.starts();
   return { accepting: await start(w, signal) };
 }
 
@@ -115,6 +117,7 @@ export async function promote(
       await w.pg.reloadSync(await opening, o.syncNames);
       w.config.syncInForce = o.syncNames;
     }
+    await w.watcher.mark.mayLead();
     const timeline = await w.pg.promote(opening, {
       deadlineMs: PROMOTE_MS,
       ...(o.timeline ? { timeline: o.timeline } : {}),

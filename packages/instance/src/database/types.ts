@@ -42,6 +42,8 @@ export interface DatabaseView {
   controlState?: string;
   /** Latest checkpoint of the control file while stopped: the last record of a primary that was shut down in order. */
   checkpointLsn?: string;
+  /** As a standby it was made a primary by somebody else's hand, and has been neither rewound nor copied since. */
+  promotedByHand?: boolean;
   process: 'stopped' | 'starting' | 'running' | 'stopping';
   /** While it starts: the WAL file that its recovery is at. */
   recovering?: string;

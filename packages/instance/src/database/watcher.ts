@@ -12,6 +12,7 @@ import {
 import type { Layout } from './layout.ts';
 import { recoveredOf } from './recovered.ts';
 import { type SqlLook, SqlWatch } from './sql-watch.ts';
+import { StandbyMark } from './standby-mark.ts';
 import type { DatabaseView } from './types.ts';
 import { isEmpty, readNote, type VolumePhase, writeNote } from './volume.ts';
 import { Volumes } from './volumes.ts';
@@ -24,7 +25,15 @@ const WAL_GONE =
 
 type DataFacts = Pick<
   DatabaseView,
-  'data' | 'damage' | 'incarnation' | 'systemID' | 'timeline' | 'controlState' | 'checkpointLsn' | 'recovered'
+  | 'data'
+  | 'damage'
+  | 'incarnation'
+  | 'systemID'
+  | 'timeline'
+  | 'controlState'
+  | 'checkpointLsn'
+  | 'recovered'
+  | 'promotedByHand'
 >;
 
 /** Looks at the database: at the volume while it is stopped, by SQL while it runs. */
@@ -33,6 +42,7 @@ export class Watcher {
   readonly #layout: Layout;
   readonly #sql: SqlWatch;
   readonly #volumes: Volumes;
+  readonly mark: StandbyMark;
   #view: DatabaseView;
   #running: Promise<DatabaseView> | undefined;
   #facts: DataFacts | undefined;
@@ -58,6 +68,7 @@ export class Watcher {
     this.#layout = layout;
     this.#sql = new SqlWatch(pg);
     this.#volumes = new Volumes(layout, instance);
+    this.mark = new StandbyMark(layout);
     this.#view = {
       data: 'empty',
       process: 'stopped',
@@ -155,6 +166,8 @@ export class Watcher {
     if (process !== 'running') this.#sql.close();
     const recovering = process === 'starting' ? replayedFile(this.#layout.pgdata) : undefined;
     if (sql?.streaming) this.#missingWal = undefined;
+    // Where it could not be written, the next look tries again.
+    if (sql?.inRecovery && facts.incarnation) this.mark.seen(facts.incarnation).catch(() => undefined);
     this.#view = {
       ...facts,
       process: this.#hidden ? 'stopped' : this.#pg.state,
@@ -231,12 +244,16 @@ export class Watcher {
     }
     // Data without a note (a volume from elsewhere) count as nobody's copy: with an incarnation never seen.
     const { incarnation } = note ?? (await writeNote(this.#layout, 'claimed'));
+    const byHand = await (alive
+      ? this.mark.byHand(incarnation)
+      : this.mark.judge(incarnation, control.state));
     return {
       data: note?.phase === 'unclaimed' ? 'unclaimed' : 'present',
       incarnation,
       systemID: control.systemID,
       timeline: control.timeline,
       ...(await recoveredOf(this.#layout, incarnation)),
+      ...(byHand ? { promotedByHand: true } : {}),
       ...(alive
         ? {}
         : {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ANNOTATION_FENCED } from '@pgherd/api';
 import { openPostgres, processesIn } from '@pgherd/postgres';
-import { quiet, until } from '@pgherd/postgres/testing';
+import { killAllIn, quiet, until } from '@pgherd/postgres/testing';
 import { TestCluster } from './testing-cluster.ts';
 
 const cluster = new TestCluster({
@@ -65,12 +65,32 @@ after(() => cluster.end());
 test('a replica that is promoted is stopped, and loses what it wrote alone', async () => {
   const one = await replica();
   await one.superuser('select pg_promote()');
-  await one.superuser('set synchronous_commit = local; insert into t values (-1); checkpoint');
+  // It may be killed before that.
+  await one
+    .superuser('set synchronous_commit = local; insert into t values (-1); checkpoint')
+    .catch(() => undefined);
   await until('its PostgreSQL to be killed', () => one.report.role === 'none', 20_000);
   await until('it to run again', () => one.report.role === 'replica', 20_000);
   assert.equal(one.report.receivedLsn, undefined, 'what it has says nothing to an election');
   await isWell();
   assert.ok(!(await idsOn(one.name)).includes(-1));
+});
+
+test('one that is promoted and dies before anybody has seen it says nothing to an election either', async () => {
+  const one = await replica();
+  const { postmaster } = one;
+  await one.superuser('select pg_promote()');
+  process.kill(postmaster, 'SIGKILL');
+  await until('the death to be noticed', () => one.report.role === 'none', 20_000);
+  // What the next manager knows it has from the volume.
+  one.stop();
+  killAllIn(one.layout.pgdata);
+  await one.start();
+  await until('it to run again', () => one.report.role === 'replica', 20_000);
+  assert.equal(one.report.receivedLsn, undefined);
+  assert.ok(one.loop.state.view?.promotedByHand);
+  await isWell();
+  assert.ok(!one.loop.state.view?.promotedByHand);
 });
 
 test('the role of the replicas is taken away: given back, and nobody loses data over it', async () => {

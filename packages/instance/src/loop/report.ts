@@ -1,6 +1,6 @@
 /** What this instance says of itself, to peers, the operator and people. */
 import type { InstanceReport } from '@pgherd/api';
-import { instanceState, type State } from '@pgherd/ha';
+import { instanceState, isPromotedByHand, type State } from '@pgherd/ha';
 import type { DatabaseView } from '../database/types.ts';
 
 /** Builds the report. `streamed`: this standby has streamed since PostgreSQL was started. */
@@ -58,7 +58,7 @@ function roleOf(s: State, view: DatabaseView): InstanceReport['role'] {
  * began by hand it would say nothing.
  */
 function receivedLsn(s: State, view: DatabaseView): string | undefined {
-  if (view.inRecovery !== true || s.promotedByHand) return undefined;
+  if (view.inRecovery !== true || isPromotedByHand(s)) return undefined;
   return view.receivedLsn ?? (view.replayedAll ? view.replayedLsn : undefined);
 }
 
