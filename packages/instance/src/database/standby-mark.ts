@@ -9,11 +9,19 @@ import { wasPrimary } from '@pgherd/ha';
 import { writeDurable } from '@pgherd/postgres';
 import type { Layout } from './layout.ts';
 
-/** The content with this incarnation last ran as a standby; `byHand`: and was promoted since, not by us. */
-interface Mark {
+/** Which content of the volume; another database put in its place has the same incarnation. */
+export interface Content {
   incarnation: string;
+  systemID: string;
+}
+
+/** This content last ran as a standby; `byHand`: and was promoted since, not by us. */
+interface Mark extends Content {
   byHand?: boolean;
 }
+
+const same = (a: Content, b: Content | undefined): boolean =>
+  a.incarnation === b?.incarnation && a.systemID === b.systemID;
 
 export class StandbyMark {
   readonly #layout: Layout;
@@ -33,11 +41,12 @@ export class StandbyMark {
   }
 
   /** This content runs in recovery now. */
-  async seen(incarnation: string): Promise<void> {
-    if (this.#leading || this.#known?.incarnation === incarnation) return;
+  async seen({ incarnation, systemID }: Content): Promise<void> {
+    const content = { incarnation, systemID };
+    if (this.#leading || same(content, this.#known)) return;
     await this.#inTurn(async () => {
-      if (this.#leading || (await this.#read())?.incarnation === incarnation) return;
-      await this.#write({ incarnation });
+      if (this.#leading || same(content, await this.#read())) return;
+      await this.#write(content);
     });
   }
 
@@ -56,13 +65,13 @@ export class StandbyMark {
   }
 
   /** Of a server that is stopped: whether it was promoted by hand. Noted durably when it is found out. */
-  async judge(incarnation: string, controlState: string): Promise<boolean> {
+  async judge(content: Content, controlState: string): Promise<boolean> {
     return this.#inTurn(async () => {
       const mark = await this.#read();
-      if (mark?.incarnation !== incarnation) return false;
+      if (!mark || !same(content, mark)) return false;
       if (mark.byHand || !wasPrimary(controlState)) return mark.byHand === true;
       // Where there is no room for a note, PostgreSQL is not started either.
-      const found = { incarnation, byHand: true };
+      const found = { ...content, byHand: true };
       await this.#write(found).catch(() => {
         this.#known = found;
       });
@@ -71,10 +80,10 @@ export class StandbyMark {
   }
 
   /** Of a server that runs: what was found out before it was started. */
-  async byHand(incarnation: string): Promise<boolean> {
+  async byHand(content: Content): Promise<boolean> {
     return this.#inTurn(async () => {
       const mark = await this.#read();
-      return mark?.incarnation === incarnation && mark.byHand === true;
+      return same(content, mark) && mark?.byHand === true;
     });
   }
 

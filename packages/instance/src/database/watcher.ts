@@ -167,7 +167,9 @@ export class Watcher {
     const recovering = process === 'starting' ? replayedFile(this.#layout.pgdata) : undefined;
     if (sql?.streaming) this.#missingWal = undefined;
     // Where it could not be written, the next look tries again.
-    if (sql?.inRecovery && facts.incarnation) this.mark.seen(facts.incarnation).catch(() => undefined);
+    const { incarnation, systemID } = facts;
+    if (sql?.inRecovery && incarnation && systemID)
+      this.mark.seen({ incarnation, systemID }).catch(() => undefined);
     this.#view = {
       ...facts,
       process: this.#hidden ? 'stopped' : this.#pg.state,
@@ -244,9 +246,8 @@ export class Watcher {
     }
     // Data without a note (a volume from elsewhere) count as nobody's copy: with an incarnation never seen.
     const { incarnation } = note ?? (await writeNote(this.#layout, 'claimed'));
-    const byHand = await (alive
-      ? this.mark.byHand(incarnation)
-      : this.mark.judge(incarnation, control.state));
+    const content = { incarnation, systemID: control.systemID };
+    const byHand = await (alive ? this.mark.byHand(content) : this.mark.judge(content, control.state));
     return {
       data: note?.phase === 'unclaimed' ? 'unclaimed' : 'present',
       incarnation,

@@ -133,6 +133,7 @@ test('another database put in the place of one that is stopped: refused, and not
   const { incarnation } = one.report;
   await isWell();
   assert.equal(one.report.incarnation, incarnation);
+  assert.ok(!one.loop.state.view?.promotedByHand);
 });
 
 test('a data directory that is moved away takes no process along, and another leads', async () => {
