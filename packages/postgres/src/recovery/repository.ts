@@ -1,7 +1,7 @@
 /** Asks a backup repository what can be recovered from it, and copies a backup out of it. */
 import { PostgresError } from '../errors.ts';
 import { parseBackrestInfo, type StanzaInfo } from '../pgbackrest/info.ts';
-import { type BackrestCommand, runBackrest } from '../pgbackrest/run.ts';
+import { BACKREST_ERRORS, type BackrestCommand, runBackrest } from '../pgbackrest/run.ts';
 import { type Catalogue, catalogueOf, historyFiles, newestArchive, stanzaOf } from './catalogue.ts';
 
 /** Whose backups. */
@@ -20,6 +20,11 @@ export interface RepositoryAccess {
 export type Run = Pick<BackrestCommand, 'signal' | 'onLine' | 'onStart'>;
 
 const ASK_MS = 120_000;
+/**
+ * Seconds that a store may take to answer while a backup is copied out of it. pgBackRest tries each file three times,
+ * and several times within each: with its own 60 it says nothing of a store that is gone for over ten minutes.
+ */
+const STORE_TIMEOUT_S = 20;
 
 /**
  * Lists backups, timelines and WAL of a cluster's newest database in a repository.
@@ -83,15 +88,23 @@ function restoreProgress(line: string): number | undefined {
 
 /**
  * Copies a backup into a data directory. With `delta`, what an earlier try left there is used as far as it is right.
- * `onProgress`: percent. Throws PostgresError `BackrestFailed`, which names the file that is damaged or missing.
+ * `onProgress`: percent. Throws PostgresError `BackrestFailed`, which names the file that is damaged or missing, or
+ * after some minutes what is not reached.
  */
 export async function restoreBackup(
   access: RepositoryAccess,
-  o: { stanza: string; backup: string; pgdata: string; delta: boolean; processes: number },
+  o: {
+    stanza: string;
+    backup: string;
+    pgdata: string;
+    delta: boolean;
+    processes: number;
+    storeTimeoutS?: number;
+  },
   run: Run & { onProgress?: (percent: number) => void } = {},
 ): Promise<void> {
   const { onProgress, ...rest } = run;
-  await runBackrest('restore', {
+  const running = runBackrest('restore', {
     ...rest,
     onLine: (line) => {
       const percent = restoreProgress(line);
@@ -110,9 +123,33 @@ export async function restoreBackup(
       type: 'preserve',
       delta: o.delta,
       'process-max': o.processes,
+      'io-timeout': o.storeTimeoutS ?? STORE_TIMEOUT_S,
       'log-level-stderr': 'detail',
     },
   });
+  await running.catch((error) => {
+    throw unreached(error, o.backup) ?? error;
+  });
+}
+
+/** pgBackRest calls a backup invalid also where it did not reach the repository at all, and warns of that before. */
+function unreached(error: unknown, backup: string): PostgresError | undefined {
+  if (!(error instanceof PostgresError) || error.backrestError !== BACKREST_ERRORS.backupSetInvalid)
+    return undefined;
+  const lines = error.output;
+  const warned = lines.findIndex((line) =>
+    /WARN: repo\d+: \[(Host\w+|Service|Protocol|FileRead)Error\]/.test(line),
+  );
+  if (warned === -1) return undefined;
+  const why = /^\s+\w+Error: (.*)/.exec(lines[warned + 1] ?? '')?.[1] ?? lines[warned];
+  return new PostgresError(
+    'BackrestFailed',
+    `restoring the backup ${backup}: the repository is not reached: ${why}`,
+    {
+      output: lines,
+      cause: error,
+    },
+  );
 }
 
 /**
