@@ -17,8 +17,8 @@ async function closedPort(): Promise<number> {
   return port;
 }
 
-test('copying a backup out of a store that is gone ends, and says that it is not reached', async (t) => {
-  const folder = testFolder(t);
+test('copying a backup out of a store that is gone ends, and says that it is not reached', async () => {
+  const folder = testFolder();
   const config = join(folder, 'pgbackrest.conf');
   const place = {
     kind: 's3',

@@ -1,7 +1,9 @@
 /** Asks a backup repository what can be recovered from it, and copies a backup out of it. */
+import type { ChildProcess } from 'node:child_process';
 import { PostgresError } from '../errors.ts';
 import { parseBackrestInfo, type StanzaInfo } from '../pgbackrest/info.ts';
 import { BACKREST_ERRORS, type BackrestCommand, runBackrest } from '../pgbackrest/run.ts';
+import { killGroup } from '../tool.ts';
 import { type Catalogue, catalogueOf, historyFiles, newestArchive, stanzaOf } from './catalogue.ts';
 
 /** Whose backups. */
@@ -25,6 +27,9 @@ const ASK_MS = 120_000;
  * and several times within each: with its own 60 it says nothing of a store that is gone for over ten minutes.
  */
 const STORE_TIMEOUT_S = 20;
+const LAST_WORDS = /restore command end: aborted/;
+/** How long its processes may take to end after that, in milliseconds. */
+const END_MS = 5_000;
 
 /**
  * Lists backups, timelines and WAL of a cluster's newest database in a repository.
@@ -104,11 +109,19 @@ export async function restoreBackup(
   run: Run & { onProgress?: (percent: number) => void } = {},
 ): Promise<void> {
   const { onProgress, ...rest } = run;
+  let child: ChildProcess | undefined;
+  let timer: NodeJS.Timeout | undefined;
   const running = runBackrest('restore', {
     ...rest,
+    onStart: (started) => {
+      child = started;
+      rest.onStart?.(started);
+    },
     onLine: (line) => {
       const percent = restoreProgress(line);
       if (percent !== undefined) onProgress?.(percent);
+      // It has given up, and would wait for its other processes, which go on trying for as long again.
+      if (LAST_WORDS.test(line) && child) timer = setTimeout(killGroup, END_MS, child, 'SIGKILL');
       rest.onLine?.(line);
     },
     config: access.config,
@@ -127,9 +140,13 @@ export async function restoreBackup(
       'log-level-stderr': 'detail',
     },
   });
-  await running.catch((error) => {
+  try {
+    await running;
+  } catch (error) {
     throw unreached(error, o.backup) ?? error;
-  });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** pgBackRest calls a backup invalid also where it did not reach the repository at all, and warns of that before. */
