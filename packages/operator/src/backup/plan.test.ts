@@ -209,12 +209,20 @@ test('asked again when the operator was stopped before it could ask', () => {
 
 const moved = clusterWith();
 moved.lease = { ...moved.lease!, leader: { ...moved.lease!.leader!, name: 'demo-2', podUID: 'uid-demo-2' } };
+const silenced = clusterWith();
+delete silenced.instances.find(({ name }) => name === 'demo-3')!.report;
 const failures: [string, ExecutorFacts, Partial<BackupLook>, RegExp][] = [
   [
     'pgBackRest',
     { boot: 'boot-1', job: { ...job, phase: 'failed', error: '[082]: no WAL' } },
     {},
     /\[082\]: no WAL/,
+  ],
+  [
+    'the end of what is copied',
+    { boot: 'boot-1', job: { ...job, phase: 'failed', error: '[039]: broken' } },
+    { cluster: silenced },
+    /\[039\]: broken; demo-3, which was copied, does not answer/,
   ],
   ['its process', { boot: 'boot-2' }, {}, /the process that ran it has ended/],
   ['its pod', { silent: { why: 'no answer', since: NOW - 61_000 } }, {}, /not answered for 61 s: no answer/],

@@ -195,7 +195,7 @@ function running(look: BackupLook): BackupStep {
       `${restored} restores the cluster in place, which ended the backup: make another one`,
       true,
     );
-  if (job?.phase === 'failed') return fail(look, whyFailed(status, job, leader, cluster.cluster));
+  if (job?.phase === 'failed') return fail(look, whyFailed(status, job, cluster));
   if (leader && leader.name !== status.primary)
     return fail(
       look,
@@ -229,16 +229,14 @@ function running(look: BackupLook): BackupStep {
 }
 
 /** pgBackRest's words, and what became of the primary if that is no more what it was. */
-function whyFailed(
-  status: BackupStatus,
-  job: BackupJob,
-  leader: InstanceFacts | undefined,
-  cluster: Facts['cluster'],
-): string {
+function whyFailed(status: BackupStatus, job: BackupJob, facts: Facts): string {
   const error = job.error ?? 'pgBackRest did not say why';
+  const leader = leaderOf(facts);
   const primary = leader?.report?.role === 'primary' ? leader.name : undefined;
-  if (primary === status.primary) return error;
-  if (isHibernating(cluster)) return `${error}; the cluster was sent to sleep`;
+  const copied = facts.instances.find(({ name }) => name === status.instance);
+  if (primary === status.primary && copied?.report) return error;
+  if (primary === status.primary) return `${error}; ${status.instance}, which was copied, does not answer`;
+  if (isHibernating(facts.cluster)) return `${error}; the cluster was sent to sleep`;
   const fate = primary ? `${primary} has become primary in its place` : 'it does not serve at the moment';
   return `${error}; the primary was ${status.primary}: ${fate}`;
 }
