@@ -40,4 +40,5 @@ export {
 export { type Logger, onLines, runTool, toolEnv, toolPath } from './tool.ts';
 export { refusals } from './trial.ts';
 export { binaryVersion, dataVersion, findBinaries, parseVersion } from './version.ts';
+export { wakeReceiver } from './wake.ts';
 export { type Usage, type VolumeLevel, volumeLevel, volumeUsage, walUsage } from './wal-usage.ts';

@@ -4,8 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PostgresError } from './errors.ts';
 import type { Server } from './server.ts';
 import type { Session } from './sql.ts';
+import { wakeReceiver } from './wake.ts';
 
 const LOOK_MS = 2;
+/** A WAL receiver that is told to end is gone long before. */
+const WAKE_MS = 500;
 
 /**
  * Promotes a standby and resolves with its new timeline as soon as it accepts writes, without a checkpoint. The session
@@ -23,6 +26,7 @@ export async function promote(
   if (!server.signal('SIGUSR1'))
     throw new PostgresError('NotRunning', `promoting PostgreSQL in ${pgdata}: it does not run`);
   const session = await opening;
+  let wakeAt = performance.now() + WAKE_MS;
   for (;;) {
     const [row] = await session.query<{ recovery: boolean }>(
       'select pg_is_in_recovery() as recovery',
@@ -35,6 +39,10 @@ export async function promote(
         'PromoteTimeout',
         `promoting PostgreSQL in ${pgdata}: still in recovery after ${deadlineMs} ms`,
       );
+    }
+    if (performance.now() > wakeAt) {
+      await wakeReceiver(session);
+      wakeAt = Number.POSITIVE_INFINITY;
     }
     await sleep(LOOK_MS);
   }

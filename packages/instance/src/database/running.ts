@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Logger, type Postgres, type Session, STANDBY_MINIMUMS } from '@pgherd/postgres';
+import { type Logger, type Postgres, type Session, STANDBY_MINIMUMS, wakeReceiver } from '@pgherd/postgres';
 import { InstanceError } from '../errors.ts';
 
 const LOOK_MS = 3;
 const RECEIVER_MS = 10_000;
 const HELD_UP_MS = 200;
+/** A WAL receiver that is told to end is gone long before. */
+const WAKE_MS = 500;
 const RELOAD_MS = 2000;
 
 /** As superuser we must not run into a function that somebody has put before PostgreSQL's own. */
@@ -56,7 +58,8 @@ export async function cutReceiver(session: Session, sealed: boolean): Promise<vo
     ({ pid, asleep, replayed }) =>
       pid === null || asleep || seen.add(replayed).size > 2 || performance.now() > heldUp,
   );
-  await look(({ receives }) => !receives);
+  const frozen = setTimeout(() => wakeReceiver(session).catch(() => undefined), WAKE_MS);
+  await look(({ receives }) => !receives).finally(() => clearTimeout(frozen));
 }
 
 interface Recovery extends Record<string, unknown> {

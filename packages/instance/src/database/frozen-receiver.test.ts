@@ -1,0 +1,40 @@
+/** A WAL receiver that stands still (SIGSTOP) holds up no promotion. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Postgres, Session } from '@pgherd/postgres';
+import { until } from '@pgherd/postgres/testing';
+import { TestServers } from '@pgherd/postgres/testing-servers';
+
+const servers = new TestServers();
+let one: Postgres;
+let two: Postgres;
+let standby: Session;
+
+const receiver = async (): Promise<number | undefined> => {
+  const [row] = await standby.query<{ pid: number }>(
+    "select pid from pg_stat_activity where backend_type = 'walreceiver'",
+  );
+  return row?.pid;
+};
+
+async function freeze(): Promise<void> {
+  await until('a WAL receiver', async () => (await receiver()) !== undefined);
+  process.kill((await receiver())!, 'SIGSTOP');
+}
+
+before(async () => {
+  [one, two] = [await servers.make('one'), await servers.make('two')];
+  await one.initdb({ dataChecksums: true, encoding: 'UTF8', locale: 'C' });
+  await servers.startPrimary(one);
+  await two.baseBackup({ source: servers.upstream(one, 'copy'), sourceName: 'one' });
+  await servers.startStandby(two, one, 'two');
+  standby = await servers.session(two);
+  await servers.streams(await servers.session(one), 'two');
+});
+
+after(() => servers.end());
+
+test('a promotion does not wait for it', async () => {
+  await freeze();
+  assert.equal(await two.promote(standby, { deadlineMs: 8_000 }), 2);
+});
