@@ -47,18 +47,31 @@ function isZombie(pid: string): boolean {
   return state === 'Z' || state === 'X';
 }
 
-/**
- * Asks a child of a postmaster to end that has just been forked for a connection: it still bears its parent's command
- * line, and ends by itself with a code that is no crash. Processes that have a task say so in their command line.
- */
-export function endNewcomer(pid: number, postmaster: number | undefined): void {
+/** Number of the process that a process was forked by; undefined when it has ended. */
+export function parentOf(pid: number): number | undefined {
   try {
     const status = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const parent = Number(status.slice(status.lastIndexOf(')') + 2).split(' ')[1]);
-    const line = (of: number) => readFileSync(`/proc/${of}/cmdline`, 'utf8').replace(/\0+$/, '');
-    if (postmaster === parent && line(pid) === line(postmaster)) process.kill(pid, 'SIGTERM');
+    return Number(status.slice(status.lastIndexOf(')') + 2).split(' ')[1]);
   } catch {
-    // It has ended.
+    return undefined;
+  }
+}
+
+/** The command line of a process, which PostgreSQL's processes use as a title; undefined when it has ended. */
+export function commandLine(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/[\0 ]+$/, '');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Sends a signal to a process that may have ended by itself. */
+export function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone meanwhile.
   }
 }
 
@@ -79,13 +92,7 @@ export async function certainDeath(
   let clean = 0;
   for (;;) {
     const alive = processesIn(pgdata, also);
-    for (const pid of alive) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // Gone meanwhile.
-      }
-    }
+    for (const pid of alive) kill(pid, 'SIGKILL');
     // Two empty looks in a row: a process forked between two names of one look would be missed by it.
     clean = alive.length === 0 ? clean + 1 : 0;
     if (clean === 2) return;

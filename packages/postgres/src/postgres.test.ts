@@ -190,3 +190,19 @@ test('a stop that does not end escalates', async () => {
   assert.deepEqual(processesIn(two.pgdata), []);
   await assert.rejects(sql.query('select 1'));
 });
+
+test('a primary that is shut down does not wait for its archiver, and starts again', async () => {
+  await two.writeSettings({ ...settings(two), archive_mode: 'on', archive_command: 'sleep 30' });
+  await two.writeRole({ standby: false, primaryConninfo: '', synchronousStandbyNames: '' });
+  await two.start();
+  const sql = await session(two);
+  await sql.query('create table last as select 1 as id; select pg_switch_wal()');
+  const begin = performance.now();
+  await two.stop({ fastMs: 15_000, immediateMs: 1000 });
+  const took = performance.now() - begin;
+  assert.ok(took < 5000, `the stop took ${took} ms`);
+  assert.deepEqual(processesIn(two.pgdata), []);
+  assert.equal((await two.controlData()).state, 'shut down');
+  await two.start();
+  assert.equal((await (await session(two)).query('select id from last')).length, 1);
+});

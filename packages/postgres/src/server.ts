@@ -2,8 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { certainDeath, endNewcomer, folderIdentity, processesIn } from './death.ts';
+import { certainDeath, folderIdentity, processesIn } from './death.ts';
 import { PostgresError } from './errors.ts';
+import { attendStop } from './last-steps.ts';
 import { standstill } from './standstill.ts';
 import { onLines, toolEnv, toolPath } from './tool.ts';
 
@@ -38,8 +39,6 @@ const FIRST_LOOKS_MS = 4;
 const LATER_LOOKS_MS = 25;
 const FIRST_PERIOD_MS = 3000;
 const DEATH_MS = 1000;
-/** Between two looks at who has come to a server that stops. */
-const TURN_AWAY_MS = 8;
 const LOG_LINES = 20;
 
 /** The lines of a log that say why a start failed: the errors, and what is wrong with which setting. */
@@ -223,25 +222,13 @@ export class Server {
     if (this.#child) {
       this.#state = 'stopping';
       this.#child.kill('SIGINT');
-      const turningAway = this.#turnAway(this.#child);
-      if (!(await this.#exitWithin(o.fastMs).finally(turningAway))) {
+      const attended = attendStop(this.#o.pgdata, this.#child.pid!);
+      if (!(await this.#exitWithin(o.fastMs).finally(attended))) {
         this.#child?.kill('SIGQUIT');
         await this.#exitWithin(o.immediateMs);
       }
     }
     await this.die();
-  }
-
-  /**
-   * A postmaster that stops goes on forking a process for whoever knocks, which negotiates TLS only to say that it stops;
-   * and it does not end before these have. They are sent away at once. Returns what ends that.
-   */
-  #turnAway(child: ChildProcess): () => void {
-    const before = new Set(processesIn(this.#o.pgdata));
-    const timer = setInterval(() => {
-      for (const pid of processesIn(this.#o.pgdata)) if (!before.has(pid)) endNewcomer(pid, child.pid);
-    }, TURN_AWAY_MS);
-    return () => clearInterval(timer);
   }
 
   /** Certain death: see certainDeath. Also after an exit that nobody asked for. */

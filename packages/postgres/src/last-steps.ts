@@ -1,0 +1,63 @@
+/** The end of a server that stops: whoever knocks is sent away, and what is left once all is on disk is not waited for. */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { endianness } from 'node:os';
+import { join } from 'node:path';
+import { commandLine, kill, parentOf, processesIn } from './death.ts';
+
+/** Between two looks at what is left of the server. */
+const LOOK_MS = 4;
+/** Where pg_control says the state of the cluster, and what it says after a stop in order that was no standby's. */
+const STATE_OFFSET = 16;
+const SHUT_DOWN = 1;
+const ARCHIVER = /^postgres: (\S+: )?archiver( (archiving|last was|failed on) \S+)?$/;
+
+/**
+ * Attends to a server that has been told to stop, until the function that this returns is called.
+ *
+ * A postmaster that stops goes on forking a process for whoever knocks, which negotiates TLS only to say that it stops;
+ * and it does not end before these have. They are sent away at once. Once a primary is shut down on disk, and its WAL
+ * senders have ended, which they do when the standbys have all of it, nobody is left who could write or acknowledge:
+ * the postmaster only waits for newcomers and for the archiver, and gives its memory back. It is killed with these.
+ */
+export function attendStop(pgdata: string, postmaster: number): () => void {
+  const before = new Set(processesIn(pgdata));
+  const timer = setInterval(() => {
+    const left = processesIn(pgdata);
+    if (isShutDown(pgdata) && left.every((pid) => isIdle(pid, postmaster))) {
+      for (const pid of left) kill(pid, 'SIGKILL');
+      return;
+    }
+    // It ends by itself with a code that is no crash.
+    for (const pid of left) if (!before.has(pid) && isNewcomer(pid, postmaster)) kill(pid, 'SIGTERM');
+  }, LOOK_MS);
+  return () => clearInterval(timer);
+}
+
+/** By pg_control itself: that what the shutdown's checkpoint covers is on disk. */
+function isShutDown(pgdata: string): boolean {
+  try {
+    const file = openSync(join(pgdata, 'global', 'pg_control'), 'r');
+    try {
+      const state = Buffer.alloc(4);
+      readSync(file, state, 0, 4, STATE_OFFSET);
+      return (endianness() === 'LE' ? state.readInt32LE() : state.readInt32BE()) === SHUT_DOWN;
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return false;
+  }
+}
+
+/** True of the postmaster, newcomers, the archiver and what it calls. */
+function isIdle(pid: number, postmaster: number): boolean {
+  if (pid === postmaster || isNewcomer(pid, postmaster)) return true;
+  for (let at: number | undefined = pid; at !== undefined && at > 1 && at !== postmaster; at = parentOf(at))
+    if (ARCHIVER.test(commandLine(at) ?? '')) return true;
+  return false;
+}
+
+/** A child of the postmaster that has just been forked for a connection: it still bears its parent's command line. */
+function isNewcomer(pid: number, postmaster: number): boolean {
+  return parentOf(pid) === postmaster && commandLine(pid) === commandLine(postmaster);
+}
