@@ -231,3 +231,34 @@ describe('what is handed over is taken as the watch shows it', () => {
       assert.equal(step(before, hint(seen), at(10)).state.lease?.version, '7');
     });
 });
+
+describe('nothing is in the way of the promotion', () => {
+  const done = (actions: Action[]) =>
+    actions.flatMap((action) => {
+      if (action.type === 'job') return [action.job.kind];
+      if (action.type === 'aside') return [action.aside.kind];
+      if (action.type === 'writeLease') return [action.purpose];
+      return action.type === 'observe' ? ['observe'] : [];
+    });
+  const handed = (position: string) => lease({ holder: null, handover: { to: 'demo-2', position, at: '' } });
+
+  test('from the take on neither slots nor a look that is not needed', () => {
+    const first = step(state(2, { lease: handed('0/1000') }), TICK, at(1_990));
+    assert.deepEqual(done(first.actions), ['take']);
+    const later = step(first.state, TICK, at(2_100));
+    assert.deepEqual(done(later.actions), []);
+    const { id, record: taken } = first.state.write!;
+    const outcome = { kind: 'ok' as const, version: '8', record: taken };
+    const last = step(later.state, { type: 'leaseWritten', id, sentAt: at(1_990), outcome }, at(2_101));
+    assert.equal(done(last.actions)[0], 'promote');
+  });
+
+  test('a look that is under way is enough for whoever waits for the last of the WAL', () => {
+    const before = state(2, { lease: handed('0/1001'), observing: at(5) });
+    const waits = step(before, TICK, at(10));
+    assert.deepEqual(done(waits.actions).includes('take'), false);
+    const view = standbyView(2, { receivedLsn: '0/1001' });
+    const seen = step(waits.state, { type: 'observed', startedAt: at(5), view }, at(30));
+    assert.deepEqual(done(seen.actions), ['take']);
+  });
+});

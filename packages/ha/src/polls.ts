@@ -70,6 +70,8 @@ function readLease(c: Context): void {
 function observe(c: Context): void {
   const { s, now } = c;
   if (underWay(c, s.observing)) return;
+  // A look that nothing asks for would only keep the promotion waiting that comes next.
+  if (s.write?.purpose === 'take' && !s.observeDue) return;
   const steady = s.settings?.renewMs ?? 1_000;
   const brisk = s.held ? someoneIsExpected(c) : s.view?.process === 'running' && hasToProve(c);
   if (!due(c, s.viewAt, s.observeDue ? CLOSEST_MS : brisk ? BRISK_MS : steady)) return;
@@ -154,6 +156,8 @@ function route(c: Context): void {
 function asides(c: Context): void {
   const { s } = c;
   if (s.job || s.view?.process !== 'running' || !s.view.sqlReachable) return;
+  // Nothing is to be in the way of a promotion: what goes on beside it would come before it.
+  if (s.view.inRecovery && (s.held || s.write?.purpose === 'take')) return;
   // On a standby too: after its promotion the others find their slots at once.
   const wanted = slotsWanted(c);
   const leader = s.view.streaming ? leaderToFollow(c) : undefined;

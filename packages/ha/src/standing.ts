@@ -85,7 +85,8 @@ function acceptHandover(c: Context, lease: KnownLease): boolean {
     return true;
   }
   if (elapsed(s.election!.since, now) >= HANDOVER_MS) return false;
-  s.observeDue = true;
+  // With a look under way, another one would have the promotion wait for it.
+  if (s.observing === undefined) s.observeDue = true;
   wakeIn(c, 50);
   waitFor(
     c,
