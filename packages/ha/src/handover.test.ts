@@ -261,4 +261,11 @@ describe('nothing is in the way of the promotion', () => {
     const seen = step(waits.state, { type: 'observed', startedAt: at(5), view }, at(30));
     assert.deepEqual(done(seen.actions), ['take']);
   });
+
+  test('who was kept from it until others may take it asks them like anyone', () => {
+    const election = { version: '7', since: at(0), opening: 'handover' };
+    const late = step(state(2, { lease: handed('0/1000'), election }), TICK, at(5_001));
+    assert.equal(done(late.actions).includes('take'), false);
+    assert.ok(late.actions.some((action) => action.type === 'askPeers'));
+  });
 });

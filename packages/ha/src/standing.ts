@@ -80,11 +80,12 @@ function acceptHandover(c: Context, lease: KnownLease): boolean {
   const { s, now } = c;
   const mine = ownPosition(s.view);
   const all = parseLsn(lease.record.handover?.position) ?? 0n;
+  // Kept from it for so long (it may have let the old leader go on), it stands like anyone: another may have come up.
+  if (elapsed(s.election!.since, now) >= HANDOVER_MS) return false;
   if (mine && mine.lsn >= all) {
     take(c, lease, false);
     return true;
   }
-  if (elapsed(s.election!.since, now) >= HANDOVER_MS) return false;
   // With a look under way, another one would have the promotion wait for it.
   if (s.observing === undefined) s.observeDue = true;
   wakeIn(c, 50);
