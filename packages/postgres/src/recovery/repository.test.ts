@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { PostgresError } from '../errors.ts';
 import { renderBackrest, repositoryOptions } from '../pgbackrest/options.ts';
 import { testFolder } from '../testing.ts';
-import { restoreBackup } from './repository.ts';
+import { readCatalogue, restoreBackup } from './repository.ts';
 
 /** A port of this machine on which nobody listens. */
 async function closedPort(): Promise<number> {
@@ -17,7 +17,8 @@ async function closedPort(): Promise<number> {
   return port;
 }
 
-test('copying a backup out of a store that is gone ends, and says that it is not reached', async () => {
+/** The configuration of a store at which nobody listens. */
+async function goneStore(options: Record<string, number> = {}): Promise<{ folder: string; config: string }> {
   const folder = testFolder();
   const config = join(folder, 'pgbackrest.conf');
   const place = {
@@ -33,9 +34,30 @@ test('copying a backup out of a store that is gone ends, and says that it is not
   writeFileSync(
     config,
     renderBackrest({
-      global: { ...repositoryOptions({ number: 1, place }), 'lock-path': folder, 'spool-path': folder },
+      global: {
+        ...repositoryOptions({ number: 1, place }),
+        'lock-path': folder,
+        'spool-path': folder,
+        ...options,
+      },
     }),
   );
+  return { folder, config };
+}
+
+test('a store that is gone is not one without backups', async () => {
+  const { config } = await goneStore({ 'io-timeout': 0.3 });
+  await assert.rejects(
+    readCatalogue({ config, repository: 1 }, { cluster: 'c' }),
+    (error) =>
+      error instanceof PostgresError &&
+      error.code === 'BackrestFailed' &&
+      /unable to connect/.test(error.message),
+  );
+});
+
+test('copying a backup out of a store that is gone ends, and says that it is not reached', async () => {
+  const { folder, config } = await goneStore();
   const files = {
     stanza: 's',
     backup: '20260101-000000F',

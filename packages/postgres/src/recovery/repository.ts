@@ -52,6 +52,11 @@ export async function readCatalogue(
   const stanza = stanzaOf(stanzas, owner);
   const catalogue = stanza && (await catalogueIn(access, stanza, run));
   if (!catalogue) {
+    // pgBackRest then lists a stanza [invalid] that stands for all it could not read: another try may.
+    const unread = stanzas
+      .flatMap(({ repositories }) => repositories)
+      .find(({ status }) => status.code === 99);
+    if (unread) throw new PostgresError('BackrestFailed', `${doing}: ${unread.status.message}`);
     const known = stanzas.map(({ name }) => name).join(', ') || 'nothing';
     throw new PostgresError('NoBackup', `${doing}: the repository has none of them`, {
       hint: `it has ${known}`,
