@@ -1,6 +1,6 @@
 /** What there is to say when nobody serves as primary, or when its commits wait. Pure. */
 import { isFenced, walBytesBetween } from '@pgherd/api';
-import { type Facts, type InstanceFacts, isBootstrapping, isHealthy, isLeader } from '../facts.ts';
+import { type Facts, type InstanceFacts, isBootstrapping, isLeader } from '../facts.ts';
 import type { Outcome, Verdict } from './phase.ts';
 import { fenceCommand, instanceTrouble, waitsText } from './trouble.ts';
 
@@ -125,9 +125,14 @@ export function waitingForSync({ facts }: Outcome): Verdict | undefined {
     ({ state, syncState }) => state === 'streaming' && ['sync', 'quorum'].includes(syncState),
   );
   if (confirming.length >= synchronous.number) return undefined;
+  const confirms = new Set(confirming.map(({ name }) => name));
+  // One whose WAL receiver hangs takes itself for well, and only the primary knows that it confirms nothing.
   const ill = facts.instances
-    .filter((instance) => instance !== leader && !isHealthy(facts, instance))
-    .map((instance) => `${instance.name}: ${instanceTrouble(facts, instance) ?? 'not counted yet'}`);
+    .filter((instance) => instance !== leader && !confirms.has(instance.name))
+    .map(
+      (instance) =>
+        `${instance.name}: ${instanceTrouble(facts, instance) ?? `${leader?.name} hears no confirmation of it`}`,
+    );
   return {
     phase: 'WaitingForSync',
     reason: `commits on ${leader?.name} wait: ${confirming.length} of ${synchronous.number} synchronous replicas confirm${ill.length > 0 ? ` (${ill.join('; ')})` : ''}. To let them go on at the risk of losing them: kubectl patch cluster.pgherd.io ${facts.cluster.metadata.name} -n ${facts.cluster.metadata.namespace} --type merge -p '{"spec":{"postgresql":{"synchronous":{"dataDurability":"preferred"}}}}'`,

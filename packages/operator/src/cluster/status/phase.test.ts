@@ -411,6 +411,12 @@ const cases: Case[] = [
     reason: /0 of 1 synchronous replicas confirm \(demo-2: .*; demo-3: .*\).*dataDurability":"preferred"/,
   },
   {
+    name: 'those that take themselves for well, but confirm nothing, are named',
+    facts: from(healthyFacts(ANY1), (facts) => synced(facts, [])),
+    phase: 'WaitingForSync',
+    reason: /\(demo-2: demo-1 hears no confirmation of it; demo-3: demo-1 hears/,
+  },
+  {
     name: 'enough confirm: one that does not stream only degrades',
     facts: from(healthyFacts(ANY1), (facts) => {
       synced(facts, ['quorum']);
