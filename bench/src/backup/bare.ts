@@ -69,13 +69,16 @@ export class Bare {
     return { ownMs: ownTime(said, 'backup'), wholeMs: wholeTime(said) };
   }
 
-  /** Restores the newest backup, replays all WAL and opens. `wholeMs`: until it takes writes. `options`: of restore. */
+  /**
+   * Restores the newest backup, replays all WAL and opens; leaves nothing, so that the next one, whoever it is, finds
+   * as much memory and disk. `wholeMs`: until it takes writes. `options`: of restore.
+   */
   async restore(options: string): Promise<Command & { startedMs: number }> {
     const said = await this.run(
       'bare-restored',
       `rm -rf ${DATA} && mkdir -p ${DATA} && chmod 700 ${DATA}
 ${timed(`${backrest} ${options} restore && { ${restored} }`)}
-kill -QUIT $(head -n 1 ${DATA}/postmaster.pid)`,
+kill -QUIT $(head -n 1 ${DATA}/postmaster.pid) && wait && rm -rf ${DATA}`,
     );
     const ownMs = ownTime(said, 'restore');
     const wholeMs = wholeTime(said);
