@@ -15,6 +15,11 @@ export interface SessionOptions {
   /** Default bound of one query. */
   queryTimeoutMs?: number;
   password?: string;
+  /**
+   * Counts as a WAL sender (max_wal_senders), which are none of the connections that clients can use up; takes no
+   * queries with parameters, and needs a role that may replicate.
+   */
+  asWalSender?: boolean;
   tls?: { ca: string; cert?: string; key?: string; servername: string };
 }
 
@@ -37,6 +42,7 @@ export async function openSession(o: SessionOptions): Promise<Session> {
     user: o.user,
     database: o.database,
     ...(o.password === undefined ? {} : { password: o.password }),
+    ...(o.asWalSender ? { replication: 'database' } : {}),
     application_name: o.applicationName ?? 'pgherd',
     connectionTimeoutMillis: o.connectTimeoutMs ?? 1000,
     ssl: o.tls ? { ...o.tls, rejectUnauthorized: true } : false,

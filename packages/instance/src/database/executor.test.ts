@@ -410,6 +410,20 @@ test('a data directory emptied while the server runs is noticed, and copied anew
   await streams('demo-3');
 });
 
+test('with all connections taken by clients, a replica is copied all the same', async () => {
+  await three.stop(STOP);
+  const taken: Session[] = [];
+  const takeAll = async () => {
+    for (;;) taken.push(await app('demo-1'));
+  };
+  await assert.rejects(takeAll, { sqlState: '53300' });
+  await three.wipeForCopy(at('demo-1'));
+  await three.copy({ source: at('demo-1') }, signal);
+  for (const session of taken) session.close();
+  await three.startStandby(member('demo-3', 'demo-1'));
+  await streams('demo-3');
+});
+
 test('a scrape tells of the databases and the slots', async () => {
   const report = {
     name: 'demo-1',

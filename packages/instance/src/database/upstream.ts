@@ -38,7 +38,7 @@ export function upstreamConninfo(
   });
 }
 
-/** A connection to another instance as the replication role. */
+/** A connection to another instance as the replication role; there is one left when clients have taken all of theirs. */
 export async function upstreamSession(upstream: Upstream, c: UpstreamContext): Promise<Session> {
   const tls = tlsFiles(c.layout.tls);
   const [ca, cert, key] = await Promise.all(
@@ -49,6 +49,7 @@ export async function upstreamSession(upstream: Upstream, c: UpstreamContext): P
     port: c.port,
     user: REPLICATION_USER,
     database: 'postgres',
+    asWalSender: true,
     connectTimeoutMs: 3000,
     tls: { ca: ca!, cert: cert!, key: key!, servername: c.serverName },
   });
