@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { waitFor } from '@pgherd/cli';
 import type { Scenario } from '../scenario.ts';
 
@@ -25,7 +24,12 @@ export const managerFrozen: Scenario = {
     await stage.written(writer, 300);
     await stage.ready();
     await stage.check(writer, since);
-    const again = await stage.sql('SELECT pg_postmaster_start_time()', ['--instance', primary]);
-    assert.notEqual(again, started, 'the PostgreSQL of the frozen manager must have ended');
+    // With promises another leads before that: the old one can have nothing confirmed meanwhile.
+    const startOf = () => stage.sql('SELECT pg_postmaster_start_time()', ['--instance', primary]);
+    await waitFor(async () => (await startOf().catch(() => started)) !== started, {
+      timeoutMs: stage.patience(40_000),
+      describe: () => `the PostgreSQL of the frozen ${primary} has not ended`,
+    });
+    await stage.ready();
   },
 };

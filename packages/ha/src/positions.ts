@@ -39,6 +39,15 @@ export function peerPosition(report: PeerReport): Position | undefined {
   return lsn === undefined ? undefined : { timeline: report.timeline, lsn };
 }
 
+/** The last leader has handed over to us, and we have all that it may have acknowledged. */
+export function hasAllHandedOver(
+  { handover }: LeaseRecord,
+  { self }: State,
+  mine: Position | undefined,
+): boolean {
+  return mine !== undefined && handover?.to === self.name && mine.lsn >= (parseLsn(handover.position) ?? 0n);
+}
+
 /** The volume with this incarnation is the one that the Lease records under this name. */
 export function isRecorded(record: LeaseRecord, name: string, incarnation: string | undefined): boolean {
   return record.members.some((member) => member.name === name && member.incarnation === incarnation);

@@ -4,7 +4,7 @@ import { elapsed } from './clock.ts';
 import { type Context, delaysFailover, note, settingsOf, waitFor, wakeIn, within } from './context.ts';
 import { take } from './lease.ts';
 import { formatLsn, type Position, parseLsn } from './lsn.ts';
-import { ownPosition } from './positions.ts';
+import { hasAllHandedOver, ownPosition } from './positions.ts';
 import { HANDOVER_MS } from './rules.ts';
 import type { KnownLease } from './state.ts';
 import { firstNo, yes } from './types.ts';
@@ -78,11 +78,9 @@ function standDown(c: Context, why?: string): void {
 /** The named successor needs to ask nobody: it leads as soon as it has everything. True while it has the first right. */
 function acceptHandover(c: Context, lease: KnownLease): boolean {
   const { s, now } = c;
-  const mine = ownPosition(s.view);
-  const all = parseLsn(lease.record.handover?.position) ?? 0n;
   // Kept from it for so long (it may have let the old leader go on), it stands like anyone: another may have come up.
   if (elapsed(s.election!.since, now) >= HANDOVER_MS) return false;
-  if (mine && mine.lsn >= all) {
+  if (hasAllHandedOver(lease.record, s, ownPosition(s.view))) {
     take(c, lease, false);
     return true;
   }

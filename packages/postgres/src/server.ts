@@ -238,6 +238,7 @@ export class Server {
     await certainDeath(this.#o.pgdata, DEATH_MS, this.#homes);
     this.#homes.clear();
     await this.#exitWithin(DEATH_MS);
+    this.#removeLocks();
   }
 
   async #exitWithin(ms: number): Promise<boolean> {

@@ -8,6 +8,7 @@ import {
   couldLead,
   couldLeadSoon,
   goesFirst,
+  hasAllHandedOver,
   isPromotedByHand,
   isRecorded,
   peerPosition,
@@ -77,7 +78,7 @@ export const ELECTION_RULES = {
    */
   nobodyAhead(record: LeaseRecord, s: State, mine: Position, since: Now, now: Now): Verdict {
     const counted = new Set(record.rules.filter((rule) => rule.required).flatMap((rule) => rule.names));
-    for (const report of answersSince(s, since.mono)) {
+    for (const report of rivals(record, s, mine, since)) {
       if (!couldLead(s, record, report)) {
         const verdict =
           counted.size === 0
@@ -156,6 +157,12 @@ export const ELECTION_RULES = {
     return yes;
   },
 };
+
+/** Peers that answered. What the last leader has beyond what it handed over to us was acknowledged by nobody. */
+function rivals(record: LeaseRecord, s: State, mine: Position, since: Now): PeerReport[] {
+  const past = hasAllHandedOver(record, s, mine) ? record.leader?.name : undefined;
+  return answersSince(s, since.mono).filter(({ name }) => name !== past);
+}
 
 /** An answer counts for a name in a rule only from the volume that the Lease records under it. */
 function countsInRule(record: LeaseRecord, report: PeerReport): boolean {
