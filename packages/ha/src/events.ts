@@ -27,7 +27,8 @@ export interface Following {
 /** A request to the database's executor. One at a time; `die` and a preempting `stop` interrupt any other. */
 export type Job =
   | { kind: 'die' }
-  | { kind: 'stop'; fastMs: number; immediateMs: number }
+  /** `heir`: another is to lead, and to archive what is left of the WAL. */
+  | { kind: 'stop'; fastMs: number; immediateMs: number; heir?: boolean }
   | { kind: 'initialise' }
   | { kind: 'claim' }
   | { kind: 'startPrimary'; syncNames: string }

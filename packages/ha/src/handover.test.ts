@@ -80,6 +80,23 @@ describe('a switchover that is called off', () => {
   });
 });
 
+describe('who archives what is left of the WAL', () => {
+  const heirOf = (handover: State['handover']) => {
+    const { actions } = step(leaderState({ handover }), TICK, at(10));
+    return actions.flatMap((action) => (action.type === 'job' ? [action.job] : []));
+  };
+  const stop = { kind: 'stop' as const, fastMs: settings().fastStopMs, immediateMs: 5_000 };
+  test('the next leader, where one is named', () => {
+    const plan = { reason: 'fence' as const, to: 'demo-2', since: at(0), stage: 'stopping' as const };
+    assert.deepEqual(heirOf(plan), [{ ...stop, heir: true }]);
+  });
+  test('the one that stops, where nobody follows or it starts again', () => {
+    assert.deepEqual(heirOf({ reason: 'fence', since: at(0), stage: 'stopping' }), [stop]);
+    const again = { reason: 'switchover' as const, id: 'a', to: 'demo-1' };
+    assert.deepEqual(heirOf({ ...again, since: at(0), stage: 'stopping' }), [stop]);
+  });
+});
+
 test('a plan to hand over ends with the leadership that it was made in', () => {
   const before = leaderState({
     handover: { reason: 'fence', to: 'demo-3', since: at(0), stage: 'stopping' },

@@ -148,7 +148,14 @@ export function checkpointMs({ s }: Context): number {
 }
 
 export function stop(c: Context): void {
-  begin(c, { kind: 'stop', fastMs: settingsOf(c.s).fastStopMs, immediateMs: 5_000 });
+  const plan = c.s.handover;
+  const heir = plan?.to !== undefined && !inPlace(c, plan);
+  begin(c, {
+    kind: 'stop',
+    fastMs: settingsOf(c.s).fastStopMs,
+    immediateMs: 5_000,
+    ...(heir ? { heir } : {}),
+  });
 }
 
 function choose(c: Context, plan: HandoverPlan): void {

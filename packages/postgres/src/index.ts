@@ -16,7 +16,7 @@ export { openPostgres, Postgres, type PostgresOptions } from './postgres.ts';
 export { serverAnswers } from './probe.ts';
 export { currentTimeline } from './promote.ts';
 export * from './recovery/index.ts';
-export type { ServerExit, ServerState } from './server.ts';
+export type { ServerExit, ServerState, StopOptions } from './server.ts';
 export { LogParser, type LogRecord, logSettings, plainLine } from './server-log.ts';
 export {
   conninfo,

@@ -1,4 +1,4 @@
-/** The end of a server that stops: whoever knocks is sent away, and what is left once all is on disk is not waited for. */
+/** The end of a server that stops: whoever knocks is sent away, and what nobody needs any more is not waited for. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { join } from 'node:path';
@@ -17,13 +17,20 @@ const ARCHIVER = /^postgres: (\S+: )?archiver( (archiving|last was|failed on) \S
  * A postmaster that stops goes on forking a process for whoever knocks, which negotiates TLS only to say that it stops;
  * and it does not end before these have. They are sent away at once. Once a primary is shut down on disk, and its WAL
  * senders have ended, which they do when the standbys have all of it, nobody is left who could write or acknowledge:
- * the postmaster only waits for newcomers and for the archiver, and gives its memory back. It is killed with these.
+ * the postmaster only waits for newcomers and for the archiver, and gives its memory back. It is killed with these. Not
+ * with the archiver, though, which brings the rest of the WAL to the archive, unless another is to do that:
+ * `leaveArchiver`.
  */
-export function attendStop(pgdata: string, postmaster: number): () => void {
+export function attendStop(
+  pgdata: string,
+  { postmaster, leaveArchiver }: { postmaster: number; leaveArchiver: boolean },
+): () => void {
   const before = new Set(processesIn(pgdata));
   const timer = setInterval(() => {
     const left = processesIn(pgdata);
-    if (isShutDown(pgdata) && left.every((pid) => isIdle(pid, postmaster))) {
+    const idle = (pid: number) =>
+      pid === postmaster || isNewcomer(pid, postmaster) || (leaveArchiver && isArchiving(pid, postmaster));
+    if (isShutDown(pgdata) && left.every(idle)) {
       for (const pid of left) kill(pid, 'SIGKILL');
       return;
     }
@@ -49,9 +56,8 @@ function isShutDown(pgdata: string): boolean {
   }
 }
 
-/** True of the postmaster, newcomers, the archiver and what it calls. */
-function isIdle(pid: number, postmaster: number): boolean {
-  if (pid === postmaster || isNewcomer(pid, postmaster)) return true;
+/** True of the archiver and what it calls. */
+function isArchiving(pid: number, postmaster: number): boolean {
   for (let at: number | undefined = pid; at !== undefined && at > 1 && at !== postmaster; at = parentOf(at))
     if (ARCHIVER.test(commandLine(at) ?? '')) return true;
   return false;

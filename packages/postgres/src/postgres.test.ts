@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -191,16 +192,24 @@ test('a stop that does not end escalates', async () => {
   await assert.rejects(sql.query('select 1'));
 });
 
-test('a primary that is shut down does not wait for its archiver, and starts again', async () => {
-  await two.writeSettings({ ...settings(two), archive_mode: 'on', archive_command: 'sleep 30' });
+test('a primary that is shut down waits for its archiver, unless another archives, and starts again', async () => {
+  await two.writeSettings({ ...settings(two), archive_mode: 'on', archive_command: 'sleep 0.3' });
   await two.writeRole({ standby: false, primaryConninfo: '', synchronousStandbyNames: '' });
+  const status = join(two.pgdata, 'pg_wal', 'archive_status');
+  const waiting = () => readdirSync(status).filter((name) => name.endsWith('.ready'));
   await two.start();
   const sql = await session(two);
   await sql.query('create table last as select 1 as id; select pg_switch_wal()');
+  await two.stop({ fastMs: 60_000, immediateMs: 1000 });
+  assert.deepEqual(waiting(), []);
+  await two.writeSettings({ ...settings(two), archive_mode: 'on', archive_command: 'sleep 30' });
+  await two.start();
+  await (await session(two)).query('select pg_switch_wal()');
   const begin = performance.now();
-  await two.stop({ fastMs: 15_000, immediateMs: 1000 });
+  await two.stop({ fastMs: 15_000, immediateMs: 1000, leaveArchiver: true });
   const took = performance.now() - begin;
   assert.ok(took < 5000, `the stop took ${took} ms`);
+  assert.notDeepEqual(waiting(), []);
   assert.deepEqual(processesIn(two.pgdata), []);
   assert.equal((await two.controlData()).state, 'shut down');
   await two.start();

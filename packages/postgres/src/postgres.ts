@@ -14,7 +14,14 @@ import { PostgresError } from './errors.ts';
 import { closeFolder, privateFolder } from './files.ts';
 import { promote } from './promote.ts';
 import { reloadSync } from './reload.ts';
-import { Server, type ServerExit, type ServerState, type StartOptions, tellingLines } from './server.ts';
+import {
+  Server,
+  type ServerExit,
+  type ServerState,
+  type StartOptions,
+  type StopOptions,
+  tellingLines,
+} from './server.ts';
 import { LogParser, type LogRecord, plainLine } from './server-log.ts';
 import { type RoleSettings, type Settings, writeRole, writeRoleSettings, writeSettings } from './settings.ts';
 import { openSession, type Session } from './sql.ts';
@@ -151,7 +158,7 @@ export class Postgres {
     }
   }
 
-  stop(o: { fastMs: number; immediateMs: number }): Promise<void> {
+  stop(o: StopOptions): Promise<void> {
     return this.server.stop(o);
   }
 

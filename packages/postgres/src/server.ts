@@ -35,6 +35,13 @@ export interface StartOptions {
 }
 
 /** Time between two looks at postmaster.pid: short at first, for a start takes some 30 ms. */
+export interface StopOptions {
+  fastMs: number;
+  immediateMs: number;
+  /** Another server has all WAL and archives it: the archiver of a primary is not waited for. */
+  leaveArchiver?: boolean | undefined;
+}
+
 const FIRST_LOOKS_MS = 4;
 const LATER_LOOKS_MS = 25;
 const FIRST_PERIOD_MS = 3000;
@@ -217,12 +224,15 @@ export class Server {
    * Fast shutdown; immediate after fastMs; SIGKILL to everything after immediateMs more.
    * Resolves when no process works in PGDATA. Throws PostgresError `Undead`.
    */
-  async stop(o: { fastMs: number; immediateMs: number }): Promise<void> {
+  async stop(o: StopOptions): Promise<void> {
     this.#expected = true;
     if (this.#child) {
       this.#state = 'stopping';
       this.#child.kill('SIGINT');
-      const attended = attendStop(this.#o.pgdata, this.#child.pid!);
+      const attended = attendStop(this.#o.pgdata, {
+        postmaster: this.#child.pid!,
+        leaveArchiver: o.leaveArchiver ?? false,
+      });
       if (!(await this.#exitWithin(o.fastMs).finally(attended))) {
         this.#child?.kill('SIGQUIT');
         await this.#exitWithin(o.immediateMs);

@@ -1,5 +1,12 @@
 import type { EffectiveSpec, InstanceReport } from '@pgherd/api';
-import { type Logger, type LogRecord, openPostgres, type Postgres, type ServerExit } from '@pgherd/postgres';
+import {
+  type Logger,
+  type LogRecord,
+  openPostgres,
+  type Postgres,
+  type ServerExit,
+  type StopOptions,
+} from '@pgherd/postgres';
 import { ensureLoginRole, ensureReplicationRole, ensureSuperuserPassword } from '../bootstrap/roles.ts';
 import { InstanceError } from '../errors.ts';
 import { Config } from './config.ts';
@@ -334,7 +341,7 @@ class Executor implements Database {
     await set(false);
   }
 
-  async stop(o: { fastMs: number; immediateMs: number }): Promise<void> {
+  async stop(o: StopOptions): Promise<void> {
     this.#watcher.rest();
     this.#o.archiver?.stopping();
     await this.#line.interrupt(() => this.#pg.stop(o));

@@ -7,6 +7,7 @@
  * request failed.
  */
 import type { EffectiveSpec, InstanceReport, RecoveredReport, VolumeUsage } from '@pgherd/api';
+import type { StopOptions } from '@pgherd/postgres';
 import type { PromiseNote } from './promise-note.ts';
 import type { CloneSpec, RecoverSpec } from './recover.ts';
 
@@ -196,7 +197,7 @@ export interface Database {
   readyToTakeOver(checkpoint: string): Promise<void>;
 
   /** Fast stop; immediate after fastMs; certain death after immediateMs more. Resolves when nothing of PGDATA lives. */
-  stop(o: { fastMs: number; immediateMs: number }): Promise<void>;
+  stop(o: StopOptions): Promise<void>;
   /** Certain death (ELECTION 3): SIGKILL to all that works in PGDATA, confirmed within 1 s, else throws code `Undead`. Interrupts any request under way. */
   die(): Promise<void>;
 

@@ -55,7 +55,8 @@ const nothing = async (done: Promise<unknown>): Promise<JobResult> => {
 
 const DISPATCH: Dispatch = {
   die: ({ database }) => nothing(database.die()),
-  stop: ({ database }, { fastMs, immediateMs }) => nothing(database.stop({ fastMs, immediateMs })),
+  stop: ({ database }, { fastMs, immediateMs, heir }) =>
+    nothing(database.stop({ fastMs, immediateMs, leaveArchiver: heir })),
   claim: ({ database }) => nothing(database.claim()),
   startPrimary: ({ database }, { syncNames }) => nothing(database.startPrimary({ syncNames })),
   startStandby: ({ database }, { upstream, applicationName, syncNames, sealed }) =>
