@@ -1,4 +1,4 @@
-import { createWriteStream, renameSync, type WriteStream } from 'node:fs';
+import { closeSync, createWriteStream, openSync, renameSync, type WriteStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 
 const MAX_LINE = 16 * 1024;
@@ -15,8 +15,7 @@ export class LogWriter {
 
   constructor(path: string) {
     this.path = path;
-    this.file = createWriteStream(path, { flags: 'a', mode: 0o600 });
-    this.file.on('error', () => {});
+    this.file = openLog(path);
   }
 
   /** Takes over one stream of the container. */
@@ -63,10 +62,21 @@ export class LogWriter {
     } catch {
       // Somebody removed it; a new one begins all the same.
     }
-    this.file = createWriteStream(this.path, { flags: 'a', mode: 0o600 });
-    this.file.on('error', () => {});
+    this.file = openLog(this.path);
     this.size = 0;
   }
+}
+
+/** The file is there at once, so that a container that runs has a log; without a place for it, it runs all the same. */
+function openLog(path: string): WriteStream {
+  try {
+    closeSync(openSync(path, 'a', 0o600));
+  } catch {
+    // The stream says the same.
+  }
+  const file = createWriteStream(path, { flags: 'a', mode: 0o600 });
+  file.on('error', () => {});
+  return file;
 }
 
 /** Nanoseconds in form, since that is how readers of such files cut them; milliseconds in truth. */
