@@ -58,6 +58,7 @@ async function freeze(stage: Stage, mode: Mode): Promise<void> {
     await thaw();
   }
   await sessionEnds(session, thawedAt);
+  await rejoined(stage);
   await stage.ready();
   const after = session.recording.times.filter((time) => time > thawedAt);
   const lost = await stage.lostBy(session);
@@ -99,6 +100,16 @@ async function isolate(stage: Stage, mode: Mode): Promise<void> {
   if (mode === 'sync') assert.deepEqual(lost, [], 'what the isolated primary acknowledged must be there');
   else assert.ok(lastMs < STOPPED_MS, `the isolated primary acknowledged for ${lastMs} ms`);
   await judge(stage, writer, 'isolated', mode);
+}
+
+/** Waits until the thawed one counts again: what is said of a cluster is a moment old, and a second fault would be two. */
+async function rejoined(stage: Stage): Promise<void> {
+  const streams = `select count(*) from pg_stat_replication where state = 'streaming' and application_name !~ '[.]'`;
+  await waitFor(async () => (await stage.sql(streams).catch(() => '')) === '2', {
+    timeoutMs: stage.patience(60_000),
+    everyMs: 100,
+    describe: () => 'the thawed instance does not stream',
+  });
 }
 
 /** Waits until the client that is bound to the old primary has been told that it is over. */
