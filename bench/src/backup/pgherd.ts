@@ -25,14 +25,12 @@ export interface PgherdBackup {
 /** Milliseconds. */
 export interface PgherdRestore {
   ownMs: number;
-  /** From the apply of the Cluster until PostgreSQL takes writes. */
+  /** From the apply of the Cluster until it is ready and takes a write through -rw. */
   wholeMs: number;
-  /** Until pgBackRest began; from its end until the data was replayed, synced and proven; from there to `wholeMs`. */
+  /** Until pgBackRest began; from its end until the data was replayed, synced and proven; from there to the first write. */
   beforeMs: number;
   replayMs: number;
   openMs: number;
-  /** From there until the Cluster is Ready and `pgherd psql`, a process that has to start, has written through it. */
-  readyMs: number;
 }
 
 const now = () => performance.timeOrigin + performance.now();
@@ -100,18 +98,13 @@ export async function restore(stage: Stage, restored: Stage): Promise<PgherdRest
   const log = await logOf(restored, await restored.primary(), began);
   const first = at(log, /restore command begin/);
   const last = at(log, /restore command end/);
-  const recovered = at(log, /recovered/);
-  const takesWrites = at(
-    log.filter(({ ms }) => ms >= recovered),
-    /ready to accept connections/,
-  );
+  const open = at(log, /recovered/);
   return {
     ownMs: ownTime(log.map(({ msg }) => msg).join('\n'), 'restore'),
-    wholeMs: takesWrites - began,
+    wholeMs: until - began,
     beforeMs: first - began,
-    replayMs: recovered - last,
-    openMs: takesWrites - recovered,
-    readyMs: until - takesWrites,
+    replayMs: open - last,
+    openMs: until - open,
   };
 }
 
