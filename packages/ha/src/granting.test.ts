@@ -371,6 +371,16 @@ describe('5: promises, the candidate', () => {
 });
 
 describe('by hand', () => {
+  const waitingForTarget = (wish: NonNullable<Settings['switchover']>) =>
+    leaderState({
+      settings: settings({ switchover: wish }),
+      handover: { ...wish, reason: 'switchover', since: at(0), stage: 'choosing' },
+      lastAsked: at(4_950),
+      peers: answers(4_950, report(2, { streaming: false })),
+      held: { epoch: 3, t0: at(4_900), since: at(0), continuing: true },
+      view: { ...leaderState().view!, replication: [] },
+      viewAt: at(4_950),
+    });
   const dead = [pod(1, { terminated: ['c-1'] }), pod(2), pod(3)];
   const contest = (changed: Partial<State>, wishes: Partial<Settings>) =>
     step(
@@ -442,15 +452,7 @@ describe('by hand', () => {
     const wish = { id: 's', from: 'demo-1', to: 'demo-2', untilWall: at(5_000).wall };
     assert.equal(asked({ switchover: { ...wish, untilWall: at(10).wall } }).state.handover, undefined);
     assert.equal(asked({ switchover: wish }).state.handover?.reason, 'switchover');
-    const before = leaderState({
-      settings: settings({ switchover: { ...wish, force: true } }),
-      handover: { reason: 'switchover', id: 's', to: 'demo-2', force: true, since: at(0), stage: 'choosing' },
-      lastAsked: at(4_950),
-      peers: answers(4_950, report(2, { streaming: false })),
-      held: { epoch: 3, t0: at(4_900), since: at(0), continuing: true },
-      view: { ...leaderState().view!, replication: [] },
-      viewAt: at(4_950),
-    });
+    const before = waitingForTarget({ ...wish, force: true });
     assert.equal(step(before, TICK, at(4_990)).state.switchoverOutcome, undefined);
     assert.match(step(before, TICK, at(5_000)).state.switchoverOutcome?.why ?? '', /called off/);
   });
@@ -470,15 +472,7 @@ describe('by hand', () => {
   });
   test('a switchover to a target that does not stream says so after a while', () => {
     const wish = { id: 's', from: 'demo-1', to: 'demo-2' };
-    const before = leaderState({
-      settings: settings({ switchover: wish }),
-      handover: { reason: 'switchover', id: 's', to: 'demo-2', since: at(0), stage: 'choosing' },
-      lastAsked: at(4_950),
-      peers: answers(4_950, report(2, { streaming: false })),
-      held: { epoch: 3, t0: at(4_900), since: at(0), continuing: true },
-      view: { ...leaderState().view!, replication: [] },
-      viewAt: at(4_950),
-    });
+    const before = waitingForTarget(wish);
     assert.equal(step(before, TICK, at(4_990)).state.switchoverOutcome, undefined);
     assert.match(step(before, TICK, at(5_000)).state.switchoverOutcome?.why ?? '', /does not stream/);
   });

@@ -85,8 +85,10 @@ export interface Settings {
   epochFloor: number;
   /** Instances that may neither lead nor run. */
   fenced: string[];
-  /** A wish to move leadership, honoured only while `from` leads; to itself: it restarts and leads on. `force`: wait for a target that lags or is not ready. */
-  /** `untilWall`: milliseconds since 1970, by any clock; it is not begun after that. */
+  /**
+   * A wish to move leadership, honoured only while `from` leads; to itself: it restarts and leads on. `force`: wait for a
+   * target that lags or is not ready. `untilWall`: milliseconds since 1970, by any clock; it is not begun after that.
+   */
   switchover?: { id: string; from: string; to?: string; force?: boolean; untilWall?: number };
   /** Nobody takes a Lease that another holds or held; the leader goes on as long as it safely can. */
   maintenance?: boolean;

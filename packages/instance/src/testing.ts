@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EffectiveSpec, effective } from '@pgherd/api';
-import { tlsFiles } from './database/layout.ts';
+import { type Layout, tlsFiles } from './database/layout.ts';
 
 /** Makes a CA and files in `folder` as the manager writes them: a server's for these names, a client's for replication. */
 export function makeTls(folder: string, names: string[]): void {
@@ -44,6 +44,21 @@ export function copyTls(from: string, to: string): void {
   mkdirSync(to, { recursive: true, mode: 0o700 });
   const [source, target] = [tlsFiles(from), tlsFiles(to)];
   for (const key of Object.keys(source) as (keyof typeof source)[]) copyFileSync(source[key], target[key]);
+}
+
+/** An instance's folders below `folder`, with certificates, and nothing on its volume; `wal`: one of its own for WAL. */
+export function testLayout(folder: string, name: string, wal = false): Layout {
+  const layout: Layout = {
+    pgdata: join(folder, name, 'pgdata'),
+    ...(wal ? { walDir: join(folder, name, 'wal', 'pg_wal') } : {}),
+    notes: join(folder, name, 'pgherd'),
+    sockets: join(folder, `s-${name}`),
+    run: join(folder, `run-${name}`),
+    tls: join(folder, 'tls'),
+  };
+  mkdirSync(join(folder, name));
+  makeTls(layout.tls, ['demo-rw']);
+  return layout;
 }
 
 /** A spec with all its defaults, small enough for a test. */

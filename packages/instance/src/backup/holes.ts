@@ -1,7 +1,6 @@
 /** Looks for WAL files that are missing in the middle of an archive: nothing else would notice before a restore. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from '@pgherd/postgres';
-import { type ArchiveHole, archiveHole, catalogueIn, type StanzaInfo } from '@pgherd/postgres';
+import { type ArchiveHole, archiveHole, catalogueIn, type Logger, type StanzaInfo } from '@pgherd/postgres';
 import { archiveFolder } from './archive-report.ts';
 import { backrestFiles } from './setup.ts';
 

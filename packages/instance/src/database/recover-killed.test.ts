@@ -26,7 +26,7 @@ import {
   testFolder,
   until,
 } from '@pgherd/postgres/testing';
-import { makeTls, testSpec } from '../testing.ts';
+import { testLayout, testSpec } from '../testing.ts';
 import { type Database, openDatabase } from './index.ts';
 import type { Layout } from './layout.ts';
 import type { CloneSpec, RecoverSpec } from './recover.ts';
@@ -111,15 +111,7 @@ interface Place {
 }
 
 function place(name: string): Place {
-  const layout: Layout = {
-    pgdata: join(folder, name, 'pgdata'),
-    notes: join(folder, name, 'pgherd'),
-    sockets: join(folder, `s-${name}`),
-    run: join(folder, `run-${name}`),
-    tls: join(folder, 'tls'),
-  };
-  mkdirSync(join(folder, name));
-  makeTls(layout.tls, ['demo-rw']);
+  const layout = testLayout(folder, name);
   pgdatas.push(layout.pgdata);
   return {
     layout,

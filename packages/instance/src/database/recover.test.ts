@@ -14,7 +14,7 @@ import {
   serverOptions,
 } from '@pgherd/postgres';
 import { freePort, killAllIn, quiet, testFolder, until } from '@pgherd/postgres/testing';
-import { makeTls, testSpec } from '../testing.ts';
+import { testLayout, testSpec } from '../testing.ts';
 import { type Database, openDatabase } from './index.ts';
 import type { Layout } from './layout.ts';
 import type { RecoverSpec } from './recover.ts';
@@ -124,16 +124,7 @@ interface Target {
 }
 
 async function place(name: string, wal = false): Promise<Target> {
-  const layout: Layout = {
-    pgdata: join(folder, name, 'pgdata'),
-    ...(wal ? { walDir: join(folder, name, 'wal', 'pg_wal') } : {}),
-    notes: join(folder, name, 'pgherd'),
-    sockets: join(folder, `s-${name}`),
-    run: join(folder, `run-${name}`),
-    tls: join(folder, 'tls'),
-  };
-  mkdirSync(join(folder, name));
-  makeTls(layout.tls, ['demo-rw']);
+  const layout = testLayout(folder, name, wal);
   pgdatas.push(layout.pgdata);
   const database = await open(layout);
   await database.applySettings(testSpec());

@@ -14,9 +14,8 @@ import {
 } from '@pgherd/postgres';
 import { freePort, killAllIn, quiet, testFolder } from '@pgherd/postgres/testing';
 import { openDatabase } from '../database/index.ts';
-import type { Layout } from '../database/layout.ts';
 import type { RecoverSpec } from '../database/recover.ts';
-import { makeTls, testSpec } from '../testing.ts';
+import { testLayout, testSpec } from '../testing.ts';
 import { lacking, Verification } from './verification.ts';
 
 const folder = testFolder();
@@ -76,16 +75,8 @@ after(async () => {
 
 /** Restores a backup (default: the newest) and looks at it. */
 async function verified(name: string, tables: string[] = [], backup?: string) {
-  const layout: Layout = {
-    pgdata: join(folder, name, 'pgdata'),
-    notes: join(folder, name, 'pgherd'),
-    sockets: join(folder, `s-${name}`),
-    run: join(folder, `run-${name}`),
-    tls: join(folder, 'tls'),
-  };
-  mkdirSync(join(folder, name));
   const port = await freePort();
-  makeTls(layout.tls, ['demo-rw']);
+  const layout = testLayout(folder, name);
   pgdatas.push(layout.pgdata);
   const database = await openDatabase({
     instance: name,
