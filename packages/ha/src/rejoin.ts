@@ -233,7 +233,8 @@ export function rejoinRunning(c: Context): void {
   rejoin.replaysAt = replays;
   rejoin.stuckSince ??= now;
   const proven = rules.isProvenLeader(recordOf(s)!, s, settingsOf(s), now);
-  askLeader(c, `WAL from ${leader.name}`);
+  const { receiverError } = s.view!;
+  askLeader(c, `WAL from ${leader.name}${receiverError ? `: ${receiverError}` : ''}`);
   // Nobody streams from a PostgreSQL that hangs or starts: that says nothing about our data.
   const word = s.peers[leader.name]?.report;
   if (word?.leader && (word.role !== 'primary' || word.currentLsn === undefined))

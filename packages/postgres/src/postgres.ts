@@ -23,7 +23,14 @@ import {
   tellingLines,
 } from './server.ts';
 import { LogParser, type LogRecord, plainLine } from './server-log.ts';
-import { type RoleSettings, type Settings, writeRole, writeRoleSettings, writeSettings } from './settings.ts';
+import {
+  type RoleSettings,
+  type Settings,
+  startsAsStandby,
+  writeRole,
+  writeRoleSettings,
+  writeSettings,
+} from './settings.ts';
 import { openSession, type Session } from './sql.ts';
 import { dropReservations, reserveTimelines } from './timeline.ts';
 import { killGroup, type Logger } from './tool.ts';
@@ -139,6 +146,11 @@ export class Postgres {
   async writeRole(role: RoleSettings): Promise<boolean> {
     if (role.standby) await dropReservations(this.pgdata);
     return writeRole(this.pgdata, this.major, role);
+  }
+
+  /** See startsAsStandby. */
+  startsAsStandby(): Promise<void> {
+    return startsAsStandby(this.pgdata, this.major);
   }
 
   /** See Server.start. */

@@ -67,6 +67,14 @@ export async function writeRole(pgdata: string, major: number, role: RoleSetting
 }
 
 /**
+ * For a primary that runs: whoever starts a server in its place (`pg_ctl restart` by hand) gets a standby, never a
+ * second primary. PostgreSQL looks at that file at a start only. Not for versions before 12.
+ */
+export async function startsAsStandby(pgdata: string, major: number): Promise<void> {
+  if (major >= 12) await writeDurable(join(pgdata, 'standby.signal'), '', { sync: false });
+}
+
+/**
  * Writes the settings of the role alone, for the reload of a running server. `sync: false` is for where time
  * counts and a power cut does no harm, since every start writes them anew.
  */

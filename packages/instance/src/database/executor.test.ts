@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { InstanceReport } from '@pgherd/api';
-import { compareLsn, maxLsn, openSession, processesIn, type Session } from '@pgherd/postgres';
+import { compareLsn, maxLsn, openPostgres, openSession, processesIn, type Session } from '@pgherd/postgres';
 import { freePort, killAllIn, quiet, testFolder, until } from '@pgherd/postgres/testing';
 import { initialiseSpec } from '../bootstrap/plan.ts';
 import { createMetrics } from '../server/metrics.ts';
@@ -282,6 +283,16 @@ test('killed while it wrote alone, the old primary is rewound and follows', asyn
   await two.die();
   assert.equal(two.view().process, 'stopped');
   assert.equal(two.view().controlState, 'in production');
+
+  // Somebody starts it by hand: nothing can be written there, and it is known to be somebody's.
+  const { pgdata, sockets } = layoutOf('demo-2');
+  const { bin } = await openPostgres({ pgdata, socketDir: sockets, port, log: quiet });
+  execFileSync(join(bin!, 'pg_ctl'), ['-D', pgdata, '-w', '-l', join(folder, 'by-hand'), 'start']);
+  const byHand = await openSession({ host: sockets, port, user: 'postgres', database: 'postgres' });
+  assert.deepEqual(await byHand.query('select pg_is_in_recovery() as standby'), [{ standby: true }]);
+  byHand.close();
+  await two.die();
+  assert.deepEqual(processesIn(pgdata), []);
 
   await one.startStandby(member('demo-1', null));
   await until('all replayed', async () => (await one.observe()).replayedAll === true);

@@ -1,9 +1,11 @@
-/** A WAL receiver that stands still (SIGSTOP) holds up no promotion. */
+/** A WAL receiver that stands still (SIGSTOP) does not stream, and holds up no promotion. */
 import assert from 'node:assert/strict';
+import { appendFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import type { Postgres, Session } from '@pgherd/postgres';
+import { configPath, type Postgres, type Session } from '@pgherd/postgres';
 import { until } from '@pgherd/postgres/testing';
 import { TestServers } from '@pgherd/postgres/testing-servers';
+import { observeSql } from './observe.ts';
 
 const servers = new TestServers();
 let one: Postgres;
@@ -33,6 +35,20 @@ before(async () => {
 });
 
 after(() => servers.end());
+
+test('it does not stream, whatever PostgreSQL says', async () => {
+  appendFileSync(configPath(two.pgdata, 'settings'), "wal_receiver_timeout = '500ms'\n");
+  two.reload();
+  const streams = async () => (await observeSql(standby, two.pgdata, 1000)).streaming;
+  await until('it to stream', streams);
+  await freeze();
+  const pid = (await receiver())!;
+  await until('it to be seen', async () => !(await streams()));
+  const [row] = await standby.query('select status from pg_stat_wal_receiver');
+  assert.equal(row?.status, 'streaming');
+  process.kill(pid, 'SIGCONT');
+  await until('it to stream again', streams);
+});
 
 test('a promotion does not wait for it', async () => {
   await freeze();

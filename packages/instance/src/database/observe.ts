@@ -13,8 +13,9 @@ select r.recovery,
   pg_last_wal_receive_lsn()::text as received_lsn,
   pg_last_wal_replay_lsn()::text as replayed_lsn,
   w.status as receiver, w.received_tli,
-  w.last_msg_send_time is distinct from w.last_msg_receipt_time
-    or exists (select from pg_stat_activity a where a.pid = w.pid and a.wait_event = 'WalReceiverMain') as receives,
+  (w.last_msg_send_time is distinct from w.last_msg_receipt_time
+    or exists (select from pg_stat_activity a where a.pid = w.pid and a.wait_event = 'WalReceiverMain'))
+  and (r.patience = '0' or w.last_msg_receipt_time > clock_timestamp() - 2 * r.patience) as receives,
   (select timeline_id from pg_control_checkpoint()) as control_timeline,
   (select min_recovery_end_timeline from pg_control_recovery()) as recovery_timeline,
   r.startup_wait,
@@ -25,6 +26,7 @@ select r.recovery,
      order by application_name)
    from pg_stat_replication where application_name not like '%.copy') as replication
 from (select pg_is_in_recovery() as recovery,
+    current_setting('wal_receiver_timeout')::interval as patience,
     (select wait_event from pg_stat_activity where backend_type = 'startup') as startup_wait) r
   left join pg_stat_wal_receiver w on true`;
 
@@ -36,7 +38,10 @@ interface Answer extends Record<string, unknown> {
   replayed_lsn: string | null;
   receiver: string | null;
   received_tli: number | null;
-  /** The receiver is past its introduction: it has had a message, or sleeps in the loop where it gets them. */
+  /**
+   * The receiver is past its introduction: it has had a message, or sleeps in the loop where it gets them. And the last
+   * message is not older than a receiver that is awake bears: one that stands still goes on calling itself streaming.
+   */
   receives: boolean;
   control_timeline: number;
   recovery_timeline: number | null;

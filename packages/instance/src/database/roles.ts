@@ -25,6 +25,13 @@ export async function startPrimary(
   await w.watcher.mark.mayLead();
   await w.pg.start({ signal });
   w.config.syncInForce = o.syncNames;
+  await onlyPrimary(w);
+}
+
+/** A server that somebody starts by hand in the place of this one does not write. */
+async function onlyPrimary({ pg }: Workplace): Promise<void> {
+  // On a full volume there is no room for it, and the primary is none the worse.
+  await pg.startsAsStandby().catch(() => undefined);
 }
 
 export async function startStandby(
@@ -124,6 +131,7 @@ export async function promote(
     });
     w.config.role = { ...role, standby: false };
     w.watcher.follows(undefined);
+    await onlyPrimary(w);
     return { timeline };
   } finally {
     opening.then(

@@ -22,6 +22,9 @@ const UNFINISHED: VolumePhase[] = ['initialising', 'recovering', 'copying'];
 /** What a standby logs when the upstream no longer has the WAL that comes next. */
 const WAL_GONE =
   /requested WAL segment \S+ has already been removed|slot has been invalidated|can no longer (access|get changes from) replication slot/;
+/** What it logs when it gets nothing from its upstream. */
+const NO_STREAM =
+  /^(could not (connect to the primary server|start WAL streaming|receive data from WAL stream)|terminating walreceiver due to timeout|highest timeline)/;
 
 type DataFacts = Pick<
   DatabaseView,
@@ -55,6 +58,7 @@ export class Watcher {
   #lastPosition: string | undefined;
   readonly #raised: (minimums: Readonly<Record<string, number>>) => string[];
   #missingWal: string | undefined;
+  #receiverError: string | undefined;
 
   /** `raised`: which of the values that the server runs with are higher than the spec says. */
   constructor(
@@ -94,18 +98,25 @@ export class Watcher {
   /** A message of the server: of some, nothing else tells. */
   heard({ message }: LogRecord): void {
     if (WAL_GONE.test(message)) this.#missingWal = message;
+    if (NO_STREAM.test(message)) this.#receiverError = message.split('\n')[0];
   }
 
   /** The server is started anew, with all settings in force. */
   starts(upstream: string | undefined): void {
-    this.#missingWal = undefined;
+    this.#streams();
     this.#pendingRestart = false;
     this.#upstream = upstream;
   }
 
   follows(upstream: string | undefined): void {
-    this.#missingWal = undefined;
+    this.#streams();
     this.#upstream = upstream;
+  }
+
+  /** What was said against its streaming is over. */
+  #streams(): void {
+    this.#missingWal = undefined;
+    this.#receiverError = undefined;
   }
 
   copying(now: boolean): void {
@@ -165,7 +176,7 @@ export class Watcher {
     ]);
     if (process !== 'running') this.#sql.close();
     const recovering = process === 'starting' ? replayedFile(this.#layout.pgdata) : undefined;
-    if (sql?.streaming) this.#missingWal = undefined;
+    if (sql?.streaming) this.#streams();
     // Where it could not be written, the next look tries again.
     const { incarnation, systemID } = facts;
     if (sql?.inRecovery && incarnation && systemID)
@@ -184,6 +195,7 @@ export class Watcher {
       volumes,
       ...(silent ? { silent } : {}),
       ...(this.#missingWal === undefined ? {} : { missingWal: this.#missingWal }),
+      ...(this.#receiverError === undefined ? {} : { receiverError: this.#receiverError }),
       observedAt,
       ...sql,
       ...(sql?.minimums ? { raised: this.#raised(sql.minimums) } : {}),
