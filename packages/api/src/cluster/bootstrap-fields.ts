@@ -208,6 +208,12 @@ const recovery = object(
         message: 'give either backup or source, and not both',
         fieldPath: '.source',
       },
+      {
+        rule: '!has(self.backup) || !has(self.recoveryTarget) || !has(self.recoveryTarget.backupID)',
+        message:
+          'the Backup that is named says with which backup to begin: remove backupID, or give source instead of backup',
+        fieldPath: '.recoveryTarget.backupID',
+      },
       NEVER_CHANGED,
     ],
   },

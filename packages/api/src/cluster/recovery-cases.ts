@@ -31,6 +31,12 @@ export const recoveryCases = [
     says: /either backup or source/,
   },
   {
+    what: 'a Backup and the label of another',
+    object: recovery({ backup: { name: 'b' }, recoveryTarget: { backupID: '20260102-030405F' } }),
+    field: 'spec.bootstrap.recovery.recoveryTarget.backupID',
+    says: /remove backupID, or give source/,
+  },
+  {
     what: 'a repository and its name',
     object: recovery({ source: { repositoryName: 'x', repository: { name: 'x', volume: { size: '1Gi' } } } }),
     field: 'spec.bootstrap.recovery.source.repositoryName',

@@ -17,6 +17,11 @@ export interface RepositorySource {
   target?: RecoveryTargetSpec;
   /** The archive holds everything up to here (RFC 3339), whatever the listing of its files says. */
   completeUntil?: string;
+  /**
+   * A target time is reached only if a later commit proves it: what the archive lacks before it lies in the volumes
+   * that this restore would take away.
+   */
+  needsProof?: boolean;
   /** A backup of that label, chosen beforehand, on that timeline; the instance chooses itself where it is missing. */
   chosen?: { backup: string; timeline: number };
   /** Tries before it gives up. */

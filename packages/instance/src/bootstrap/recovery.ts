@@ -92,13 +92,14 @@ export async function repositorySpec(
   const folder = join(c.layout.run, place);
   await mkdir(join(folder, 'lock'), { recursive: true, mode: 0o700 });
   const config = await writeRepositoryConfig(c, source, folder, eff);
-  const { cluster, systemID, stanza, completeUntil, chosen } = source;
+  const { cluster, systemID, stanza, completeUntil, needsProof, chosen } = source;
   return {
     id,
     access: { config, repository: source.number },
     owner: { cluster, ...(systemID ? { systemID } : {}), ...(stanza ? { stanza } : {}) },
     target: targetOf(source.target),
     ...(completeUntil ? { completeUntilMs: Date.parse(completeUntil) } : {}),
+    ...(needsProof ? { needsProof } : {}),
     ...(chosen ? { chosen } : {}),
     processes: eff.backup?.parallelism ?? PROCESSES,
   };

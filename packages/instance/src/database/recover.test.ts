@@ -192,7 +192,15 @@ test('to the end', async () => {
 test('to a time after the last transaction', async () => {
   const { rows, recovered } = await rowsAfter(timeTarget('four'));
   assert.deepEqual(rows, [1, 2, 3, 4]);
-  assert.match(recovered.stopped ?? '', /no transaction between/);
+  assert.match(recovered.stopped ?? '', /archive has no transaction between .* it does not tell/);
+});
+
+test('a time after the last transaction is no target where that has to be proven', async () => {
+  const { database } = await place('unproven');
+  await assert.rejects(database.recover(spec(timeTarget('four'), { needsProof: true })), {
+    code: 'RecoveryFailed',
+    message: /ended before .* nothing tells: without a target, all that the archive has is restored/,
+  });
 });
 
 test('to a transaction, an LSN, a restore point, the end of a backup', async () => {

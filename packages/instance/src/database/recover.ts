@@ -38,6 +38,8 @@ export interface RecoverSpec {
   target: RecoveryTarget;
   /** The archive is whole up to here, milliseconds since 1970. */
   completeUntilMs?: number;
+  /** An archive that ends before a target time does not reach it. */
+  needsProof?: boolean;
   /** The newest backup, whatever pgBackRest thinks of it: for a target that names none. */
   newest?: boolean;
   /** Chosen beforehand. */
@@ -254,7 +256,7 @@ async function replayArchive(
   o: { catalogue: Catalogue; choice: RecoveryChoice; signal: AbortSignal },
 ): Promise<ReplayFacts> {
   const { catalogue, choice, signal } = o;
-  const { target, completeUntilMs } = spec;
+  const { target, completeUntilMs, needsProof } = spec;
   const base = [
     `restore_command=${restoreCommand(spec.access, catalogue.stanza, w.layout.pgdata)}`,
     `recovery_target_timeline=${choice.timeline}`,
@@ -289,12 +291,21 @@ async function replayArchive(
     return await attempt(settings, isTargeted(target) ? { target } : {});
   } catch (error) {
     if (!(error instanceof ReplayFailed)) throw error;
-    const verdict = afterFailure(catalogue, target, error.log.replay, completeUntilMs);
+    const known = {
+      ...(completeUntilMs === undefined ? {} : { completeUntilMs }),
+      ...(needsProof ? { needsProof } : {}),
+    };
+    const verdict = afterFailure(catalogue, target, error.log.replay, known);
     if (verdict.ok || !verdict.goOn) throw failed(verdict, error.message);
   }
   // What has come to the archive since then may hold later ones.
   const facts = await attempt(base, target.time ? { after: target.time.ms } : {});
-  return { ...facts, stopped: `no transaction between the last one and ${targetText(target)}` };
+  const isKnown = (target.time?.ms ?? Number.POSITIVE_INFINITY) <= (completeUntilMs ?? 0);
+  const until = `between the last one and ${targetText(target)}`;
+  const stopped = isKnown
+    ? `no transaction ${until}`
+    : `the archive has no transaction ${until}; whether there was one, it does not tell`;
+  return { ...facts, stopped };
 }
 
 async function finish(

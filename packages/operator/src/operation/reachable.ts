@@ -1,5 +1,10 @@
 /** Asks a pod of the cluster what of a target can be reached in a repository, before anything is begun. */
-import type { ChooseRequest, RecoveryChoice } from '@pgherd/api';
+import {
+  type ChooseRequest,
+  parseTargetTime,
+  type RecoveryChoice,
+  type RecoveryTargetSpec,
+} from '@pgherd/api';
 import type { InstanceFacts } from '../cluster/facts.ts';
 import type { BaseFacts, HandlerContext } from './handler.ts';
 import { saidOf } from './seal.ts';
@@ -24,4 +29,10 @@ export async function askReachable(
   } catch (error) {
     return { unreachable: `${instance.name}: ${(error as Error).message}` };
   }
+}
+
+/** The target is a time before the last file that came to the archive: it needs nothing that is not there yet. */
+export function isArchived(target: RecoveryTargetSpec | undefined, check: Reachable | undefined): boolean {
+  if (target?.targetTime === undefined || !check || 'unreachable' in check) return false;
+  return parseTargetTime(target.targetTime).ms <= (check.window.lastMs ?? 0);
 }

@@ -50,12 +50,25 @@ function words(verdict: ReplayVerdict): string {
   return `${verdict.again ? 'again' : 'no'}: ${verdict.why}`;
 }
 
-const FAILURES: { what: string; target: RecoveryTarget; replay: Replay; expect: RegExp }[] = [
+const FAILURES: {
+  what: string;
+  target: RecoveryTarget;
+  replay: Replay;
+  known?: { completeUntilMs?: number; needsProof?: boolean };
+  expect: RegExp;
+}[] = [
   {
     what: 'a time after the last transaction',
     target: time(20),
     replay: replay({ endedBefore: true }),
     expect: /^go on$/,
+  },
+  {
+    what: 'the same, where later ones may lie in what is taken away',
+    target: time(20),
+    replay: replay({ endedBefore: true, lastTransaction: text(15) }),
+    known: { needsProof: true },
+    expect: /^no: .*last transaction there is of .*nothing tells: without a target/,
   },
   {
     what: 'a transaction that is not there',
@@ -86,7 +99,7 @@ const FAILURES: { what: string; target: RecoveryTarget; replay: Replay; expect: 
 
 for (const { what, expect, ...given } of FAILURES)
   test(`after a failure: ${what}`, () => {
-    assert.match(words(afterFailure(catalogue, given.target, given.replay)), expect);
+    assert.match(words(afterFailure(catalogue, given.target, given.replay, given.known)), expect);
   });
 
 const PROMOTIONS: {

@@ -23,23 +23,29 @@ const isPassing = (errors: string[]): boolean =>
 
 /**
  * After the server has given up. A time after the last transaction is in the archive, but no WAL record says so: with
- * an archive that is whole up to it, the end of the archive is what was asked for.
+ * an archive that is whole up to it, the end of the archive is what was asked for. When a file came to the archive
+ * says little of that: one that was late may lack others that hold earlier transactions. With `needsProof` it is no
+ * answer.
  */
 export function afterFailure(
   catalogue: Catalogue,
   target: RecoveryTarget,
   replay: Replay,
-  completeUntilMs?: number,
+  o: { completeUntilMs?: number; needsProof?: boolean } = {},
 ): ReplayVerdict {
   const causes = [...replay.fetchErrors, ...replay.fatal];
   if (!replay.endedBefore || isPassing(replay.fetchErrors))
     return no(causes.join('; ') || 'PostgreSQL ended without a word', true);
-  const { lastMs = 0 } = recoveryWindow(catalogue, completeUntilMs);
+  const { lastMs = 0 } = recoveryWindow(catalogue, o.completeUntilMs);
   const whole = replay.fetchErrors.length === 0;
-  if (target.time && target.time.ms <= lastMs && whole) return { ok: false, goOn: true };
+  if (target.time && target.time.ms <= lastMs && whole && !o.needsProof) return { ok: false, goOn: true };
   const last = replay.lastTransaction ? `the last transaction there is of ${replay.lastTransaction}` : '';
   const missing = replay.notFound ? `the WAL file ${replay.notFound} is not in the archive` : '';
-  const words = [...replay.fetchErrors, missing, last].filter(Boolean).join('; ');
+  const unproven =
+    target.time && o.needsProof && whole
+      ? 'whether there were later ones, nothing tells: without a target, all that the archive has is restored'
+      : '';
+  const words = [...replay.fetchErrors, missing, last, unproven].filter(Boolean).join('; ');
   return no(`recovery ended before ${targetText(target)} was reached: ${words}`);
 }
 

@@ -68,6 +68,21 @@ const CASES: { what: string; facts: CloneFacts; next: string; says: RegExp; does
     says: /not archived: full/,
   },
   {
+    what: 'the last WAL is not archived, and the target lies before it',
+    facts: facts({
+      clone: { recoveryTarget: { targetTime: '2026-06-01T11:00:00Z' } },
+      seal: { problem: 'full' },
+      check: {
+        ok: true,
+        chosen: { backup: 'B', timeline: 1 },
+        window: { lastMs: Date.parse('2026-06-01T11:30:00Z') },
+      },
+    }),
+    next: 'create the cluster',
+    says: /from its backups/,
+    does: ['createCluster'],
+  },
+  {
     what: 'it is made',
     facts: facts({}),
     next: 'create the cluster',

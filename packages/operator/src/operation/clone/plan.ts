@@ -11,7 +11,7 @@ import { leaderName } from '../../cluster/facts.ts';
 import type { ClusterObject } from '../../cluster/kind.ts';
 import { ownRepository } from '../../cluster/recovery-source.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
-import type { Reachable } from '../reachable.ts';
+import { isArchived, type Reachable } from '../reachable.ts';
 import type { Sealed } from '../seal.ts';
 
 export const STEPS = ['check', 'create the cluster', 'copy the data', 'replicas stream'] as const;
@@ -57,16 +57,25 @@ export function planClone(facts: CloneFacts): CloneOutcome {
   }
   if (!isOurs(facts, copy))
     return fail('NameTaken', `there is a cluster ${name} already: choose another name`);
+  return follow(facts, copy);
+}
+
+function follow(facts: CloneFacts, copy: ClusterObject): CloneOutcome {
+  const { name } = facts.operation.spec.clone!;
   const seen = { notes: { seen: 'true' } };
   const { phase, phaseReason = '', recovered, restoration } = copy.status ?? {};
-  if (phase === 'Failed')
-    return fail('CloneFailed', `cluster ${name}: ${phaseReason}; it was deleted again`, abandonClone(facts));
+  if (phase === 'Failed') {
+    const actions = abandonClone(facts);
+    const end = actions.length > 0 ? '; it was deleted again' : '';
+    return fail('CloneFailed', `cluster ${name}: ${phaseReason}${end}`, actions);
+  }
   if (phase === 'Ready' && recovered) {
-    const { time, lsn, xid, backup, timeline } = recovered;
+    const { time, lsn, xid, backup, timeline, stopped } = recovered;
     const result: Record<string, string> = { cluster: name, from: backup, timeline: String(timeline) };
     if (time) result.reachedTime = time;
     if (lsn) result.reachedLSN = lsn;
     if (xid) result.reachedXID = xid;
+    if (stopped) result.stopped = stopped;
     return { next: 'succeed', message: `cluster ${name} is ready: ${phaseReason}`, result, ...seen };
   }
   const told = phaseReason || restoration?.message || 'the operator has not begun with it yet';
@@ -84,8 +93,8 @@ export function isToCheck(facts: BaseFacts): boolean {
 }
 
 /** What the archive lacks of what was committed; undefined when it has all, or nobody can add anything to it. */
-function unsealed({ seal, operation, now }: CloneFacts): CloneOutcome | undefined {
-  if (!seal || 'at' in seal) return undefined;
+function unsealed({ seal, check, operation, now }: CloneFacts): CloneOutcome | undefined {
+  if (!seal || 'at' in seal || isArchived(operation.spec.clone?.recoveryTarget, check)) return undefined;
   const message = `the last WAL of the source is not archived: ${seal.problem}`;
   if (now - Date.parse(operation.status?.startedAt ?? '') > CHECK_MS) return fail('NotArchived', message);
   return { next: 'step', step: CHECK, message, afterMs: 500 };

@@ -280,6 +280,19 @@ test('restore: what is asked names the backup that was chosen, and how far the a
   assert.deepEqual([source.chosen, source.completeUntil, source.number], [CHECK.chosen, 'then', 1]);
 });
 
+test('restore: where not all of the WAL is archived, a time has to be proven', () => {
+  const early = facts({
+    restore: at(NOW - 30_000),
+    more: { check: CHECK, seal: { problem: 'full' } },
+    since: 61_000,
+  });
+  const blind = facts({ more: { check: { unreachable: 'no instance' } }, since: 61_000, headless: true });
+  for (const given of [early, blind]) {
+    const { needsProof } = JSON.parse(planRestore(given).notes?.source ?? '') as { needsProof?: boolean };
+    assert.equal(needsProof, true);
+  }
+});
+
 test('restore: the repository is looked into only in the first step', () => {
   assert.equal(isToCheck(facts({})), true);
   assert.equal(isToCheck(facts({ notes: asked })), false);

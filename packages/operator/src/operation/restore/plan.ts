@@ -17,7 +17,7 @@ import { ownRepository, ownSource } from '../../cluster/recovery-source.ts';
 import { fenceCommand } from '../../cluster/status/trouble.ts';
 import { unstoppable } from '../../cluster/stuck.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
-import type { Reachable } from '../reachable.ts';
+import { isArchived, type Reachable } from '../reachable.ts';
 import type { Sealed } from '../seal.ts';
 
 export const STEPS = ['check', 'stop', 'restore', 'answer', 'rebuild replicas', 'clean up'] as const;
@@ -95,26 +95,20 @@ function begin(facts: RestoreFacts): Outcome {
     if (!waited) return wait(why);
     if (leads) return fail('RepositoryUnreachable', `what can be restored is not known: ${why}`);
     // With the whole cluster down nobody can look: the restoring instance does, and it goes back if it has to.
-    return ask(facts, sourceOf(facts));
+    return ask(facts, { ...sourceOf(facts), needsProof: true });
   }
   if (!check.ok) return fail('OutsideWindow', check.why);
   if (seal && 'problem' in seal) {
     if (!waited) return wait(`the last WAL is not archived yet: ${seal.problem}`);
-    const sealed = isArchived(facts, check.window.lastMs);
-    if (!sealed)
+    if (!isArchived(operation.spec.restore?.recoveryTarget, check))
       return fail(
         'NotArchived',
         `the last WAL cannot be archived: ${seal.problem}. Mend that first, or restore to a time before ${text(check.window.lastMs)}`,
       );
   }
-  const completeUntil = seal && 'at' in seal ? { completeUntil: seal.at } : {};
-  return ask(facts, { ...sourceOf(facts), ...completeUntil, chosen: check.chosen });
-}
-
-/** The target lies in what the archive has, whatever comes to it any more. */
-function isArchived({ operation }: BaseFacts, lastMs = 0): boolean {
-  const { targetTime } = operation.spec.restore?.recoveryTarget ?? {};
-  return targetTime !== undefined && parseTargetTime(targetTime).ms <= lastMs;
+  // Without it, what was committed before the target may not have been archived, whatever has come there since.
+  const archived = seal && 'at' in seal ? { completeUntil: seal.at } : { needsProof: true };
+  return ask(facts, { ...sourceOf(facts), ...archived, chosen: check.chosen });
 }
 
 function text(ms = 0): string {
@@ -172,7 +166,7 @@ function follow(facts: RestoreFacts, restoration: ClusterRestoration): Outcome {
   if (stage === 'restoring' && error?.code === 'RecoveryFailed')
     return goingBack(facts, restoration, error.message);
   const answers = stage === 'restoring' && leader;
-  const begins = restored ? `${instance} begins` : 'begins';
+  const begins = stage === 'cleaning' ? 'takes away what was before' : `${restored ? instance : 'it'} begins`;
   const doing = stage === 'restoring' && progress ? `${instance}: ${progress.doing}` : restoration.message;
   return {
     next: 'step',
