@@ -67,6 +67,7 @@ export function watchJob(c: Context): void {
     stop(c);
   }
   if (job.kind === 'stop') askAhead(c);
+  if (job.kind === 'stop' && !s.held) waitFor(c, 'PostgreSQL to stop');
   if (job.kind !== 'startPrimary' || !others) return;
   const limit = settingsOf(s).primaryStartMs;
   if (elapsed(since, now) < limit) {

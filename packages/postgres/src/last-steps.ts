@@ -6,6 +6,8 @@ import { commandLine, kill, parentOf, processesIn } from './death.ts';
 
 /** Between two looks at what is left of the server. */
 const LOOK_MS = 4;
+/** Who has not heeded the order to stop by then may be one that somebody has stopped (SIGSTOP). */
+const WAKE_MS = 500;
 /** Where pg_control says the state of the cluster, and what it says after a stop in order that was no standby's. */
 const STATE_OFFSET = 16;
 const SHUT_DOWN = 1;
@@ -26,6 +28,7 @@ export function attendStop(
   { postmaster, leaveArchiver }: { postmaster: number; leaveArchiver: boolean },
 ): () => void {
   const before = new Set(processesIn(pgdata));
+  let wakeAt = performance.now() + WAKE_MS;
   const timer = setInterval(() => {
     const left = processesIn(pgdata);
     const idle = (pid: number) =>
@@ -33,6 +36,10 @@ export function attendStop(
     if (isShutDown(pgdata) && left.every(idle)) {
       for (const pid of left) kill(pid, 'SIGKILL');
       return;
+    }
+    if (performance.now() > wakeAt) {
+      for (const pid of left) kill(pid, 'SIGCONT');
+      wakeAt = Number.POSITIVE_INFINITY;
     }
     // It ends by itself with a code that is no crash.
     for (const pid of left) if (!before.has(pid) && isNewcomer(pid, postmaster)) kill(pid, 'SIGTERM');

@@ -54,3 +54,13 @@ test('a promotion does not wait for it', async () => {
   await freeze();
   assert.equal(await two.promote(standby, { deadlineMs: 8_000 }), 2);
 });
+
+test('nor does a stop wait for a process that stands still', async () => {
+  const [row] = await standby.query<{ pid: number }>(
+    "select pid from pg_stat_activity where backend_type = 'checkpointer'",
+  );
+  process.kill(row!.pid, 'SIGSTOP');
+  const begin = performance.now();
+  await two.stop({ fastMs: 8_000, immediateMs: 1_000 });
+  assert.ok(performance.now() - begin < 6_000, 'it ended by the order to stop, not by the kill');
+});
