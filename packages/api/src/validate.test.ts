@@ -185,6 +185,36 @@ const byRule: Case[] = [
     says: /at least number/,
   },
   {
+    what: 'too few that a commit may wait for',
+    object: spec({ postgresql: sync({}), failoverPriority: { 'demo-2': 0, 'demo-3': 0 } }),
+    field: 'spec.failoverPriority',
+    says: /commits would wait for ever: give some of them 1 or more/,
+  },
+  {
+    what: 'a priority for no instance at all',
+    object: spec({ failoverPriority: { 'demo-x': 3 } }),
+    field: 'spec.failoverPriority',
+    says: /NAME-1, NAME-2/,
+  },
+  {
+    what: 'no WAL senders for replicas',
+    object: parameters({ max_wal_senders: '5' }),
+    field: 'spec.postgresql.parameters',
+    says: /max_wal_senders must be .* at least twice spec.instances/,
+  },
+  {
+    what: 'no slots for replicas',
+    object: parameters({ max_replication_slots: 'none' }),
+    field: 'spec.postgresql.parameters',
+    says: /max_replication_slots must be a whole number/,
+  },
+  {
+    what: 'settings from a file',
+    object: parameters({ include: '/tmp/x.conf' }),
+    field: 'spec.postgresql.parameters',
+    says: /include cannot be set here/,
+  },
+  {
     what: 'commits that do not wait although required',
     object: postgresql({ ...sync({}), parameters: { synchronous_commit: 'local' } }),
     field: 'spec.postgresql.parameters',
@@ -474,6 +504,18 @@ const good: { what: string; object: unknown; old?: ReturnType<typeof cluster> }[
       ...sync({ dataDurability: 'preferred' }),
       parameters: { synchronous_commit: 'off' },
     }),
+  },
+  {
+    what: 'as many that never lead as the others bear',
+    object: spec({ postgresql: sync({}), failoverPriority: { 'demo-3': 0, 'demo-2': 7 } }),
+  },
+  {
+    what: 'none that may lead, where no commit waits',
+    object: spec({ failoverPriority: { 'demo-2': 0, 'demo-3': 0 } }),
+  },
+  {
+    what: 'enough WAL senders and slots',
+    object: parameters({ max_wal_senders: '6', max_replication_slots: '6' }),
   },
   {
     what: 'builtin with its locale',

@@ -58,6 +58,24 @@ for (const [name, wishes, streaming, expected] of wanted)
     assert.deepEqual(wantedRule(wishes, 'demo-1', members, rows), expected);
   });
 
+const raised: [string, number, CommitRule[], number, number][] = [
+  ['nothing is recorded: as asked', 2, [], 1, 2],
+  ['a raise waits for the members it needs', 3, [ANY_1], 1, 1],
+  ['and rises with them', 3, [ANY_1], 2, 2],
+  ['up to what is asked', 2, [ANY_1], 3, 2],
+  ['switched on without a member: commits go on until there is one', 1, [ASYNCHRONOUS], 0, 0],
+  ['members that were lost are waited for', 2, [{ ...ANY_1, number: 2 }], 1, 2],
+  ['also while the rule changes', 3, [ANY_1, { ...ANY_1, number: 2 }], 1, 2],
+  ['lowered at once', 1, [{ ...ANY_1, number: 2 }], 0, 1],
+];
+for (const [name, number, inForce, count, expected] of raised)
+  test(`wantedRule, required: ${name}`, () => {
+    const there = [{ name: 'demo-1', incarnation: 'inc-1' }, ...members.filter((m) => m.name !== 'demo-1')];
+    const rule = wantedRule(sync({ number }), 'demo-1', there.slice(0, count + 1), [], inForce);
+    assert.equal(rule.number, expected);
+    assert.equal(rule.required, expected > 0);
+  });
+
 const texts: [CommitRule, string][] = [
   [ASYNCHRONOUS, ''],
   [ANY_1, 'ANY 1 ("demo-2", "demo-3")'],

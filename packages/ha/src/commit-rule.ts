@@ -13,12 +13,15 @@ export const ASYNCHRONOUS: CommitRule = { method: 'any', number: 0, names: [], r
  *
  * `required` names every other member, streaming or not: a commit waits rather than go unprotected. Otherwise only
  * members that stream are named, and the number degrades with them.
+ *
+ * @param inForce the rules that the Lease records
  */
 export function wantedRule(
   settings: Settings,
   leader: string,
   members: readonly LeaseMember[],
   replication: readonly ReplicationRow[],
+  inForce: readonly CommitRule[] = [],
 ): CommitRule {
   const sync = settings.sync;
   if (!sync || sync.number < 1) return ASYNCHRONOUS;
@@ -30,9 +33,19 @@ export function wantedRule(
   if (!sync.required) names = names.filter((name) => streaming.has(name));
   names.sort(compareNames);
   if (sync.maxNames !== undefined) names = names.slice(0, sync.maxNames);
-  if (sync.required) return { method: sync.method, number: sync.number, names, required: true };
-  const number = Math.min(sync.number, names.length);
-  return number === 0 ? ASYNCHRONOUS : { method: sync.method, number, names, required: false };
+  const number = sync.required
+    ? requiredNumber(sync.number, names.length, inForce)
+    : Math.min(sync.number, names.length);
+  return number === 0 ? ASYNCHRONOUS : { method: sync.method, number, names, required: sync.required };
+}
+
+/**
+ * A higher number comes into force as the members join that it needs: commits do not wait for instances that are yet to
+ * be copied. It never falls below what is in force, so that for members that were lost they do wait.
+ */
+function requiredNumber(wanted: number, members: number, inForce: readonly CommitRule[]): number {
+  const least = inForce.length === 0 ? wanted : Math.max(...inForce.map((rule) => rule.number));
+  return Math.min(wanted, Math.max(least, members));
 }
 
 /** The rule as `synchronous_standby_names`. */

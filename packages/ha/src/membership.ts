@@ -10,7 +10,8 @@ export function ruleToApply(c: Context, members: readonly LeaseMember[]): Commit
   const { s, rules } = c;
   const settings = settingsOf(s);
   const staying = members.filter((member) => !rules.mayDropMember(s, settings, member.name));
-  return wantedRule(settings, s.self.name, staying, runsAsPrimary(c) ? (s.view?.replication ?? []) : []);
+  const replication = runsAsPrimary(c) ? (s.view?.replication ?? []) : [];
+  return wantedRule(settings, s.self.name, staying, replication, recordOf(s)?.rules);
 }
 
 export function runsAsPrimary({ s }: Context): boolean {

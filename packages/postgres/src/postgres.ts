@@ -237,6 +237,9 @@ function undisturbed(major: number): Settings {
     ...(major >= 14 ? { idle_session_timeout: '0' } : {}),
     ...(major >= 17 ? { transaction_timeout: '0' } : {}),
     default_transaction_read_only: 'off',
+    // A library that is not there would lock us out, and nobody could take the setting back.
+    session_preload_libraries: '',
+    local_preload_libraries: '',
   };
 }
 

@@ -33,17 +33,31 @@ export async function refusals(settings: Settings, o: TrialOptions): Promise<str
     await writeFile(join(folder, 'postgresql.conf'), `${withoutIncludes(made)}\ninclude 'pgherd.conf'\n`);
     await writeFile(join(folder, 'postgresql.auto.conf'), '');
     await writeFile(join(folder, 'pgherd.conf'), renderSettings(settings));
-    return await ask(folder, o);
+    return await ask(folder, librariesOf(settings), o);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function ask(folder: string, o: TrialOptions): Promise<string[]> {
+/** Everything that a session or the server loads: one that is not there would let nobody in any more. */
+function librariesOf(settings: Settings): string[] {
+  const named = (name: string) =>
+    (settings[name] ?? '')
+      .split(',')
+      .map((library) => library.trim().replace(/^"(.*)"$/, '$1'))
+      .filter(Boolean);
+  const local = named('local_preload_libraries').map((name) =>
+    name.includes('/') ? name : `$libdir/plugins/${name}`,
+  );
+  return [...named('shared_preload_libraries'), ...named('session_preload_libraries'), ...local];
+}
+
+async function ask(folder: string, libraries: string[], o: TrialOptions): Promise<string[]> {
   // Reckoned, so that everything which could refuse has been asked by then; older ones can only read the file.
   const value = o.major >= 15 ? 'shared_memory_size' : 'port';
   try {
-    const said = await runTool('postgres', ['-D', folder, '-C', value], {
+    const loaded = libraries.length > 0 ? ['-c', `shared_preload_libraries=${libraries.join(',')}`] : [];
+    const said = await runTool('postgres', ['-D', folder, ...loaded, '-C', value], {
       bin: o.bin,
       doing: 'trying the settings',
       timeoutMs: TRIAL_MS,

@@ -90,7 +90,32 @@ const primaryLease = object(
 const INSTANCES = `(has(self.instances) ? self.instances : ${DEFAULTS.instances})`;
 const STOP_DELAY = `(has(self.stopDelay) ? self.stopDelay : ${DEFAULTS.stopDelay})`;
 
+const PARAMETERS = 'self.postgresql.parameters';
+
+/** With fewer, replicas could not stream, and a primary that has restarted with them would wait for ever. */
+function enoughForReplicas(parameter: string): Rule {
+  const value = `${PARAMETERS}['${parameter}']`;
+  const enough = `${value}.matches('^[0-9]{1,6}$') && int(${value}) >= 2 * ${INSTANCES}`;
+  return {
+    rule: `!has(self.postgresql) || !has(${PARAMETERS}) || !('${parameter}' in ${PARAMETERS}) || (${enough})`,
+    message: `${parameter} must be a whole number of at least twice spec.instances, since replicas stream and are copied by it: raise it, or remove it (default: 32)`,
+    fieldPath: '.postgresql.parameters',
+  };
+}
+
+const NEVER_LEAD = 'self.failoverPriority.filter(k, self.failoverPriority[k] == 0).size()';
+const REQUIRED =
+  "has(self.postgresql) && has(self.postgresql.synchronous) && (!has(self.postgresql.synchronous.dataDurability) || self.postgresql.synchronous.dataDurability == 'required')";
+
 const specRules: Rule[] = [
+  enoughForReplicas('max_wal_senders'),
+  enoughForReplicas('max_replication_slots'),
+  {
+    rule: `!has(self.failoverPriority) || !(${REQUIRED}) || self.postgresql.synchronous.number + ${NEVER_LEAD} < ${INSTANCES}`,
+    message:
+      'too many instances have 0 in failoverPriority: no commit waits for those, and spec.postgresql.synchronous.number of the others must be there besides the primary, or commits would wait for ever: give some of them 1 or more, raise spec.instances, or lower the number',
+    fieldPath: '.failoverPriority',
+  },
   {
     rule: `!has(self.postgresql) || !has(self.postgresql.synchronous) || self.postgresql.synchronous.number < ${INSTANCES}`,
     message:
@@ -195,7 +220,16 @@ export const ClusterSpecSchema = object(
       map(
         'Instances by name, each with a number: among replicas that have received the same, the one with the higher number becomes primary. 0: never becomes primary unless a switchover names it with force, and no commit waits for it. An instance that is not named has 1.',
         integer('Higher goes first; 0: never primary.', { minimum: 0, maximum: 1000, format: 'int32' }),
-        { maxProperties: 50 },
+        {
+          maxProperties: 50,
+          rules: [
+            {
+              rule: "self.all(k, k.matches('-[1-9][0-9]*$'))",
+              message:
+                'the names must be those of instances: NAME-1, NAME-2 and so on, as kubectl get pods shows them',
+            },
+          ],
+        },
       ),
     ),
     primaryStartTimeout: optional(

@@ -22,7 +22,8 @@ export async function tryOut(pg: Postgres, settings: Settings, scratch: string, 
     return [];
   });
   if (found.length === 0) return;
-  throw new InstanceError('BadSettings', found.map(withField).join('; '), {
+  const told = found.map((sentence) => withField(sentence, settings));
+  throw new InstanceError('BadSettings', told.join('; '), {
     hint: 'correct spec.postgresql; PostgreSQL goes on with the values it had',
   });
 }
@@ -33,9 +34,13 @@ export function writtenSettings(pgdata: string): Promise<string | undefined> {
 }
 
 /** A sentence of PostgreSQL after the field of the spec that it is about, where that can be told. */
-function withField(sentence: string): string {
+function withField(sentence: string, settings: Settings): string {
   const parameter = /parameter "([^"]+)"/.exec(sentence)?.[1];
   if (parameter) return `spec.postgresql.parameters.${parameter}: ${sentence}`;
-  const library = /could not (access file|load library)/.test(sentence);
-  return library ? `spec.postgresql.shared_preload_libraries: ${sentence}` : `spec.postgresql: ${sentence}`;
+  const library = /could not (?:access file|load library) "(?:.*\/)?([^"/]+)"/.exec(sentence)?.[1];
+  if (!library) return `spec.postgresql: ${sentence}`;
+  const own = ['session_preload_libraries', 'local_preload_libraries'].find((name) =>
+    settings[name]?.includes(library),
+  );
+  return `spec.postgresql.${own ? `parameters.${own}` : 'shared_preload_libraries'}: ${sentence}`;
 }

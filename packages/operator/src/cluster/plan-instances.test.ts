@@ -181,11 +181,53 @@ const cases: Case[] = [
     intent: 'scalingDown',
   },
   {
+    name: 'fewer instances: one that does not answer goes before those that are well',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      const two = instance(facts, 'demo-2');
+      two.report = undefined as never;
+      two.silent = 'no answer in time';
+    }),
+    actions: [leave('demo-2', TODAY)],
+    intent: 'scalingDown',
+  },
+  {
+    name: 'one that was not asked yet is not ill',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      instance(facts, 'demo-2').report = undefined as never;
+    }),
+    actions: [leave('demo-3', TODAY)],
+    intent: 'scalingDown',
+  },
+  {
+    name: 'a fenced one is kept for whoever looks at it',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      facts.cluster.metadata.annotations = { 'pgherd.io/fenced': '["demo-2"]' };
+      instance(facts, 'demo-2').report = testReport('demo-2', 'replica', { streaming: false });
+    }),
+    actions: [leave('demo-3', TODAY)],
+    intent: 'scalingDown',
+  },
+  {
+    name: 'one that leaves and is well stays after all when the one that was to stay falls ill',
+    facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
+      const three = instance(facts, 'demo-3');
+      three.pod = testPod(facts, 'demo-3', { leaving: TODAY });
+      three.pod.metadata.labels!['pgherd.io/role'] = 'replica';
+      three.pod.status = instance(facts, 'demo-2').pod!.status!;
+      instance(facts, 'demo-2').report = testReport('demo-2', 'replica', { streaming: false });
+    }),
+    actions: [leave('demo-3', null), leave('demo-2', TODAY)],
+    intent: 'scalingDown',
+  },
+  {
     name: 'the primary stays even with the highest number',
     facts: spoiled(healthyFacts({ instances: 2 }), (facts) => {
       facts.lease = testLease('demo-3', ['demo-1', 'demo-2', 'demo-3']);
-      for (const { name, pod } of facts.instances)
-        pod!.metadata.labels!['pgherd.io/role'] = name === 'demo-3' ? 'primary' : 'replica';
+      for (const each of facts.instances) {
+        const role = each.name === 'demo-3' ? 'primary' : 'replica';
+        each.pod!.metadata.labels!['pgherd.io/role'] = role;
+        each.report = testReport(each.name, role);
+      }
     }),
     actions: [leave('demo-2', TODAY)],
     intent: 'scalingDown',
@@ -285,7 +327,9 @@ const cases: Case[] = [
       const three = instance(facts, 'demo-3');
       three.pod = testPod(facts, 'demo-3', { leaving: TODAY });
       three.pod.metadata.labels!['pgherd.io/role'] = 'primary';
-      instance(facts, 'demo-1').pod!.metadata.labels!['pgherd.io/role'] = 'replica';
+      const one = instance(facts, 'demo-1');
+      one.pod!.metadata.labels!['pgherd.io/role'] = 'replica';
+      one.report = testReport('demo-1', 'replica');
       facts.lease = testLease('demo-3', ['demo-1', 'demo-2', 'demo-3']);
     }),
     actions: [leave('demo-3', null), leave('demo-2', TODAY)],

@@ -6,6 +6,7 @@ import {
   ANNOTATION_SERIAL,
   instanceName,
   instanceSerial,
+  isFenced,
   LABEL_CLUSTER,
   LABEL_INSTANCE,
   LABEL_KEPT_FROM,
@@ -25,6 +26,7 @@ import {
   isHeld,
   isLeader,
   isPodOver,
+  isPodReady,
   isTerminating,
   isToSleep,
   isWaking,
@@ -90,8 +92,16 @@ function roster(facts: Facts): Roster {
     staying.push(...leaving.splice(back, 1));
   }
   staying.sort((a, b) => a.serial - b.serial);
+  // One that is well does not go while another is ill: who is left has to confirm commits.
+  const well = leaving.findIndex(
+    (instance) => mayStay(instance) && isHealthy(facts, instance) && isCounted(facts, instance.name),
+  );
+  const ill = staying.findLastIndex((instance) => isIll(facts, instance));
+  if (well !== -1 && ill !== -1 && staying.length === target)
+    staying.splice(ill, 1, ...leaving.splice(well, 1, staying[ill]!));
   while (staying.length > target && leaving.length === 0) {
-    const victim = staying.findLastIndex((instance) => mayLeave(facts, instance));
+    const ailing = staying.findLastIndex((instance) => isIll(facts, instance));
+    const victim = ailing === -1 ? staying.findLastIndex((instance) => mayLeave(facts, instance)) : ailing;
     if (victim === -1) break;
     leaving.push(...staying.splice(victim, 1));
   }
@@ -105,6 +115,14 @@ function roster(facts: Facts): Roster {
 function mayLeave(facts: Facts, instance: InstanceFacts): boolean {
   const leader = leaderName(facts);
   return leader !== undefined && leader !== instance.name;
+}
+
+/** The better choice to leave: known not to be well. A fenced one is kept for whoever looks at it. */
+function isIll(facts: Facts, instance: InstanceFacts): boolean {
+  if (!mayLeave(facts, instance) || isFenced(facts.cluster, instance.name)) return false;
+  const { pod, report, silent } = instance;
+  // Whoever was not asked yet since the operator was started is not ill.
+  return !isPodReady(pod) || silent !== undefined || (report !== undefined && !isHealthy(facts, instance));
 }
 
 /** The next steps for the instances. */

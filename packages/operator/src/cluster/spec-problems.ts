@@ -1,5 +1,12 @@
 /** What of a spec cannot be done, beyond what the API refused already. Pure. */
-import { type ApiError, type EffectiveSpec, names, parseTargetTime, validateCluster } from '@pgherd/api';
+import {
+  type ApiError,
+  type EffectiveSpec,
+  instanceSerial,
+  names,
+  parseTargetTime,
+  validateCluster,
+} from '@pgherd/api';
 import { certificateSecrets } from './certificates.ts';
 import type { SpecProblem } from './facts.ts';
 import type { ClusterObject } from './kind.ts';
@@ -23,7 +30,22 @@ export function specProblems(cluster: ClusterObject, spec: EffectiveSpec): SpecP
       message: `${spec.instances} is too few: synchronous replication needs ${synchronous.number} besides the primary`,
       hint: `set it to at least ${synchronous.number + 1}, or lower spec.postgresql.synchronous.number first`,
     });
-  return [...problems, ...noSuchTime(cluster), ...ownNames(cluster, spec)];
+  return [...problems, ...foreignNames(cluster), ...noSuchTime(cluster), ...ownNames(cluster, spec)];
+}
+
+/** A priority for an instance of another cluster would be ignored without a word. */
+function foreignNames({ metadata: { name }, spec }: ClusterObject): SpecProblem[] {
+  const foreign = Object.keys(spec.failoverPriority ?? {}).filter(
+    (each) => instanceSerial(name, each) === undefined,
+  );
+  if (foreign.length === 0) return [];
+  return [
+    {
+      field: 'spec.failoverPriority',
+      message: `${foreign.join(', ')} cannot be an instance of this cluster`,
+      hint: `name them as kubectl get pods shows them: ${name}-1, ${name}-2 and so on`,
+    },
+  ];
 }
 
 /** The API sees whether a time has the right form, not whether there is such a day, hour or zone. */

@@ -115,16 +115,35 @@ export function lockedOut({ facts }: Outcome): Verdict | undefined {
   };
 }
 
+/**
+ * How many replicas a commit waits for, by the primary's own word: while instances are added it may be fewer than asked.
+ * Undefined where it has not said.
+ */
+function numberInForce(leader: InstanceFacts | undefined): number | undefined {
+  const { syncNames } = leader?.report ?? {};
+  if (syncNames === undefined) return undefined;
+  return Number(/^(?:ANY|FIRST) (\d+)/.exec(syncNames)?.[1] ?? 0);
+}
+
+/** What is to be known of a number that was raised and has not come into force wholly. */
+export function numberToCome(facts: Facts): string {
+  const { synchronous } = facts.spec.postgresql;
+  const now = numberInForce(facts.instances.find((instance) => isLeader(facts, instance)));
+  if (synchronous?.dataDurability !== 'required' || now === undefined || now >= synchronous.number) return '';
+  return `; until they are there commits wait for ${now} instead of ${synchronous.number} replicas`;
+}
+
 /** Commits wait, because too few of the instances the rule names confirm them. */
 export function waitingForSync({ facts }: Outcome): Verdict | undefined {
   const { synchronous } = facts.spec.postgresql;
   if (synchronous?.dataDurability !== 'required' || isBootstrapping(facts)) return undefined;
   const leader = facts.instances.find((instance) => isLeader(facts, instance));
   const rows = leader?.report?.replication ?? [];
+  const number = numberInForce(leader) ?? synchronous.number;
   const confirming = rows.filter(
     ({ state, syncState }) => state === 'streaming' && ['sync', 'quorum'].includes(syncState),
   );
-  if (confirming.length >= synchronous.number) return undefined;
+  if (confirming.length >= number) return undefined;
   const confirms = new Set(confirming.map(({ name }) => name));
   // One whose WAL receiver hangs takes itself for well, and only the primary knows that it confirms nothing.
   const ill = facts.instances
@@ -135,6 +154,6 @@ export function waitingForSync({ facts }: Outcome): Verdict | undefined {
     );
   return {
     phase: 'WaitingForSync',
-    reason: `commits on ${leader?.name} wait: ${confirming.length} of ${synchronous.number} synchronous replicas confirm${ill.length > 0 ? ` (${ill.join('; ')})` : ''}. To let them go on at the risk of losing them: kubectl patch cluster.pgherd.io ${facts.cluster.metadata.name} -n ${facts.cluster.metadata.namespace} --type merge -p '{"spec":{"postgresql":{"synchronous":{"dataDurability":"preferred"}}}}'`,
+    reason: `commits on ${leader?.name} wait: ${confirming.length} of ${number} synchronous replicas confirm${ill.length > 0 ? ` (${ill.join('; ')})` : ''}. To let them go on at the risk of losing them: kubectl patch cluster.pgherd.io ${facts.cluster.metadata.name} -n ${facts.cluster.metadata.namespace} --type merge -p '{"spec":{"postgresql":{"synchronous":{"dataDurability":"preferred"}}}}'`,
   };
 }

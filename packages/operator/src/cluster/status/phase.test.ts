@@ -411,6 +411,19 @@ const cases: Case[] = [
     reason: /0 of 1 synchronous replicas confirm \(demo-2: .*; demo-3: .*\).*dataDurability":"preferred"/,
   },
   {
+    name: 'the number that is in force counts, not the one that is to come',
+    facts: from(
+      healthyFacts({ instances: 4, postgresql: { synchronous: { method: 'any', number: 3 } } }, 3),
+      (facts) => {
+        synced(facts, ['quorum', 'quorum']);
+        const one = instance(facts, 'demo-1');
+        one.report = { ...one.report!, syncNames: 'ANY 2 ("demo-2", "demo-3")' };
+      },
+    ),
+    phase: 'ScalingUp',
+    reason: /^adding demo-4; until they are there commits wait for 2 instead of 3 replicas$/,
+  },
+  {
     name: 'those that take themselves for well, but confirm nothing, are named',
     facts: from(healthyFacts(ANY1), (facts) => synced(facts, [])),
     phase: 'WaitingForSync',
@@ -434,6 +447,13 @@ const cases: Case[] = [
     },
     phase: 'Degraded',
     reason: /the spec is refused and nothing was changed: spec\.instances/,
+  },
+  {
+    name: 'a priority for an instance of another cluster',
+    facts: () => bareFacts(testCluster({ failoverPriority: { 'other-2': 3, 'demo-2': 2 } })),
+    phase: 'Failed',
+    reason:
+      /spec is refused: spec.failoverPriority: other-2 cannot be an instance .*demo-1, demo-2 and so on/,
   },
   {
     name: 'refused before anything was made',

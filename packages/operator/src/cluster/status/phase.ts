@@ -14,7 +14,7 @@ import {
 } from '../facts.ts';
 import { missingSecrets } from '../plan-secrets.ts';
 import { archiveState, notArchivingSince, SET_UP_MS } from './archive.ts';
-import { headless, lockedOut, waitingForSync } from './leadership.ts';
+import { headless, lockedOut, numberToCome, waitingForSync } from './leadership.ts';
 import { instanceTrouble, isOverdue, podTrouble, startTrouble, waitsText } from './trouble.ts';
 import { volumesFull, volumesGrowing, volumesHung, volumesLow } from './volumes.ts';
 
@@ -224,7 +224,10 @@ function scalingUp(facts: Facts, names: string[]): Verdict {
     return trouble ? `${name} (${trouble})` : name;
   });
   const late = known.some((instance) => instance && isOverdue(facts.now, startDeadline(instance)));
-  return { phase: late ? 'Degraded' : 'ScalingUp', reason: `adding ${words.join(', ')}` };
+  return {
+    phase: late ? 'Degraded' : 'ScalingUp',
+    reason: `adding ${words.join(', ')}${numberToCome(facts)}`,
+  };
 }
 
 /** Each replica streams, or the cluster is not well. */

@@ -168,8 +168,15 @@ function create(facts: CloneFacts): CloneAction {
   const { operation, cluster } = facts;
   const { name, recoveryTarget, repository } = operation.spec.clone!;
   const given = cluster.cluster.spec;
-  // Certificates that somebody made for the old one have its names.
-  const { backup: _, superuserSecret: __, bootstrap: ___, certificates: ____, ...spec } = given;
+  // Certificates that somebody made for the old one have its names, and so have priorities those of its instances.
+  const {
+    backup: _,
+    superuserSecret: __,
+    bootstrap: ___,
+    certificates: ____,
+    failoverPriority: _____,
+    ...spec
+  } = given;
   const { database, owner } = cluster.spec.initdb;
   const source = { cluster: operation.spec.cluster };
   return {
