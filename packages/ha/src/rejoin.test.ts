@@ -125,3 +125,18 @@ describe('a standby that replays what it has of its own', () => {
     );
   });
 });
+
+test('a standby that streams says so when its replay has stood for a minute', () => {
+  let now = state(2, { peers: answers(0, leaderReport(1)), proven: 3 });
+  const told = (second: number, receivedLsn: string, replayedLsn: string): string | undefined => {
+    const view = standbyView(2, { receivedLsn, replayedLsn });
+    now = step(now, { type: 'observed', startedAt: at(second * 1_000), view }, at(second * 1_000)).state;
+    return now.waiting?.what;
+  };
+  assert.equal(told(0, '0/5000', '0/5000'), undefined);
+  assert.equal(told(100, '0/5000', '0/5000'), undefined, 'nothing was written');
+  assert.equal(told(101, '0/6000', '0/5000'), undefined);
+  assert.equal(told(160, '0/7000', '0/5000'), undefined);
+  assert.match(told(161, '0/7000', '0/5000') ?? '', /^its replay, which stands at 0\/5000/);
+  assert.equal(told(162, '0/7000', '0/5800'), undefined, 'it gets on');
+});

@@ -15,6 +15,7 @@ import {
 } from './context.ts';
 import type { Following, Upstream } from './events.ts';
 import { leaderToFollow } from './lease.ts';
+import { parseLsn } from './lsn.ts';
 import { ruleToApply } from './membership.ts';
 import { isPromoted, isPromotedByHand, isRecorded } from './positions.ts';
 import { MAX_REWINDS } from './rules/times.ts';
@@ -220,12 +221,7 @@ export function rejoinRunning(c: Context): void {
   const rejoin = ladder(c);
   // On a timeline that happens to bear the number of the leader's it may even stream.
   if (s.view!.streaming && !isPromotedByHand(s)) {
-    rejoin.stuckSince = undefined;
-    delete s.retries.startStandby;
-    delete s.retries.runAgain;
-    s.waiting = undefined;
-    s.error = undefined;
-    s.lost = undefined;
+    streams(c, rejoin);
     return;
   }
   const replays = replayOf(s.view!);
@@ -260,6 +256,29 @@ export function rejoinRunning(c: Context): void {
 function replayOf({ process, recovering, replayedAll, replayedLsn }: View): string | undefined {
   if (process === 'starting') return recovering;
   return replayedAll ? undefined : replayedLsn;
+}
+
+function streams(c: Context, rejoin: Rejoin): void {
+  const { s } = c;
+  rejoin.stuckSince = undefined;
+  delete s.retries.startStandby;
+  delete s.retries.runAgain;
+  s.error = undefined;
+  s.lost = undefined;
+  const { replayedLsn } = s.view!;
+  if (!replayStands(c, rejoin)) s.waiting = undefined;
+  else waitFor(c, `its replay, which stands at ${replayedLsn} although there is more to replay`);
+}
+
+/** Whoever reads there reads old data, and it could not be promoted: it is to be known. */
+function replayStands(c: Context, rejoin: Rejoin): boolean {
+  const { receivedLsn, replayedLsn } = c.s.view!;
+  const behind = (parseLsn(replayedLsn) ?? 0n) < (parseLsn(receivedLsn) ?? 0n);
+  if (!behind || rejoin.replaysAt !== replayedLsn) rejoin.standsSince = undefined;
+  rejoin.replaysAt = replayedLsn;
+  if (!behind) return false;
+  rejoin.standsSince ??= c.now;
+  return !within(c, rejoin.standsSince, REPLAY_MS);
 }
 
 /** Takes the next rung. A running standby is stopped for it. */

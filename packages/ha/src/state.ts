@@ -83,8 +83,10 @@ export interface Rejoin {
   copies: number;
   /** Since when the standby runs without streaming, and replays nothing of its own either, while its leader is known. */
   stuckSince?: Now;
-  /** Where the replay of its own WAL was when it was last seen. */
+  /** Where its replay was when it was last seen. */
   replaysAt?: string;
+  /** It streams: since when its replay has stood there although there is more to replay. */
+  standsSince?: Now;
   /** Since when it is stopped for a rewind or a copy, and nobody proves to be the leader it could come from. */
   unprovenSince?: Now;
 }
