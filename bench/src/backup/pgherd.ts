@@ -25,12 +25,14 @@ export interface PgherdBackup {
 /** Milliseconds. */
 export interface PgherdRestore {
   ownMs: number;
-  /** From the apply of the Cluster until it is ready and takes a write through -rw. */
+  /** From the apply of the Cluster until PostgreSQL takes writes. */
   wholeMs: number;
-  /** Until pgBackRest began; from its end until the data was replayed, synced and proven; from there to the first write. */
+  /** Until pgBackRest began; from its end until the data was replayed, synced and proven; from there to `wholeMs`. */
   beforeMs: number;
   replayMs: number;
   openMs: number;
+  /** From there until the Cluster is Ready and `pgherd psql`, a process that has to start, has written through it. */
+  readyMs: number;
 }
 
 const now = () => performance.timeOrigin + performance.now();
@@ -98,13 +100,18 @@ export async function restore(stage: Stage, restored: Stage): Promise<PgherdRest
   const log = await logOf(restored, await restored.primary(), began);
   const first = at(log, /restore command begin/);
   const last = at(log, /restore command end/);
-  const open = at(log, /recovered/);
+  const recovered = at(log, /recovered/);
+  const takesWrites = at(
+    log.filter(({ ms }) => ms >= recovered),
+    /ready to accept connections/,
+  );
   return {
     ownMs: ownTime(log.map(({ msg }) => msg).join('\n'), 'restore'),
-    wholeMs: until - began,
+    wholeMs: takesWrites - began,
     beforeMs: first - began,
-    replayMs: open - last,
-    openMs: until - open,
+    replayMs: recovered - last,
+    openMs: takesWrites - recovered,
+    readyMs: until - takesWrites,
   };
 }
 

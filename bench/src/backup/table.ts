@@ -66,7 +66,7 @@ function comparisons(found: Found): Compared[] {
     row('full backup: the command of pgBackRest', own(backups), own(bareBackups)),
     row('full backup: from the apply to Completed', whole(backups), whole(bareBackups)),
     row('restore: the command of pgBackRest', own(restores), own(bareRestores)),
-    row('restore: from the apply to the first write', whole(restores), whole(bareRestores)),
+    row('restore: from the apply until it takes writes', whole(restores), whole(bareRestores)),
   ];
 }
 
@@ -74,7 +74,7 @@ function parts({ backups, restores }: Found): string[] {
   const of = <T>(all: T[], pick: (one: T) => number) => seconds(median(all.map(pick)));
   return [
     `- a backup through pgherd: ${of(backups, (one) => one.beforeMs)} until pgBackRest begins, ${of(backups, (one) => one.ownMs)} pgBackRest, ${of(backups, (one) => one.afterMs)} until the Backup is Completed`,
-    `- a restore through pgherd: ${of(restores, (one) => one.beforeMs)} until pgBackRest begins (volume, pod, certificates, what the repository holds), ${of(restores, (one) => one.ownMs)} pgBackRest, ${of(restores, (one) => one.replayMs)} until WAL is replayed, checked and synced, ${of(restores, (one) => one.openMs)} until a write through -rw`,
+    `- a restore through pgherd: ${of(restores, (one) => one.beforeMs)} until pgBackRest begins (volume, pod, certificates, what the repository holds), ${of(restores, (one) => one.ownMs)} pgBackRest, ${of(restores, (one) => one.replayMs)} until WAL is replayed, checked and synced, ${of(restores, (one) => one.openMs)} until it takes writes, ${of(restores, (one) => one.readyMs)} until it is Ready and \`pgherd psql\` has written`,
   ];
 }
 

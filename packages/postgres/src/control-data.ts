@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PostgresError } from './errors.ts';
 import { runTool } from './tool.ts';
@@ -78,8 +80,38 @@ export function parseControlData(text: string): ControlData {
   };
 }
 
-/** Reads pg_control of a data directory; throws PostgresError `NoControlData` when it cannot be read. */
+interface Reading {
+  /** What pg_control held before it was read, and still after. */
+  bytes: Buffer;
+  result: Promise<ControlData>;
+}
+
+/** The last reading of each data directory: the same bytes say the same. */
+const readings = new Map<string, Reading>();
+
+/**
+ * Reads pg_control of a data directory; throws PostgresError `NoControlData` when it cannot be read. A file with the
+ * same content as at the last reading, or one that is under way, is not read again.
+ */
 export async function readControlData(bin: string | undefined, pgdata: string): Promise<ControlData> {
+  const bytes = await controlBytes(pgdata);
+  const known = readings.get(pgdata);
+  if (bytes && known?.bytes.equals(bytes)) return known.result;
+  const result = askControlData(bin, pgdata);
+  if (!bytes) return result;
+  const reading = { bytes, result };
+  readings.set(pgdata, reading);
+  const forget = () => readings.get(pgdata) === reading && readings.delete(pgdata);
+  // Written to meanwhile: nobody knows which of the two it was that was read.
+  void result.then(async () => (await controlBytes(pgdata))?.equals(bytes) || forget(), forget);
+  return result;
+}
+
+function controlBytes(pgdata: string): Promise<Buffer | undefined> {
+  return readFile(join(pgdata, 'global', 'pg_control')).catch(() => undefined);
+}
+
+async function askControlData(bin: string | undefined, pgdata: string): Promise<ControlData> {
   try {
     let text = '';
     for (let left = TRIES; left > 0; left--) {

@@ -22,18 +22,29 @@ const ARCHIVER = /^postgres: (\S+: )?archiver( (archiving|last was|failed on) \S
  * the postmaster only waits for newcomers and for the archiver, and gives its memory back. It is killed with these. Not
  * with the archiver, though, which brings the rest of the WAL to the archive, unless another is to do that:
  * `leaveArchiver`.
+ *
+ * @param onShutDown called once, as soon as a primary is shut down on disk: while its WAL senders end
  */
 export function attendStop(
   pgdata: string,
-  { postmaster, leaveArchiver }: { postmaster: number; leaveArchiver: boolean },
+  {
+    postmaster,
+    leaveArchiver,
+    onShutDown,
+  }: { postmaster: number; leaveArchiver: boolean; onShutDown: () => void },
 ): () => void {
   const before = new Set(processesIn(pgdata));
   let wakeAt = performance.now() + WAKE_MS;
+  let shutDown = false;
   const timer = setInterval(() => {
+    if (!shutDown && isShutDown(pgdata)) {
+      shutDown = true;
+      onShutDown();
+    }
     const left = processesIn(pgdata);
     const idle = (pid: number) =>
       pid === postmaster || isNewcomer(pid, postmaster) || (leaveArchiver && isArchiving(pid, postmaster));
-    if (isShutDown(pgdata) && left.every(idle)) {
+    if (shutDown && left.every(idle)) {
       for (const pid of left) kill(pid, 'SIGKILL');
       return;
     }

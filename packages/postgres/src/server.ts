@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readControlData } from './control-data.ts';
 import { certainDeath, folderIdentity, processesIn } from './death.ts';
 import { PostgresError } from './errors.ts';
 import { attendStop } from './last-steps.ts';
@@ -232,6 +233,8 @@ export class Server {
       const attended = attendStop(this.#o.pgdata, {
         postmaster: this.#child.pid!,
         leaveArchiver: o.leaveArchiver ?? false,
+        // Whoever asks next gets it from memory.
+        onShutDown: () => void readControlData(this.#o.bin, this.#o.pgdata).catch(() => undefined),
       });
       if (!(await this.#exitWithin(o.fastMs).finally(attended))) {
         this.#child?.kill('SIGQUIT');

@@ -25,6 +25,7 @@ import { sayFarewell } from './farewell.ts';
 import { ClusterKind, type ClusterObject } from './kind.ts';
 import { createLeaseLook } from './lease-look.ts';
 import { createMemory, type Verified } from './memory.ts';
+import { isLeftAlone, MOVING_LOOK_MS, movingAt } from './moving.ts';
 import { nextLookMs } from './next-look.ts';
 import { type Nodes, noNodes, watchNodes } from './nodes.ts';
 import { observe } from './observe.ts';
@@ -240,16 +241,15 @@ class Controller implements ClusterController {
     this.nudge(namespace, name);
   }
 
-  private factsOf(caches: ClusterCaches, cluster: ClusterObject, signal: AbortSignal): Promise<Facts> {
+  private async factsOf(caches: ClusterCaches, cluster: ClusterObject, signal: AbortSignal): Promise<Facts> {
     const { client, operatorImage, clusterDomain } = this.options;
     const { reports, infos, nodes, now } = this;
     const memory = this.memory.of(keyOf(cluster), cluster.metadata.uid);
     const domain = clusterDomain ? { clusterDomain } : {};
-    return observe(
-      { client, caches, reports, infos, nodes, operatorImage, ...domain, now, signal },
-      cluster,
-      memory,
-    );
+    const context = { client, caches, reports, infos, nodes, operatorImage, ...domain, now, signal };
+    const facts = await observe(context, cluster, memory);
+    memory.moving = movingAt(performance.now(), facts, memory.moving);
+    return { ...facts, leftAlone: isLeftAlone(memory.moving, performance.now()) };
   }
 
   private nodeChanged(node: string): void {
@@ -260,7 +260,8 @@ class Controller implements ClusterController {
   }
 
   private soon(key: string): void {
-    this.queue?.addAfter(key, GATHER_MS);
+    const moving = this.memory.peek(key)?.moving;
+    this.queue?.addAfter(key, isLeftAlone(moving, performance.now()) ? MOVING_LOOK_MS : GATHER_MS);
   }
 
   private clusterChanged(cluster: ClusterObject | undefined, old: ClusterObject | undefined): void {
@@ -304,6 +305,7 @@ class Controller implements ClusterController {
     // The Cluster goes too, in its turn: then what is to be done for it is done.
     if (memory.namespaceGoes && !isTerminating(cluster)) return { afterMs: GOING_MS };
     const facts = await this.factsOf(caches, cluster, signal);
+    if (facts.leftAlone) return { afterMs: MOVING_LOOK_MS };
     const planned = plan(facts);
     const failures = await act({ client, caches, memory, log, signal }, facts, planned);
     if (signal.aborted) return undefined;

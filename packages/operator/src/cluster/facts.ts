@@ -55,6 +55,8 @@ export interface Facts {
   old?: InstanceFacts[];
   /** What `spec.bootstrap` says is to be restored or copied, or why that is not known. */
   recovery?: RecoverySource | { problem: string };
+  /** Leadership moves: nothing is done until that is over, or takes long. */
+  leftAlone?: boolean;
   /** Undefined when there is no Lease of this cluster. */
   lease?: LeaseRecord;
   /** Its resourceVersion. */

@@ -1,5 +1,6 @@
 /** What this process knows of a cluster beyond the API: its own deletions that caches may not show yet. */
 import type { SpecProblem } from './facts.ts';
+import type { Moving } from './moving.ts';
 
 /** `reason`: of the Operation that looked. */
 export interface Verified {
@@ -17,6 +18,8 @@ export interface ClusterMemory {
   asked: Set<string>;
   /** The version of the Lease that was seen last, and since when (performance.now()). */
   lease?: { version: string | undefined; since: number };
+  /** A move of leadership that is under way. */
+  moving?: Moving | undefined;
   /** Its namespace is being deleted: nothing can be made there any more. */
   namespaceGoes?: boolean;
   /** How the last proof of one of its backups ended. */
@@ -27,6 +30,7 @@ export interface ClusterMemory {
 
 export function createMemory(): {
   of(key: string, uid: string): ClusterMemory;
+  peek(key: string): ClusterMemory | undefined;
   forget(key: string): void;
 } {
   const clusters = new Map<string, ClusterMemory>();
@@ -40,6 +44,7 @@ export function createMemory(): {
       }
       return memory;
     },
+    peek: (key) => clusters.get(key),
     forget: (key) => void clusters.delete(key),
   };
 }

@@ -4,6 +4,7 @@ import { isKubeError } from '@pgherd/kube';
 import type { ClusterController } from '../cluster/controller.ts';
 import type { Facts } from '../cluster/facts.ts';
 import { ClusterKind } from '../cluster/kind.ts';
+import { MOVING_LOOK_MS } from '../cluster/moving.ts';
 import { type Controller, type ControllerOptions, KindController } from '../kind-controller.ts';
 import type { Handler, HandlerContext, Look } from './handler.ts';
 import { handlers as allHandlers } from './handlers.ts';
@@ -125,6 +126,7 @@ class Operations {
     const cluster = await this.options.clusters.observe(namespace, operation.spec.cluster, signal);
     if (!cluster) return this.withoutCluster(operation, handler, signal);
     const begun = operation.status?.phase === 'Running';
+    if (begun && cluster.leftAlone) return MOVING_LOOK_MS;
     const why = begun ? undefined : notNow(operation, handler, cluster);
     if (why) return this.refuse(operation, why.reason, why.message, signal);
     const current = begun
