@@ -22,7 +22,7 @@ import type { ClusterMemory } from './memory.ts';
 import { ANNOTATION_CHANGED, withFormer } from './overlap.ts';
 import { authorityOf, VALID_DAYS } from './plan-certificates.ts';
 import { desiredLogin } from './plan-secrets.ts';
-import { isOwned } from './specs/metadata.ts';
+import { isOwned, lostMarks } from './specs/metadata.ts';
 import { decoded, secret } from './specs/secrets.ts';
 
 export interface ActContext {
@@ -166,7 +166,16 @@ class Actor {
   /** Creates; one of ours that is there already is as good, one of somebody else is in the way. */
   private async create<T extends KubeObject>(kind: Kind<T>, object: T): Promise<void> {
     const current = await this.createOrFind(kind, object);
-    if (current) absorb(this.context.caches, current);
+    if (current) absorb(this.context.caches, await this.recognisable(kind, object, current));
+  }
+
+  /** One that lost the marks by which everybody finds it gets them back: without them its instance is nobody's. */
+  private async recognisable<T extends KubeObject>(kind: Kind<T>, wanted: T, current: T): Promise<T> {
+    const body = lostMarks(wanted, current);
+    if (!body) return current;
+    const { client, signal } = this.context;
+    this.say(`giving ${kind.kind} ${wanted.metadata.name} its labels back`, {});
+    return client.patch(kind, current.metadata, { type: 'merge', body, signal });
   }
 
   private async createOrFind<T extends KubeObject>(kind: Kind<T>, object: T): Promise<T | undefined> {

@@ -1,7 +1,13 @@
 /** The operator against a real API server, with exactly its own rights; the instances are played. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { ANNOTATION_LEAVING, type ClusterPhase, type ClusterStatus } from '@pgherd/api';
+import {
+  ANNOTATION_LEAVING,
+  type ClusterPhase,
+  type ClusterStatus,
+  LABEL_CLUSTER,
+  LABEL_INSTANCE,
+} from '@pgherd/api';
 import { type Kind, type KubeObject, kinds, type Log } from '@pgherd/kube';
 import { eventually, startTestApi, type TestApi } from '../testing/api.ts';
 import { createStage, type Stage } from '../testing/instances.ts';
@@ -379,6 +385,19 @@ test("somebody else's object in the way is named, not taken over", async () => {
     await api.admin.delete(kinds.Service, ref('taken-ro'));
     await running.stage.run('taken-1', 'primary');
     await running.stage.lead('taken-1', ['taken-1']);
+    await phase(name, 'Ready');
+    // Whoever finds the pod and its volume by their labels finds nothing: they get them back.
+    const bare = { metadata: { labels: { [LABEL_CLUSTER]: null, [LABEL_INSTANCE]: null } } };
+    for (const kind of [kinds.Pod, kinds.PersistentVolumeClaim] as unknown as Kind<KubeObject>[]) {
+      const labels = async () => (await api.admin.get(kind, ref('taken-1'))).metadata.labels ?? {};
+      const before = await labels();
+      await api.admin.patch(kind, ref('taken-1'), { type: 'merge', body: bare });
+      await eventually(
+        `the labels of a ${kind.kind}`,
+        async () => (await labels())[LABEL_INSTANCE] === 'taken-1',
+      );
+      assert.deepEqual(await labels(), before);
+    }
     await phase(name, 'Ready');
   } finally {
     complaints.length = 0;

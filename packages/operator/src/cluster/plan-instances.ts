@@ -4,6 +4,7 @@ import {
   ANNOTATION_KEEP,
   ANNOTATION_LEAVING,
   ANNOTATION_SERIAL,
+  instanceLabels,
   instanceName,
   instanceSerial,
   isFenced,
@@ -38,6 +39,7 @@ import { planSleep, planWaking } from './plan-hibernation.ts';
 import { planRoll } from './plan-roll.ts';
 import { volumeClaims } from './specs/claims.ts';
 import { designatedInstance } from './specs/lease.ts';
+import { changed } from './specs/metadata.ts';
 import { instancePod } from './specs/pod.ts';
 import { isReplaced, isStuck } from './stuck.ts';
 
@@ -197,7 +199,7 @@ function keep(facts: Facts, instance: InstanceFacts): Action[] {
     return [
       deletion(kinds.Pod, pod, `its containers ended for good: ${pod.status?.reason ?? pod.status?.phase}`),
     ];
-  if (pod) {
+  if (pod && data) {
     if (leavingSince(instance)) return [patchLeaving(instance.name, null, 'it is to stay after all')];
     // Its volume was deleted by hand: Kubernetes keeps it as long as the pod runs.
     return [];
@@ -306,7 +308,11 @@ function metadata(facts: Facts, instance: InstanceFacts): Action[] {
   const role = roleOf(facts, instance);
   const { labels: inheritedLabels, annotations: inheritedAnnotations } = facts.spec.inheritedMetadata;
   const labels = changed(
-    { ...inheritedLabels, ...(role ? { [LABEL_ROLE]: role } : {}) },
+    {
+      ...inheritedLabels,
+      ...instanceLabels(facts.cluster.metadata.name, instance.name),
+      ...(role ? { [LABEL_ROLE]: role } : {}),
+    },
     pod.metadata.labels,
   );
   const annotations = changed(inheritedAnnotations, pod.metadata.annotations);
@@ -314,15 +320,6 @@ function metadata(facts: Facts, instance: InstanceFacts): Action[] {
   const body = { metadata: { ...(labels ? { labels } : {}), ...(annotations ? { annotations } : {}) } };
   const why = labels?.[LABEL_ROLE] ? `it is ${role} now` : 'inherited metadata changed';
   return [{ do: 'patch', kind: kinds.Pod, name: instance.name, body, why }];
-}
-
-/** The entries of `desired` that are not so in `current`. */
-function changed(
-  desired: Record<string, string>,
-  current: Record<string, string> = {},
-): Record<string, string> | undefined {
-  const entries = Object.entries(desired).filter(([key, value]) => current[key] !== value);
-  return entries.length > 0 ? Object.fromEntries(entries) : undefined;
 }
 
 /** Volumes grow before anything else needs them to; they never shrink. */

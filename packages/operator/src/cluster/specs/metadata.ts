@@ -1,5 +1,12 @@
-import { API_VERSION, CLUSTER_KIND, clusterLabels, type EffectiveSpec } from '@pgherd/api';
-import type { ObjectMeta, OwnerReference } from '@pgherd/kube';
+import {
+  ANNOTATION_SERIAL,
+  API_VERSION,
+  CLUSTER_KIND,
+  clusterLabels,
+  type EffectiveSpec,
+  LABEL_ROLE,
+} from '@pgherd/api';
+import type { KubeObject, ObjectMeta, OwnerReference } from '@pgherd/kube';
 import type { ClusterObject } from '../kind.ts';
 
 /** What every builder needs: the cluster and what its spec means. */
@@ -55,4 +62,24 @@ export function childMetadata(
     ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
     ownerReferences: [ownerReference(cluster)],
   };
+}
+
+/** The entries of `desired` that are not so in `current`. */
+export function changed(
+  desired: Record<string, string>,
+  current: Record<string, string> = {},
+): Record<string, string> | undefined {
+  const entries = Object.entries(desired).filter(([key, value]) => current[key] !== value);
+  return entries.length > 0 ? Object.fromEntries(entries) : undefined;
+}
+
+/** The labels and the number by which an object of ours is found, as far as it has lost them; undefined: none. */
+export function lostMarks(wanted: KubeObject, current: KubeObject): object | undefined {
+  const serial = wanted.metadata.annotations?.[ANNOTATION_SERIAL];
+  // The role is said by what is known later.
+  const { [LABEL_ROLE]: _, ...own } = wanted.metadata.labels ?? {};
+  const labels = changed(own, current.metadata.labels);
+  const annotations = changed(serial ? { [ANNOTATION_SERIAL]: serial } : {}, current.metadata.annotations);
+  if (!labels && !annotations) return undefined;
+  return { metadata: { ...(labels ? { labels } : {}), ...(annotations ? { annotations } : {}) } };
 }
