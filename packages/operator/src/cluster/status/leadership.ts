@@ -1,6 +1,6 @@
 /** What there is to say when nobody serves as primary, or when its commits wait. Pure. */
-import { isFenced, walBytesBetween } from '@pgherd/api';
-import { type Facts, type InstanceFacts, isBootstrapping, isLeader } from '../facts.ts';
+import { isFenced, switchoverMark, walBytesBetween } from '@pgherd/api';
+import { type Facts, type InstanceFacts, isBootstrapping, isLeader, isTerminating } from '../facts.ts';
 import type { Outcome, Verdict } from './phase.ts';
 import { fenceCommand, instanceTrouble, waitsText } from './trouble.ts';
 
@@ -71,6 +71,12 @@ function further(best: InstanceFacts | undefined, other: InstanceFacts): Instanc
   return best && !ahead ? best : other;
 }
 
+/** It was asked to make another the primary, or its pod is being stopped. */
+function goesByPlan({ cluster }: Facts, { name, pod }: InstanceFacts): boolean {
+  const mark = switchoverMark(cluster);
+  return isTerminating(pod) || (mark?.from === name && mark.to !== name);
+}
+
 function leaderNotServing(facts: Facts, leader: InstanceFacts): Verdict | undefined {
   // A pod's probe may lag behind or fail under load: the primary's own word counts.
   if (leader.report?.role === 'primary') return undefined;
@@ -86,8 +92,9 @@ function leaderNotServing(facts: Facts, leader: InstanceFacts): Verdict | undefi
       phase: 'Failover',
       reason: `${leader.name} has not renewed its Lease since ${facts.lease?.renewTime}: ${cause}; ${electionText(facts)}`,
     };
+  const phase = goesByPlan(facts, leader) && leader.report ? 'Switchover' : 'Degraded';
   return {
-    phase: isBootstrapping(facts) ? 'Initializing' : 'Degraded',
+    phase: isBootstrapping(facts) ? 'Initializing' : phase,
     reason: `primary ${leader.name}: ${cause}`,
   };
 }
@@ -139,6 +146,9 @@ export function waitingForSync({ facts }: Outcome): Verdict | undefined {
   if (synchronous?.dataDurability !== 'required' || isBootstrapping(facts)) return undefined;
   const leader = facts.instances.find((instance) => isLeader(facts, instance));
   const rows = leader?.report?.replication ?? [];
+  // It has sent everybody the last record and lets go of them: its clients are gone, and no commit waits.
+  if (leader && rows.length === 0 && !leader.report?.waiting && goesByPlan(facts, leader))
+    return { phase: 'Switchover', reason: `${leader.name} hands over` };
   const number = numberInForce(leader) ?? synchronous.number;
   const confirming = rows.filter(
     ({ state, syncState }) => state === 'streaming' && ['sync', 'quorum'].includes(syncState),

@@ -411,6 +411,29 @@ const cases: Case[] = [
     reason: /0 of 1 synchronous replicas confirm \(demo-2: .*; demo-3: .*\).*dataDurability":"preferred"/,
   },
   {
+    name: 'a primary that is asked to hand over lets go of its replicas when it stops',
+    facts: from(healthyFacts(ANY1), (facts) => {
+      synced(facts, []);
+      const mark = JSON.stringify({ id: 'x', from: 'demo-1' });
+      facts.cluster.metadata.annotations = { 'pgherd.io/switchover': mark };
+    }),
+    phase: 'Switchover',
+    reason: /^demo-1 hands over$/,
+  },
+  {
+    name: 'one that is asked and waits for a target has replicas that do not confirm',
+    facts: from(healthyFacts(ANY1), (facts) => {
+      synced(facts, []);
+      const mark = JSON.stringify({ id: 'x', from: 'demo-1' });
+      facts.cluster.metadata.annotations = { 'pgherd.io/switchover': mark };
+      const one = instance(facts, 'demo-1');
+      const what = 'a replica to be ready for the hand-over';
+      one.report = { ...one.report!, waiting: { what, since: '2026-06-01T12:00:00Z' } };
+    }),
+    phase: 'WaitingForSync',
+    reason: /0 of 1/,
+  },
+  {
     name: 'the number that is in force counts, not the one that is to come',
     facts: from(
       healthyFacts({ instances: 4, postgresql: { synchronous: { method: 'any', number: 3 } } }, 3),
