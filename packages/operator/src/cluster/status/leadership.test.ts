@@ -34,6 +34,17 @@ test('with a quorum the instances elect', () => {
   assert.match(said(silent(false, 'demo-3'))?.reason ?? '', /the instances elect another/);
 });
 
+test('where only those answer that are never to lead, that is said, and the way on', () => {
+  const facts = silent(false, 'demo-2', 'demo-3');
+  facts.spec.failoverPriority = { 'demo-2': 0, 'demo-3': 0 };
+  assert.match(
+    said(facts)?.reason ?? '',
+    /nobody takes over: demo-2, demo-3 never lead .*: raise that of one, or .*pgherd promote demo demo-3 --accept-loss/,
+  );
+  facts.spec.failoverPriority = { 'demo-2': 0 };
+  assert.match(said(facts)?.reason ?? '', /the instances elect another/);
+});
+
 test('what has hindered an election for a while is told; where maximumLag does, with the command', () => {
   const facts = silent(false, 'demo-2', 'demo-3');
   const tell = (name: string, what: string, secondsAgo: number) => {

@@ -26,21 +26,46 @@ export function headless({ facts }: Outcome): Verdict | undefined {
   };
 }
 
+/**
+ * Where too few answer of those that a required rule names, nobody can know what was acknowledged; and nobody stands
+ * where only those answer that are never to lead.
+ */
+export function isElectionSafe(facts: Facts): boolean {
+  return unmetRule(facts) === undefined && !onlyNeverLeaders(facts);
+}
+
+function onlyNeverLeaders(facts: Facts): boolean {
+  const answering = answeringReplicas(facts);
+  return answering.length > 0 && answering.every(({ name }) => facts.spec.failoverPriority[name] === 0);
+}
+
+function answeringReplicas({ instances }: Facts): InstanceFacts[] {
+  return instances.filter(({ report }) => report?.role === 'replica');
+}
+
+/** A rule of which too few answer. */
+function unmetRule(facts: Facts) {
+  const here = new Set(answeringReplicas(facts).map(({ name }) => name));
+  return (facts.lease?.rules ?? []).find(
+    (rule) => rule.required && rule.names.filter((each) => here.has(each)).length < quorum(rule),
+  );
+}
+
 /** What the instances do about it; or, where no election is safe, the command that makes an end of it. */
 function electionText(facts: Facts): string {
   const { name, namespace } = facts.cluster.metadata;
-  const answering = facts.instances.filter(({ report }) => report?.role === 'replica');
+  const answering = answeringReplicas(facts);
   const here = new Set(answering.map((instance) => instance.name));
-  const short = (facts.lease?.rules ?? []).find(
-    (rule) => rule.required && rule.names.filter((each) => here.has(each)).length < quorum(rule),
-  );
-  if (!short) return `the instances elect another${obstacles(facts, answering)}`;
-  const silent = short.names.filter((each) => !here.has(each)).join(', ');
+  const short = unmetRule(facts);
   const best = answering.reduce<InstanceFacts | undefined>(further, undefined);
+  if (!short && onlyNeverLeaders(facts))
+    return `nobody takes over: ${[...here].join(', ')} never lead by themselves (0 in spec.failoverPriority): raise that of one, or lose what it lacks with pgherd promote ${name} ${best?.name} --accept-loss -n ${namespace}`;
+  if (!short) return `the instances elect another${obstacles(facts, answering)}`;
+  const silent = short.names.filter((each) => !here.has(each));
   const command = best
     ? `. To go on with ${best.name} and lose what it lacks: pgherd promote ${name} ${best.name} --accept-loss -n ${namespace}`
     : '';
-  return `no election is safe: ${quorum(short)} of ${short.names.join(', ')} have to answer, and ${silent} ${short.names.length - here.size > 1 ? 'do' : 'does'} not${command}`;
+  return `no election is safe: ${quorum(short)} of ${short.names.join(', ')} have to answer, and ${silent.join(', ')} ${silent.length > 1 ? 'do' : 'does'} not${command}`;
 }
 
 /** An ordinary election is over before this; what still hinders one then is worth telling. */
@@ -132,12 +157,33 @@ function numberInForce(leader: InstanceFacts | undefined): number | undefined {
   return Number(/^(?:ANY|FIRST) (\d+)/.exec(syncNames)?.[1] ?? 0);
 }
 
-/** What is to be known of a number that was raised and has not come into force wholly. */
-export function numberToCome(facts: Facts): string {
+/** What is to be known where commits wait for fewer replicas than asked: the number was raised, or is only preferred. */
+export function fewerConfirm(facts: Facts): string {
   const { synchronous } = facts.spec.postgresql;
   const now = numberInForce(facts.instances.find((instance) => isLeader(facts, instance)));
-  if (synchronous?.dataDurability !== 'required' || now === undefined || now >= synchronous.number) return '';
-  return `; until they are there commits wait for ${now} instead of ${synchronous.number} replicas`;
+  if (!synchronous || now === undefined || now >= synchronous.number) return '';
+  if (now === 0) return '; until then commits wait for no replica, and a failover may lose them';
+  return `; until then commits wait for ${now} instead of ${synchronous.number} replicas`;
+}
+
+/** All is well, and yet the number that is preferred cannot be met: too many are not to lead. */
+export function neverEnough({ facts }: Outcome): Verdict | undefined {
+  const { synchronous } = facts.spec.postgresql;
+  const fewer = fewerConfirm(facts);
+  const never = facts.instances.filter(({ name }) => facts.spec.failoverPriority[name] === 0);
+  if (!synchronous || !fewer || facts.instances.length - 1 - never.length >= synchronous.number)
+    return undefined;
+  const names = never.map(({ name }) => name).join(', ');
+  return {
+    phase: 'Degraded',
+    reason: `no commit waits for ${names} (0 in spec.failoverPriority), and the others are fewer than spec.postgresql.synchronous.number: raise those, or lower the number${fewer}`,
+  };
+}
+
+function whyUnconfirmed(facts: Facts, instance: InstanceFacts, leader: string | undefined): string {
+  if (facts.spec.failoverPriority[instance.name] === 0)
+    return 'no commit waits for it (0 in spec.failoverPriority)';
+  return instanceTrouble(facts, instance) ?? `${leader} hears no confirmation of it`;
 }
 
 /** Commits wait, because too few of the instances the rule names confirm them. */
@@ -158,10 +204,7 @@ export function waitingForSync({ facts }: Outcome): Verdict | undefined {
   // One whose WAL receiver hangs takes itself for well, and only the primary knows that it confirms nothing.
   const ill = facts.instances
     .filter((instance) => instance !== leader && !confirms.has(instance.name))
-    .map(
-      (instance) =>
-        `${instance.name}: ${instanceTrouble(facts, instance) ?? `${leader?.name} hears no confirmation of it`}`,
-    );
+    .map((instance) => `${instance.name}: ${whyUnconfirmed(facts, instance, leader?.name)}`);
   return {
     phase: 'WaitingForSync',
     reason: `commits on ${leader?.name} wait: ${confirming.length} of ${number} synchronous replicas confirm${ill.length > 0 ? ` (${ill.join('; ')})` : ''}. To let them go on at the risk of losing them: kubectl patch cluster.pgherd.io ${facts.cluster.metadata.name} -n ${facts.cluster.metadata.namespace} --type merge -p '{"spec":{"postgresql":{"synchronous":{"dataDurability":"preferred"}}}}'`,

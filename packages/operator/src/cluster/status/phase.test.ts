@@ -30,6 +30,16 @@ function from(facts: Facts, spoil: (facts: Facts) => void): () => Facts {
   };
 }
 
+const PREFERRED = {
+  postgresql: { synchronous: { method: 'any' as const, number: 2, dataDurability: 'preferred' as const } },
+};
+
+/** What the primary says that its commits wait for. */
+function inForce(facts: Facts, syncNames: string): void {
+  const one = instance(facts, 'demo-1');
+  one.report = { ...one.report!, syncNames };
+}
+
 const ANY1 = { postgresql: { synchronous: { method: 'any', number: 1 } } };
 
 function synced(facts: Facts, states: string[]): void {
@@ -444,13 +454,40 @@ const cases: Case[] = [
       },
     ),
     phase: 'ScalingUp',
-    reason: /^adding demo-4; until they are there commits wait for 2 instead of 3 replicas$/,
+    reason: /^adding demo-4; until then commits wait for 2 instead of 3 replicas$/,
   },
   {
     name: 'those that take themselves for well, but confirm nothing, are named',
     facts: from(healthyFacts(ANY1), (facts) => synced(facts, [])),
     phase: 'WaitingForSync',
     reason: /\(demo-2: demo-1 hears no confirmation of it; demo-3: demo-1 hears/,
+  },
+  {
+    name: 'preferred, and no replica is left: commits are not protected',
+    facts: from(healthyFacts(PREFERRED), (facts) => {
+      synced(facts, []);
+      inForce(facts, '');
+      for (const name of ['demo-2', 'demo-3'])
+        instance(facts, name).report = testReport(name, 'replica', { streaming: false });
+    }),
+    phase: 'Degraded',
+    reason: /demo-3: .*; until then commits wait for no replica, and a failover may lose them$/,
+  },
+  {
+    name: 'preferred, and the number can never be met',
+    facts: from(healthyFacts({ ...PREFERRED, failoverPriority: { 'demo-2': 0 } }), (facts) =>
+      inForce(facts, 'ANY 1 ("demo-3")'),
+    ),
+    phase: 'Degraded',
+    reason: /no commit waits for demo-2 .*lower the number; until then commits wait for 1 instead of 2/,
+  },
+  {
+    name: 'one that never leads is not blamed for not confirming',
+    facts: from(healthyFacts({ ...ANY1, failoverPriority: { 'demo-3': 0 } }), (facts) =>
+      synced(facts, ['', 'async']),
+    ),
+    phase: 'WaitingForSync',
+    reason: /demo-3: no commit waits for it/,
   },
   {
     name: 'enough confirm: one that does not stream only degrades',

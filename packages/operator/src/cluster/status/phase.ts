@@ -14,7 +14,7 @@ import {
 } from '../facts.ts';
 import { missingSecrets } from '../plan-secrets.ts';
 import { archiveState, notArchivingSince, SET_UP_MS } from './archive.ts';
-import { headless, lockedOut, numberToCome, waitingForSync } from './leadership.ts';
+import { fewerConfirm, headless, lockedOut, neverEnough, waitingForSync } from './leadership.ts';
 import { instanceTrouble, isOverdue, podTrouble, startTrouble, waitsText } from './trouble.ts';
 import { volumesFull, volumesGrowing, volumesHung, volumesLow } from './volumes.ts';
 
@@ -49,6 +49,7 @@ const RULES: ((outcome: Outcome) => Verdict | undefined)[] = [
   overdue,
   refused,
   misconfigured,
+  neverEnough,
   archiving,
   volumesLow,
   volumesGrowing,
@@ -226,7 +227,7 @@ function scalingUp(facts: Facts, names: string[]): Verdict {
   const late = known.some((instance) => instance && isOverdue(facts.now, startDeadline(instance)));
   return {
     phase: late ? 'Degraded' : 'ScalingUp',
-    reason: `adding ${words.join(', ')}${numberToCome(facts)}`,
+    reason: `adding ${words.join(', ')}${fewerConfirm(facts)}`,
   };
 }
 
@@ -239,7 +240,8 @@ function replicas({ facts }: Outcome): Verdict | undefined {
     (instance) => `${instance.name}: ${instanceTrouble(facts, instance) ?? 'it is starting'}`,
   );
   if (missing > 0) words.push(`${missing} to be created`);
-  return { phase: isBootstrapping(facts) ? 'WaitingForReplicas' : 'Degraded', reason: words.join('; ') };
+  if (isBootstrapping(facts)) return { phase: 'WaitingForReplicas', reason: words.join('; ') };
+  return { phase: 'Degraded', reason: `${words.join('; ')}${fewerConfirm(facts)}` };
 }
 
 /** PostgreSQL runs on, but not with what the spec says: a value it refuses, a role that could not be set. */

@@ -35,6 +35,15 @@ const headless = () =>
     instance(facts, 'demo-1').silent = 'no answer in time';
   });
 
+/** No primary, and one that a required rule asks for does not answer. */
+function unsafe(): Facts {
+  const facts = headless();
+  const rules = [{ method: 'any' as const, number: 1, names: ['demo-2', 'demo-3'], required: true }];
+  facts.lease = { ...facts.lease!, rules };
+  delete instance(facts, 'demo-3').report;
+  return facts;
+}
+
 const refusals: [string, Facts, Parameters, string, RegExp][] = [
   ['an unknown target', healthyFacts(), { target: 'demo-9' }, 'TargetUnknown', /demo-1, demo-2, demo-3/],
   [
@@ -78,7 +87,14 @@ const refusals: [string, Facts, Parameters, string, RegExp][] = [
     headless(),
     {},
     'NoPrimary',
-    /demo-1: it does not answer.*pgherd promote demo INSTANCE --accept-loss/,
+    /demo-1: it does not answer.*the instances elect one, .*: ask again then\. Only if none comes.*INSTANCE --accept-loss/,
+  ],
+  [
+    'no primary, and no election is safe',
+    unsafe(),
+    { target: 'demo-2' },
+    'NoPrimary',
+    /it does not answer.*; to make one in spite of what may be lost: pgherd promote demo demo-2 --accept-loss/,
   ],
 ];
 

@@ -11,6 +11,7 @@ import {
   leavingSince,
 } from '../../cluster/facts.ts';
 import { ClusterKind } from '../../cluster/kind.ts';
+import { isElectionSafe } from '../../cluster/status/leadership.ts';
 import { instanceTrouble } from '../../cluster/status/trouble.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
 import { timestamp } from '../progress.ts';
@@ -68,7 +69,7 @@ function begin(facts: BaseFacts): Outcome {
   if (!acceptLoss)
     return fail(
       'NoPrimary',
-      `there is no primary to hand over: ${noPrimary(cluster)}. To make one in spite of what may be lost: pgherd promote ${cluster.cluster.metadata.name} INSTANCE --accept-loss -n ${cluster.cluster.metadata.namespace}`,
+      `there is no primary to hand over: ${noPrimary(cluster)}; ${wayOn(facts, target)}`,
     );
   return ask(facts, lastLeader(cluster) ?? '', target, true);
 }
@@ -78,6 +79,14 @@ function noPrimary(cluster: Facts): string {
   const last = cluster.instances.find((instance) => instance.name === name);
   if (!last) return `${name ?? 'the last one'} is gone`;
   return `${last.name}: ${instanceTrouble(cluster, last) ?? 'it does not serve'}`;
+}
+
+/** An ordinary election takes seconds: nobody is to be talked into a loss for that. */
+function wayOn({ cluster }: BaseFacts, target = 'INSTANCE'): string {
+  const { name, namespace } = cluster.cluster.metadata;
+  const command = `pgherd promote ${name} ${target} --accept-loss -n ${namespace}`;
+  if (!isElectionSafe(cluster)) return `to make one in spite of what may be lost: ${command}`;
+  return `the instances elect one, which takes seconds: ask again then. Only if none comes, and pgherd status ${name} -n ${namespace} says why: ${command}`;
 }
 
 /** Why the target, or every replica, is out of the question. */
