@@ -118,7 +118,7 @@ class Executor implements Database {
       config: this.#config,
       watcher: this.#watcher,
       instance,
-      upstreams: { layout, serverName, port },
+      upstreams: { layout, serverName, port, major: pg.major },
       listen,
     };
   }

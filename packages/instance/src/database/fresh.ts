@@ -79,7 +79,10 @@ export async function copy(w: Workplace, source: Upstream, signal: AbortSignal):
   try {
     await emptyData(w.layout);
     await requireSpace(w, source);
-    const from = upstreamConninfo(source, w.upstreams, { applicationName: `${w.instance}.copy` });
+    const from = upstreamConninfo(source, w.upstreams, {
+      applicationName: `${w.instance}.copy`,
+      copies: true,
+    });
     await w.pg.baseBackup({ source: from, sourceName: source.name }, signal);
     await writeNote(w.layout, 'copied');
   } catch (error) {
@@ -135,6 +138,7 @@ export async function rewind(
   const from = upstreamConninfo(source, w.upstreams, {
     applicationName: `${w.instance}.copy`,
     database: 'postgres',
+    copies: true,
   });
   const { rewound, discarded } = await w.pg.rewind({ source: from, sourceName: source.name }, signal);
   await writeNote(w.layout, 'claimed', note?.incarnation);

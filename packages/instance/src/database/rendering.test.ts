@@ -68,7 +68,7 @@ test('access: our lines first, the user between, passwords over TLS last, nothin
 test('a replica reaches its upstream by address and checks the name', () => {
   const text = upstreamConninfo(
     { name: 'demo-2', address: '10.0.0.2' },
-    { layout, serverName: 'demo-rw', port: 5432 },
+    { layout, serverName: 'demo-rw', port: 5432, major: 15 },
     { applicationName: 'demo-1' },
   );
   for (const part of [
@@ -77,6 +77,7 @@ test('a replica reaches its upstream by address and checks the name', () => {
     "sslmode='verify-full'",
     "application_name='demo-1'",
     "user='streaming_replica'",
+    "options='-c tcp_user_timeout=10000'",
   ]) {
     assert.ok(text.includes(part), part);
   }

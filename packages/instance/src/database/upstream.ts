@@ -9,13 +9,24 @@ export interface UpstreamContext {
   /** Name in the server certificate: the -rw Service. */
   serverName: string;
   port: number;
+  /** Version of PostgreSQL, there as here. */
+  major: number;
 }
+
+/**
+ * How long the upstream's process waits for us to take what it has sent. Without a bound, one whose standby went without
+ * a word hangs in its last message until the network gives up, a quarter of an hour later; and with it the checkpointer,
+ * as soon as it wants to give up the standby's slot, while WAL fills the volume.
+ */
+const STREAM_MS = 10_000;
+/** The same for a copy or a rewind, which may have to wait for a slow disk. */
+const COPY_MS = 60_000;
 
 /** How a replica, a copy or a rewind reaches another instance: by address, with the certificate's name checked. */
 export function upstreamConninfo(
   upstream: Upstream,
   c: UpstreamContext,
-  o: { applicationName: string; database?: string },
+  o: { applicationName: string; database?: string; copies?: boolean },
 ): string {
   const tls = tlsFiles(c.layout.tls);
   return conninfo({
@@ -35,6 +46,7 @@ export function upstreamConninfo(
     keepalives_interval: 2,
     keepalives_count: 3,
     tcp_user_timeout: 5000,
+    options: c.major >= 12 ? `-c tcp_user_timeout=${o.copies ? COPY_MS : STREAM_MS}` : undefined,
   });
 }
 
