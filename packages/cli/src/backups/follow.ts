@@ -48,7 +48,12 @@ export function followBackup(
 
 /** How far a backup is, in words: with bytes and the time that is left, where pgBackRest tells them. */
 export function progressText({ status }: BackupObject, now = Date.now()): string {
-  const { phase = 'Pending', message = '', progress, startedAt } = status ?? {};
+  const {
+    phase = 'Pending',
+    message = 'the operator has not taken it up yet',
+    progress,
+    startedAt,
+  } = status ?? {};
   const far = phase === 'Running' ? howFar(progress, startedAt, now) : '';
   return `${phase}: ${far || message}`;
 }

@@ -41,6 +41,15 @@ export function repositoriesOf({ spec, metadata }: ClusterObject): string[] {
   return spec.backup.repositories.map(({ name }) => name);
 }
 
+/** Throws CliError where a repository is asked for that the cluster does not have. */
+export function checkRepository(cluster: ClusterObject, repository: string | undefined): void {
+  const repositories = repositoriesOf(cluster);
+  if (repository === undefined || repositories.includes(repository)) return;
+  throw new CliError('notFound', `Cluster ${cluster.metadata.name} has no repository ${repository}.`, {
+    hint: `It has: ${repositories.join(', ')}`,
+  });
+}
+
 /** Runs pgBackRest in the primary's pod, which reaches every repository, and returns what it printed. */
 export async function pgbackrestInfo(
   { client, namespace }: Connection,

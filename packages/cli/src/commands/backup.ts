@@ -1,8 +1,8 @@
 import type { BackupType } from '@pgherd/api';
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { createBackup, followBackup, progressText } from '../backups/follow.ts';
-import { clusterWithBackups } from '../backups/repository-pods.ts';
+import { createBackup, followBackup } from '../backups/follow.ts';
+import { checkRepository, clusterWithBackups } from '../backups/repository-pods.ts';
 import { type ConnectionOptions, connect } from '../connection.ts';
 import { CliError } from '../errors.ts';
 import { example, timeoutOption, withConnection, withOutput } from '../options.ts';
@@ -50,7 +50,8 @@ export function addBackup(program: Command): void {
 async function backUp(name: string, options: BackupOptions): Promise<void> {
   const connection = await connect(options);
   const { client, namespace } = connection;
-  await clusterWithBackups(connection, name);
+  const { cluster } = await clusterWithBackups(connection, name);
+  checkRepository(cluster, options.repo);
   const type = backupType(options.type);
   const made = await createBackup(client, namespace, {
     cluster: { name },
@@ -84,9 +85,7 @@ async function backUp(name: string, options: BackupOptions): Promise<void> {
     );
     if (options.output === 'json') printJson(backup);
   } catch (error) {
-    progress.fail(
-      error instanceof CliError && error.code === 'timeout' ? progressText(made) : 'The backup failed',
-    );
+    progress.fail(error instanceof CliError && error.code === 'timeout' ? 'It goes on' : 'The backup failed');
     throw error;
   }
 }

@@ -1,7 +1,8 @@
 import { API_VERSION, isTimeZone, SCHEDULED_BACKUP_KIND } from '@pgherd/api';
+import { isKubeError } from '@pgherd/kube';
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { repositoriesOf } from '../backups/repository-pods.ts';
+import { checkRepository } from '../backups/repository-pods.ts';
 import { getCluster } from '../clusters.ts';
 import { type ConnectionOptions, connect } from '../connection.ts';
 import { CliError } from '../errors.ts';
@@ -44,14 +45,10 @@ export function addCreateSchedule(create: Command): void {
 async function createSchedule(cluster: string, options: ScheduleOptions): Promise<void> {
   const { client, namespace } = await connect(options);
   const found = await getCluster(client, namespace, cluster);
-  const { timeZone, repo } = options;
+  const { timeZone } = options;
   if (timeZone && !isTimeZone(timeZone))
     throw new CliError('usage', `There is no time zone ${timeZone}.`, { hint: 'Write it as Europe/Berlin.' });
-  const repositories = repositoriesOf(found);
-  if (repo && !repositories.includes(repo))
-    throw new CliError('notFound', `Cluster ${cluster} has no repository ${repo}.`, {
-      hint: `It has: ${repositories.join(', ')}`,
-    });
+  checkRepository(found, options.repo);
   const type = backupType(options.type);
   const name = options.name ?? `${cluster}-${type ?? 'incremental'}`;
   const schedule = {
@@ -68,6 +65,14 @@ async function createSchedule(cluster: string, options: ScheduleOptions): Promis
       ...(options.verify ? { verify: true } : {}),
     },
   } as ScheduledBackupObject;
-  await client.create(ScheduledBackupKind, schedule, { fieldValidation: 'Strict' });
+  try {
+    await client.create(ScheduledBackupKind, schedule, { fieldValidation: 'Strict' });
+  } catch (error) {
+    if (!isKubeError(error, 'AlreadyExists')) throw error;
+    throw new CliError('refused', `There is a schedule ${name} already.`, {
+      hint: `Give this one another name with --name, or delete that one: pgherd delete schedule ${name} -n ${namespace}`,
+      cause: error,
+    });
+  }
   print(`schedule ${name} created`);
 }

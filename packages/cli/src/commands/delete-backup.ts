@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import {
   type BackupFacts,
+  checkRepository,
   clusterWithBackups,
   expireSet,
   pgbackrestInfo,
@@ -42,6 +43,7 @@ async function deleteBackup(name: string, which: string, options: DeleteOptions)
   const connection = await connect(options);
   const { client, namespace } = connection;
   const { cluster, stanza } = await clusterWithBackups(connection, name);
+  checkRepository(cluster, options.repo);
   const object = await client.find(BackupKind, { namespace, name: which });
   const label = object?.status?.label ?? which;
   const found = await findSet(connection, cluster, stanza, label, options.repo ?? object?.status?.repository);
@@ -99,7 +101,10 @@ async function findSet(
 
 async function deleteSchedule(name: string, options: DeleteOptions): Promise<void> {
   const { client, namespace } = await connect(options);
-  await client.get(ScheduledBackupKind, { namespace, name });
+  if (!(await client.find(ScheduledBackupKind, { namespace, name })))
+    throw new CliError('notFound', `There is no schedule ${name} in namespace ${namespace}.`, {
+      hint: `List them with \`pgherd show schedule -n ${namespace}\`, or give another namespace with -n.`,
+    });
   await confirm(`This deletes the schedule ${name}. Are you sure?`, options);
   await client.delete(ScheduledBackupKind, { namespace, name });
   print(`schedule ${name} deleted`);

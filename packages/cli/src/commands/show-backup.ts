@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { clusterWithBackups, pgbackrestInfo } from '../backups/repository-pods.ts';
+import { getCluster } from '../clusters.ts';
 import { type ConnectionOptions, connect } from '../connection.ts';
 import { BackupKind, type BackupObject, type ClusterObject, ScheduledBackupKind } from '../kinds.ts';
 import { example, withConnection, withOutput } from '../options.ts';
@@ -66,7 +67,7 @@ function statusLines({ status = {} }: ClusterObject): string[] {
   const archiving = status.conditions?.find(({ type }) => type === 'ContinuousArchiving');
   const repositories = (status.backup?.repositories ?? []).map(
     ({ name, number, ready, message }) =>
-      `repository : ${name} (repo${number}) ${ready ? 'ready' : `not ready${message ? `: ${message}` : ''}`}`,
+      `repository : ${name} (repo${number}) ${ready ? 'ready' : 'not ready'}${message ? `: ${message}` : ''}`,
   );
   return [
     ...repositories,
@@ -79,7 +80,13 @@ async function showSchedules(name: string | undefined, options: ShowOptions): Pr
   const { client, namespace } = await connect(options);
   const { items } = await client.list(ScheduledBackupKind, { namespace });
   const wanted = items.filter(({ spec }) => !name || spec.cluster.name === name);
+  // Somebody who looks for the schedules of a cluster is to know that it is not there.
+  if (name && wanted.length === 0) await getCluster(client, namespace, name);
   if (options.output === 'json') return printJson(wanted);
+  if (wanted.length === 0)
+    return print(
+      name ? `Cluster ${name} has no schedule.` : `There is no schedule in namespace ${namespace}.`,
+    );
   const rows = wanted.map(({ metadata, spec, status = {} }) => [
     metadata.name,
     spec.cluster.name,

@@ -28,7 +28,7 @@ import {
   resolveRepository,
   secretNames,
 } from './repositories.ts';
-import { RepositoryPod, type RepositoryVolumes } from './repository-pod.ts';
+import { RepositoryPod } from './repository-pod.ts';
 import { BackrestServerProcess } from './server-process.ts';
 import { backrestFiles, instanceFiles, localServer, removeFiles, writeFiles } from './setup.ts';
 import { Stanzas } from './stanzas.ts';
@@ -70,9 +70,6 @@ const SECRETS_SOON_MS = 5_000;
 const FETCH_AFTER_MS = 5_000;
 const STANZA_MS = 125_000;
 const STANZA_SOON_MS = 10_000;
-/** Volumes are looked at so often. */
-const VOLUMES_MS = 15_000;
-const VOLUMES_TIMEOUT_MS = 5_000;
 const NOT_ARCHIVING = 'PostgreSQL has not taken over the setting that archives WAL';
 
 interface Wanted {
@@ -81,6 +78,11 @@ interface Wanted {
   numbers: Map<string, number>;
   /** WAL has gone there before; else the stanza has to be made first. */
   archived: boolean;
+}
+
+/** The repositories that are volumes, by name. */
+function volumesOf({ eff }: Wanted): string[] {
+  return eff.backup!.repositories.filter(({ store }) => store.kind === 'volume').map(({ name }) => name);
 }
 
 export class BackupKeeper {
@@ -97,8 +99,6 @@ export class BackupKeeper {
   /** By repository: what is wrong with its secrets. */
   #unresolved = new Map<string, string>();
   #secretsAt = Number.NEGATIVE_INFINITY;
-  #volumesAt = Number.NEGATIVE_INFINITY;
-  #volumes: RepositoryVolumes | undefined;
   #written: Wanted | undefined;
   #report: ArchiveReport | undefined;
   #archived: string | undefined;
@@ -305,7 +305,10 @@ export class BackupKeeper {
     const { database, layout, marks } = this.#o;
     marks.fetch(false);
     this.#makeStanzas(wanted);
-    this.#askVolumes(wanted);
+    const onVolumes = volumesOf(wanted);
+    if (onVolumes.length > 0) this.#pod.look();
+    else this.#pod.forget();
+    const silent = this.#pod.problem();
     const { waiting, done } = await archiveFolder(layout.pgdata);
     const ready = this.#stanzas.ready();
     if (wanted.eff.backup!.repositories.length > 1)
@@ -315,12 +318,14 @@ export class BackupKeeper {
         new Map([...wanted.numbers].filter(([name]) => ready.includes(name))),
       );
     const row = await database.read((query) => archiverRow(query));
+    const volumes = this.#pod.volumes();
     await this.#sawArchived(laterSegment(done, row.archived ?? undefined));
     // Settings that were refused, or are not applied yet: until then nothing gets there, whatever PostgreSQL counts.
     const archives = row.command === ARCHIVE_COMMAND;
     const problems = new Map([
       ...(archives ? [] : ready.map((name): [string, string] => [name, NOT_ARCHIVING])),
       ...this.#ahead.problems(),
+      ...(silent ? onVolumes.map((name): [string, string] => [name, silent]) : []),
       ...this.#stanzas.problems(),
       ...this.#unresolved,
     ]);
@@ -331,7 +336,7 @@ export class BackupKeeper {
       ...(this.#archived ? { lastArchived: this.#archived } : {}),
       ...(this.#until ? { recoverableUntil: this.#until } : {}),
       repositories: ready.filter((name) => !problems.has(name)),
-      ...(this.#volumes ? { volumes: this.#volumes } : {}),
+      ...(volumes ? { volumes } : {}),
       ...(problems.size > 0 ? { problems: Object.fromEntries(problems) } : {}),
     };
   }
@@ -345,14 +350,13 @@ export class BackupKeeper {
     if (found) this.#until = found.mtime.toISOString();
   }
 
-  #makeStanzas({ eff, stanza, numbers }: Wanted): void {
+  #makeStanzas(wanted: Wanted): void {
+    const { eff, stanza, numbers } = wanted;
     const { instance, marks } = this.#o;
-    const volumes = new Set(
-      eff.backup!.repositories.filter(({ store }) => store.kind === 'volume').map(({ name }) => name),
-    );
+    const volumes = volumesOf(wanted);
     const make = async (name: string): Promise<void> => {
       const repository = numbers.get(name)!;
-      if (!volumes.has(name)) return this.#jobs.createStanza(stanza, instance, repository);
+      if (!volumes.includes(name)) return this.#jobs.createStanza(stanza, instance, repository);
       const body = { stanza, primary: instance, repository };
       await this.#pod.ask('POST', '/backrest/stanza', STANZA_MS, body);
     };
@@ -363,21 +367,6 @@ export class BackupKeeper {
     this.#stanzas.see(resolved, make, () => marks.stanza(stanza));
   }
 
-  /** How full the volumes of repositories are; asked now and then, and without waiting for the answer. */
-  #askVolumes(wanted: Wanted): void {
-    const has = wanted.eff.backup!.repositories.some(({ store }) => store.kind === 'volume');
-    if (!has) this.#volumes = undefined;
-    if (!has || performance.now() - this.#volumesAt < VOLUMES_MS) return;
-    this.#volumesAt = performance.now();
-    this.#pod
-      .ask('GET', '/backrest/volumes', VOLUMES_TIMEOUT_MS)
-      .then((answer) => {
-        this.#volumes = (answer as { volumes: RepositoryVolumes }).volumes;
-      })
-      // Why it is silent is said by the stanza.
-      .catch(() => undefined);
-  }
-
   // --- a replica --------------------------------------------------------------------------------------------------
 
   async #asReplica(): Promise<void> {
@@ -385,6 +374,7 @@ export class BackupKeeper {
     const view = database.view();
     const { waiting } = await archiveFolder(layout.pgdata);
     this.#report = { active: false, waiting: waiting.length };
+    this.#pod.forget();
     this.#stanzas.forget();
     this.#ahead.forget();
     const leader = this.#o.leader();

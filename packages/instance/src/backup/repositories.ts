@@ -7,12 +7,13 @@ import {
   PGBACKREST_PORT,
   repositorySecrets,
 } from '@pgherd/api';
-import type {
-  BackrestOptions,
-  BackrestRepository,
-  BackrestRetention,
-  HostTls,
-  RepositoryPlace,
+import {
+  type BackrestOptions,
+  type BackrestRepository,
+  type BackrestRetention,
+  type HostTls,
+  KEEP_ALIVE,
+  type RepositoryPlace,
 } from '@pgherd/postgres';
 import { InstanceError } from '../errors.ts';
 
@@ -177,9 +178,6 @@ export function commonOptions(
     // Replicas run the archiver too, but hand nothing on: see archive.sh.
     'archive-mode-check': false,
     'start-fast': true,
-    // Who is gone without a word is noticed within a minute.
-    'tcp-keep-alive-idle': 20,
-    'tcp-keep-alive-interval': 10,
-    'tcp-keep-alive-count': 3,
+    ...KEEP_ALIVE,
   };
 }

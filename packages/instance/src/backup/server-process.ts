@@ -1,7 +1,8 @@
 /** Keeps `pgbackrest server` running as a child: other pods reach this one's files through it. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { PGBACKREST_PORT } from '@pgherd/api';
 import type { Logger } from '@pgherd/postgres';
-import { onLines, toolEnv } from '@pgherd/postgres';
+import { endStuck, onLines, toolEnv } from '@pgherd/postgres';
 
 export interface BackrestServerOptions {
   config: string;
@@ -13,11 +14,14 @@ export interface BackrestServerOptions {
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 const WELL_AFTER_MS = 60_000;
+/** Connections to somebody who is gone are looked for so often. */
+const STUCK_MS = 10_000;
 
 export class BackrestServerProcess {
   readonly #o: BackrestServerOptions;
   #child: ChildProcess | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #looking: NodeJS.Timeout | undefined;
   #wanted = false;
   #waitMs = FIRST_WAIT_MS;
 
@@ -29,6 +33,7 @@ export class BackrestServerProcess {
   start(): void {
     if (this.#wanted) return;
     this.#wanted = true;
+    this.#looking = setInterval(() => this.#endStuck(), STUCK_MS);
     this.#spawn();
   }
 
@@ -40,8 +45,20 @@ export class BackrestServerProcess {
   stop(): void {
     this.#wanted = false;
     clearTimeout(this.#timer);
+    clearInterval(this.#looking);
     this.#child?.kill('SIGTERM');
     this.#child = undefined;
+  }
+
+  #endStuck(): void {
+    const { pid } = this.#child ?? {};
+    endStuck({ port: PGBACKREST_PORT, spare: pid === undefined ? [] : [pid] }).then(
+      (ended) => {
+        if (ended.length > 0)
+          this.#o.log.warn({ ended }, 'processes of pgBackRest talked to somebody who is gone');
+      },
+      (error) => this.#o.log.warn({ error: String(error) }, 'looking for connections of pgBackRest'),
+    );
   }
 
   #spawn(): void {

@@ -8,3 +8,4 @@ export {
   parseBackrestError,
   runBackrest,
 } from './run.ts';
+export { endStuck } from './stuck.ts';

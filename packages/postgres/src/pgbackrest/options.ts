@@ -197,6 +197,16 @@ export function everyAddress(interfaces: NodeJS.Dict<{ family: string }[]>): str
   return Object.values(interfaces).some((all) => all?.some(({ family }) => family === 'IPv6')) ? '::' : '*';
 }
 
+/**
+ * Whoever is gone without a word is noticed within a minute. Until then what was started on its behalf goes on, and
+ * keeps its locks.
+ */
+export const KEEP_ALIVE: BackrestOptions = {
+  'tcp-keep-alive-idle': 20,
+  'tcp-keep-alive-interval': 10,
+  'tcp-keep-alive-count': 3,
+};
+
 /** The options of `pgbackrest server`. `clients`: by the name in a certificate, which stanzas it may reach. */
 export function tlsServerOptions(o: {
   port: number;
@@ -209,6 +219,7 @@ export function tlsServerOptions(o: {
     'tls-server-ca-file': o.tls.ca,
     'tls-server-cert-file': o.tls.cert,
     'tls-server-key-file': o.tls.key,
+    ...KEEP_ALIVE,
     'tls-server-auth': Object.entries(o.clients).map(([name, stanzas]) => `${name}=${stanzas}`),
   };
 }

@@ -186,6 +186,8 @@ test('a server, here and elsewhere, and the TLS server', () => {
     '[global]',
     'tls-server-auth=a=*',
     'tls-server-auth=b=demo-1',
+    // What it starts for others has to notice that they are gone.
+    'tcp-keep-alive-idle=20',
     '[demo-1]',
     'pg1-path=/d',
     'pg2-host=h',
@@ -234,6 +236,15 @@ test('errors keep their number, their words and their hints', () => {
       number: 56,
       text: '[056]: unable to find primary cluster - cannot proceed and more (HINT: are all available clusters in recovery? HINT: is one there?)',
     },
+  );
+  assert.equal(
+    parseBackrestError([
+      "WARN: unable to check pg1: [LockAcquireError] raised from remote-0 tls protocol on 'h': unable to acquire lock",
+      '      HINT: is another pgBackRest process running?',
+      'ERROR: [056]: unable to find primary cluster - cannot proceed',
+      '       HINT: are all available clusters in recovery?',
+    ])?.text,
+    "[056]: unable to find primary cluster - cannot proceed: [LockAcquireError] raised from remote-0 tls protocol on 'h': unable to acquire lock",
   );
   assert.equal(
     parseBackrestError(['2026-01-02 03:04:05.678 P00  ERROR: [082]: WAL segment x was not archived'])?.number,

@@ -27,6 +27,7 @@ export const BACKREST_ERRORS = {
   archiveTimeout: 82,
   backupSetInvalid: 75,
   fileMissing: 55,
+  noPrimary: 56,
   stop: 62,
 } as const;
 
@@ -77,6 +78,9 @@ export async function runBackrest(command: string, o: BackrestCommand): Promise<
   }
 }
 
+/** Why a server was not looked at; pgBackRest then says of all of them that none is a primary. */
+const UNCHECKED = /WARN: unable to check pg\d+: (.*)$/;
+
 export interface BackrestFailure {
   /** pgBackRest's number of the error. */
   number: number;
@@ -99,6 +103,9 @@ export function parseBackrestError(lines: readonly string[]): BackrestFailure | 
   const remedy = storeRemedy(report);
   const words = storeWords(report);
   if (words) return { number: Number(match[2]), text: `[${match[2]}]: ${words}${hint(remedy)}` };
+  const unchecked = lines.slice(0, start).flatMap((line) => UNCHECKED.exec(line)?.slice(1) ?? []);
+  if (Number(match[2]) === BACKREST_ERRORS.noPrimary && unchecked.length > 0)
+    return { number: BACKREST_ERRORS.noPrimary, text: `${match[1]!.trim()}: ${unchecked.join('; ')}` };
   const hints = [...more.filter((line) => line.startsWith('HINT:')), ...(remedy ? [`HINT: ${remedy}`] : [])];
   const rest = more.filter((line) => line !== '' && !line.startsWith('HINT:') && !line.startsWith('['));
   const said = [match[1]!.trim(), ...rest].join(' ');

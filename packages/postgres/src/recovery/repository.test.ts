@@ -18,7 +18,7 @@ async function closedPort(): Promise<number> {
 }
 
 /** The configuration of a store at which nobody listens. */
-async function goneStore(options: Record<string, number> = {}): Promise<{ folder: string; config: string }> {
+async function goneStore(): Promise<{ folder: string; config: string }> {
   const folder = testFolder();
   const config = join(folder, 'pgbackrest.conf');
   const place = {
@@ -38,17 +38,20 @@ async function goneStore(options: Record<string, number> = {}): Promise<{ folder
         ...repositoryOptions({ number: 1, place }),
         'lock-path': folder,
         'spool-path': folder,
-        ...options,
       },
     }),
   );
   return { folder, config };
 }
 
-test('a store that is gone is not one without backups', async () => {
-  const { config } = await goneStore({ 'io-timeout': 0.3 });
+test('a store that is gone is not one without backups, and is named in time', async () => {
+  const { config } = await goneStore();
   await assert.rejects(
-    readCatalogue({ config, repository: 1 }, { cluster: 'c' }),
+    readCatalogue(
+      { config, repository: 1 },
+      { cluster: 'c' },
+      { storeTimeoutS: 0.3, signal: AbortSignal.timeout(20_000) },
+    ),
     (error) =>
       error instanceof PostgresError &&
       error.code === 'BackrestFailed' &&

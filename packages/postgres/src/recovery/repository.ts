@@ -21,7 +21,12 @@ export interface RepositoryAccess {
 
 export type Run = Pick<BackrestCommand, 'signal' | 'onLine' | 'onStart'>;
 
+/** `storeTimeoutS`: seconds that a store may take to answer; default: 15. */
+export type AskRun = Run & { storeTimeoutS?: number };
+
 const ASK_MS = 120_000;
+/** A store that is gone is tried several times by one question: with this, pgBackRest says so before we lose patience. */
+const ASK_TIMEOUT_S = 15;
 /**
  * Seconds that a store may take to answer while a backup is copied out of it. pgBackRest tries each file three times,
  * and several times within each: with its own 60 it says nothing of a store that is gone for over ten minutes.
@@ -38,14 +43,15 @@ const END_MS = 5_000;
 export async function readCatalogue(
   access: RepositoryAccess,
   owner: BackupOwner,
-  run: Run = {},
+  run: AskRun = {},
 ): Promise<Catalogue> {
+  const { storeTimeoutS = ASK_TIMEOUT_S, ...rest } = run;
   const doing = `listing the backups of ${owner.stanza ?? owner.cluster}`;
   const told = await runBackrest('info', {
-    ...run,
+    ...rest,
     config: access.config,
     doing,
-    options: { repo: access.repository, output: 'json' },
+    options: { repo: access.repository, output: 'json', 'io-timeout': storeTimeoutS },
     timeoutMs: ASK_MS,
   });
   const stanzas = parseBackrestInfo(told);
@@ -69,7 +75,7 @@ export async function readCatalogue(
 export async function catalogueIn(
   access: RepositoryAccess,
   stanza: StanzaInfo,
-  run: Run = {},
+  { storeTimeoutS = ASK_TIMEOUT_S, ...run }: AskRun = {},
 ): Promise<Catalogue | undefined> {
   const archive = newestArchive(stanza, access.repository);
   if (!archive) return undefined;
@@ -80,7 +86,7 @@ export async function catalogueIn(
       config: access.config,
       doing: `listing the archive of ${stanza.name}`,
       args,
-      options: { repo: access.repository, ...options },
+      options: { repo: access.repository, 'io-timeout': storeTimeoutS, ...options },
       timeoutMs: ASK_MS,
     });
   const listing = await ask('repo-ls', [folder], { output: 'json', recurse: true });
