@@ -12,6 +12,8 @@ export interface Context {
   readonly actions: Action[];
   /** Monotonic time of the next moment at which something may change by the clock alone. */
   wakeAt: number;
+  /** What was waited for when the step before ended. */
+  readonly waitedFor?: State['waiting'];
 }
 
 /** The Lease's record, when there is one that we have read. */
@@ -29,9 +31,13 @@ export function wakeIn(c: Context, ms: number): void {
   c.wakeAt = Math.min(c.wakeAt, c.now.mono + Math.max(ms, 1));
 }
 
-/** Says what is waited for; the moment it began survives as long as the words stay the same. */
+/**
+ * Says what is waited for; the moment it began survives as long as the words stay the same at the end of each step,
+ * whatever else is waited for on the way there.
+ */
 export function waitFor(c: Context, what: string, withinMs?: number): void {
-  const since = c.s.waiting?.what === what ? c.s.waiting.since : c.now;
+  const same = [c.s.waiting, c.waitedFor].find((each) => each?.what === what);
+  const since = same?.since ?? c.now;
   c.s.waiting = { what, since, ...(withinMs === undefined ? {} : { withinMs }) };
 }
 

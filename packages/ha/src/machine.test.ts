@@ -556,6 +556,17 @@ describe('everyone else', () => {
     assert.equal(of(first.actions, 'askPeers').length, 0);
     assert.equal(of(step(first.state, TICK, at(3_011)).actions, 'askPeers').length, 1);
   });
+  test('and says since when, though it waits for WAL meanwhile', () => {
+    const before = state(2, {
+      pods: [pod(1, { terminated: ['c-1'] }), pod(2), pod(3)],
+      settings: settings({ failoverDelayMs: 3_000 }),
+      view: standbyView(2, { streaming: false }),
+      proven: 3,
+    });
+    const first = step(before, TICK, at(10)).state;
+    assert.match(first.waiting?.what ?? '', /the end of spec\.failoverDelay/);
+    assert.deepEqual(step(first, TICK, at(2_000)).state.waiting, first.waiting);
+  });
 
   test('a conflict voids the attempt: the Lease is read again', () => {
     const known = lease({ holder: null, handover: { to: 'demo-2', position: '0/1000', at: '' } });

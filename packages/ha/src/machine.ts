@@ -35,7 +35,14 @@ export function step(state: State, event: Event, now: Now, rules: Rules = RULES)
 
 /** The same, but changes `s` itself, at the top and in what `copyOf` copies: for the simulator, which keeps no old state. */
 export function advance(s: State, event: Event, now: Now, rules: Rules): Step {
-  const c: Context = { s, now, rules, actions: [], wakeAt: now.mono + LONGEST_SLEEP_MS };
+  const c: Context = {
+    s,
+    now,
+    rules,
+    actions: [],
+    wakeAt: now.mono + LONGEST_SLEEP_MS,
+    waitedFor: s.waiting,
+  };
   s.grantsSince ??= now;
   absorb(c, event);
   endLeadership(c);
