@@ -1,6 +1,6 @@
 /** A candidate under a required rule: promises cut the quorum of a leader that has fallen silent (ELECTION 5). */
 import { elapsed, elapsedForTaker } from './clock.ts';
-import { type Context, delaysFailover, settingsOf, waitFor, wakeIn } from './context.ts';
+import { type Context, delaysFailover, refused, refusedStill, settingsOf, wakeIn } from './context.ts';
 import { beginPromise, sealedPosition } from './granting.ts';
 import { take } from './lease.ts';
 import { comparePositions, parseLsn } from './lsn.ts';
@@ -31,6 +31,7 @@ export function seekPromises(c: Context, lease: KnownLease): void {
   const settings = settingsOf(s);
   const since = s.election!.since;
   if (delaysFailover(c, since)) return;
+  refusedStill(c);
   if (!s.lastAsked || s.lastAsked.mono < since.mono) {
     s.askDue = true;
     return;
@@ -58,7 +59,7 @@ export function seekPromises(c: Context, lease: KnownLease): void {
 
 function lookAgain(c: Context, why: string): void {
   const { s, now } = c;
-  waitFor(c, `cannot take over (quiet): ${why}`);
+  refused(c, `cannot take over (quiet): ${why}`);
   if (s.asking) return;
   const age = s.lastAsked ? elapsed(s.lastAsked, now) : ASK_AGAIN_MS;
   if (age >= ASK_AGAIN_MS) s.askDue = true;

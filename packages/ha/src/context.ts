@@ -89,6 +89,18 @@ export function delaysFailover(c: Context, since: Now): boolean {
   return true;
 }
 
+/** Says why this candidate may not take over by what it knows. */
+export function refused(c: Context, why: string): void {
+  c.s.election = { ...c.s.election!, refused: why };
+  waitFor(c, why);
+}
+
+/** The last word on that counts until there is another: while peers are asked anew, it is what there is to say. */
+export function refusedStill(c: Context): void {
+  const why = c.s.election?.refused;
+  if (why !== undefined) waitFor(c, why);
+}
+
 /** True while less than `ms` have passed since `since`; then asks to be woken at the end of it. */
 export function within(c: Context, since: Now, ms: number): boolean {
   const left = ms - elapsed(since, c.now);

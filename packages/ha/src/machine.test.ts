@@ -556,6 +556,23 @@ describe('everyone else', () => {
     assert.equal(of(first.actions, 'askPeers').length, 0);
     assert.equal(of(step(first.state, TICK, at(3_011)).actions, 'askPeers').length, 1);
   });
+  test('why a candidate may not take over is its word also while it asks anew', () => {
+    const before = state(2, {
+      pods: [pod(1, { terminated: ['c-1'] }), pod(2), pod(3)],
+      lease: lease({ rules: [], position: '0/9000000' }),
+      settings: settings({ maximumLagBytes: 1024n }),
+      view: standbyView(2, { streaming: false }),
+      viewAt: at(11),
+      proven: 3,
+      election: { version: '7', since: at(0), opening: 'dead' },
+      lastAsked: at(11),
+      peers: answers(11, report(3, { streaming: false })),
+    });
+    const first = step(before, TICK, at(12)).state;
+    assert.match(first.waiting?.what ?? '', /cannot take over \(dead\): .* more than maximumLag allows/);
+    const asking = { ...first, asking: at(300) };
+    assert.deepEqual(step(asking, TICK, at(301)).state.waiting, first.waiting);
+  });
   test('and says since when, though it waits for WAL meanwhile', () => {
     const before = state(2, {
       pods: [pod(1, { terminated: ['c-1'] }), pod(2), pod(3)],

@@ -1,7 +1,17 @@
 /** Standing for election: when the Lease is open, who may take it. */
 import { awaitQuiet, seekPromises } from './candidacy.ts';
 import { elapsed } from './clock.ts';
-import { type Context, delaysFailover, note, settingsOf, waitFor, wakeIn, within } from './context.ts';
+import {
+  type Context,
+  delaysFailover,
+  note,
+  refused,
+  refusedStill,
+  settingsOf,
+  waitFor,
+  wakeIn,
+  within,
+} from './context.ts';
 import { take } from './lease.ts';
 import { formatLsn, type Position, parseLsn } from './lsn.ts';
 import { hasAllHandedOver, ownPosition } from './positions.ts';
@@ -104,6 +114,7 @@ function contest(c: Context, lease: KnownLease, opening: string, forced: string 
   const delayed = opening === 'dead' || opening === 'silent';
   if (delayed && !forced && delaysFailover(c, since)) return;
   if (!s.viewAt || s.viewAt.mono < since.mono) s.observeDue = true;
+  refusedStill(c);
   if (!s.lastAsked || s.lastAsked.mono < since.mono) {
     s.askDue = true;
     return;
@@ -123,7 +134,7 @@ function contest(c: Context, lease: KnownLease, opening: string, forced: string 
     take(c, lease, false, forced);
     return;
   }
-  waitFor(c, `cannot take over (${opening}): ${verdict}`);
+  refused(c, `cannot take over (${opening}): ${verdict}`);
   if (!mine) s.observeDue = true;
   if (elapsed(s.lastAsked, now) >= ASK_AGAIN_MS) {
     s.askDue = true;

@@ -192,7 +192,7 @@ export interface State {
   undead?: string;
   /** This manager has begun something in PGDATA: what lives there may be of its own making. */
   acted?: boolean;
-  election?: { version: string; since: Now; opening: string };
+  election?: { version: string; since: Now; opening: string; refused?: string };
   handover?: HandoverPlan;
   /** What became of the last switchover wish that was meant for us; it is not tried again. */
   switchoverOutcome?: SwitchoverOutcome;
