@@ -256,7 +256,8 @@ export class Loop {
       this.#situation = situation;
     }
     for (const action of actions) this.#act(action);
-    if (state.held && situation === 'leader: running') this.#configurer.roles(state.held.epoch);
+    if (state.held && situation === 'leader: running' && state.view?.inRecovery === false)
+      this.#configurer.roles(state.held.epoch);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#feed({ type: 'tick' }), Math.max(wakeAt - performance.now(), 0));
   }
