@@ -13,6 +13,37 @@ export async function getCluster(client: Client, namespace: string, name: string
   }
 }
 
+/** The operator writes the status now and then: so often is a change tried anew after somebody else's. */
+const TRIES = 10;
+
+/**
+ * Changes a Cluster by a merge patch that depends on what it is. `wanted` is asked again, with the Cluster as it is
+ * then, when somebody else was faster. Throws KubeError `Conflict` where that goes on and on.
+ */
+export async function changeCluster(
+  client: Client,
+  cluster: ClusterObject,
+  wanted: (cluster: ClusterObject) => { metadata?: object; spec?: object },
+): Promise<ClusterObject> {
+  const { namespace, name } = cluster.metadata;
+  let current = cluster;
+  for (let left = TRIES; ; left--) {
+    const { metadata, ...rest } = wanted(current);
+    const { resourceVersion } = current.metadata;
+    const body = { ...rest, metadata: { ...metadata, resourceVersion } };
+    try {
+      return await client.patch(
+        ClusterKind,
+        { namespace, name },
+        { type: 'merge', body, fieldManager: 'pgherd' },
+      );
+    } catch (error) {
+      if (!isKubeError(error, 'Conflict') || left <= 1) throw error;
+      current = await getCluster(client, namespace ?? '', name);
+    }
+  }
+}
+
 function explainMissing(error: unknown, namespace: string, name: string): unknown {
   if (!isKubeError(error, 'NotFound')) return error;
   if (!error.details?.name) {

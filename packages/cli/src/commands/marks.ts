@@ -10,7 +10,7 @@ import {
   isInMaintenance,
 } from '@pgherd/api';
 import { Argument, type Command } from 'commander';
-import { getCluster } from '../clusters.ts';
+import { changeCluster, getCluster } from '../clusters.ts';
 import { type Connection, type ConnectionOptions, connect } from '../connection.ts';
 import { CliError } from '../errors.ts';
 import { ClusterKind, type ClusterObject } from '../kinds.ts';
@@ -75,17 +75,23 @@ async function fence(word: string, name: string, instance: string, options: Mark
       hint: `It has: ${known.join(', ') || 'none'}.`,
     });
   }
-  const listed = before.includes(ALL_INSTANCES) ? known : before;
-  const others = listed.filter((each) => each !== instance);
-  const one = word === 'on' ? [...others, instance].sort() : others;
-  const after = instance === 'all' ? (word === 'on' ? [ALL_INSTANCES] : []) : one;
-  const changed = await mark(connection, cluster, {
-    [ANNOTATION_FENCED]: after.length > 0 ? JSON.stringify(after) : null,
+  const changed = await mark(connection, cluster, (now) => {
+    const after = fencedAfter(now, word === 'on', instance);
+    return { [ANNOTATION_FENCED]: after.length > 0 ? JSON.stringify(after) : null };
   });
   const concerned = instance === 'all' ? known : [instance];
   const done = (now: ClusterObject) => concerned.every((each) => isStopped(now, each) === (word === 'on'));
   const text = word === 'on' ? 'fenced: PostgreSQL is stopped, the pod stays' : 'no longer fenced';
   await follow(connection, changed, done, `${concerned.join(', ')} ${text}`, options);
+}
+
+/** Who is fenced once this instance is, or is not any more. */
+function fencedAfter(cluster: ClusterObject, on: boolean, instance: string): string[] {
+  if (instance === 'all') return on ? [ALL_INSTANCES] : [];
+  const before = fencedMark(cluster);
+  const listed = before.includes(ALL_INSTANCES) ? (cluster.status?.instanceNames ?? []) : before;
+  const others = listed.filter((each) => each !== instance);
+  return on ? [...others, instance].sort() : others;
 }
 
 function isStopped({ status }: ClusterObject, instance: string): boolean {
@@ -106,7 +112,7 @@ async function sleep(word: string, name: string, options: MarkOptions): Promise<
   const wanted: ClusterPhase = on ? 'Hibernated' : 'Ready';
   if (!on && !isHibernating(cluster) && phase !== 'Hibernated')
     return print(`Cluster ${name} does not hibernate.`);
-  const changed = await mark(connection, cluster, { [ANNOTATION_HIBERNATION]: on ? 'on' : null });
+  const changed = await mark(connection, cluster, () => ({ [ANNOTATION_HIBERNATION]: on ? 'on' : null }));
   const text = on ? `Cluster ${name} hibernates; its volumes are kept` : `Cluster ${name} is back`;
   await follow(connection, changed, (now) => now.status?.phase === wanted, text, options);
 }
@@ -115,22 +121,19 @@ async function maintain(word: string, name: string, options: MarkOptions): Promi
   const on = word === 'set';
   const connection = await connect(options);
   const cluster = await getCluster(connection.client, connection.namespace, name);
-  const changed = await mark(connection, cluster, { [ANNOTATION_MAINTENANCE]: on ? 'on' : null });
+  const changed = await mark(connection, cluster, () => ({ [ANNOTATION_MAINTENANCE]: on ? 'on' : null }));
   const text = on
     ? `Cluster ${name} is in maintenance: operator and election leave it alone`
     : `Cluster ${name} is looked after again`;
   await follow(connection, changed, (now) => (now.status?.phase === 'Maintenance') === on, text, options);
 }
 
-/** Writes annotations, unless somebody else changed the cluster since it was read. */
 function mark(
-  { client, namespace }: Connection,
-  { metadata }: ClusterObject,
-  annotations: Record<string, string | null>,
+  { client }: Connection,
+  cluster: ClusterObject,
+  wanted: (cluster: ClusterObject) => Record<string, string | null>,
 ): Promise<ClusterObject> {
-  const { name, resourceVersion } = metadata;
-  const body = { metadata: { resourceVersion, annotations } };
-  return client.patch(ClusterKind, { namespace, name }, { type: 'merge', body, fieldManager: 'pgherd' });
+  return changeCluster(client, cluster, (now) => ({ metadata: { annotations: wanted(now) } }));
 }
 
 async function follow(

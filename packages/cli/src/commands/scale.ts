@@ -1,11 +1,11 @@
 import { ANNOTATION_KEEP, ANNOTATION_LEAVING, LABEL_CLUSTER, LABEL_INSTANCE } from '@pgherd/api';
 import { kinds } from '@pgherd/kube';
 import { type Command, Option } from 'commander';
-import { getCluster } from '../clusters.ts';
+import { changeCluster, getCluster } from '../clusters.ts';
 import { confirm } from '../confirm.ts';
 import { type Connection, type ConnectionOptions, connect } from '../connection.ts';
 import { CliError } from '../errors.ts';
-import { ClusterKind, type ClusterObject } from '../kinds.ts';
+import type { ClusterObject } from '../kinds.ts';
 import { example, timeoutOption, whole, withConnection, withOutput } from '../options.ts';
 import { print, printJson, startProgress } from '../output.ts';
 import { waitUntilReady } from '../ready.ts';
@@ -120,22 +120,20 @@ async function keepVolumes(
     );
 }
 
-/** Writes the number, unless somebody else changed the cluster since it was read. */
+/** Writes the number, unless somebody else changed the spec since it was read. */
 async function setInstances(
-  { client, namespace }: Connection,
+  { client }: Connection,
   cluster: ClusterObject,
   instances: number,
 ): Promise<void> {
-  const { name, resourceVersion } = cluster.metadata;
-  await client.patch(
-    ClusterKind,
-    { namespace, name },
-    {
-      type: 'merge',
-      body: { metadata: { resourceVersion }, spec: { instances } },
-      fieldManager: 'pgherd',
-    },
-  );
+  const { name, generation } = cluster.metadata;
+  await changeCluster(client, cluster, (now) => {
+    if (now.metadata.generation !== generation)
+      throw new CliError('refused', `Somebody else has just changed cluster ${name}.`, {
+        hint: 'Look at it, and say it again.',
+      });
+    return { spec: { instances } };
+  });
 }
 
 async function follow(
