@@ -168,3 +168,8 @@ export function reportSummary(report: InstanceReport): string {
   ];
   return JSON.stringify(words);
 }
+
+/** What an instance waits for, after its name. */
+export function waitsText(what: string): string {
+  return what.startsWith('cannot ') ? what : `waits for ${what}`;
+}

@@ -4,6 +4,7 @@ import {
   type InstanceReport,
   LABEL_ROLE,
   type ReplicationRow,
+  waitsText,
   walBytesBetween,
 } from '@pgherd/api';
 import type { Pod } from '@pgherd/kube';
@@ -216,7 +217,7 @@ function waitsOf(observed: Observed, now: number): string[] {
     waits.push(...podWaits(pod).map((text) => `${name}: ${text}`));
     if (answer?.problem) waits.push(`${name}: does not answer: ${answer.problem}`);
     const waiting = answer?.report?.waiting;
-    if (waiting) waits.push(`${name}: waits for ${waiting.what}${times(waiting, now)}`);
+    if (waiting) waits.push(`${name}: ${waitsText(waiting.what)}${times(waiting, now)}`);
     const error = answer?.report?.error;
     if (error) waits.push(`${name}: ${error.message} (${error.code})`);
     if (answer?.report?.pendingRestart) waits.push(`${name}: a changed setting needs a restart`);

@@ -64,7 +64,7 @@ test('what has hindered an election for a while is told; where maximumLag does, 
   tell('demo-3', lag, 5);
   assert.match(
     said(facts)?.reason ?? '',
-    /maximumLag allows\. .*pgherd promote demo demo-3 --accept-loss -n default/,
+    /nobody takes over: demo-2 cannot .*maximumLag allows\. .*pgherd promote demo demo-3 --accept-loss -n default/,
   );
 });
 

@@ -1,8 +1,8 @@
 /** What there is to say when nobody serves as primary, or when its commits wait. Pure. */
-import { isFenced, switchoverMark, walBytesBetween } from '@pgherd/api';
+import { isFenced, switchoverMark, waitsText, walBytesBetween } from '@pgherd/api';
 import { type Facts, type InstanceFacts, isBootstrapping, isLeader, isTerminating } from '../facts.ts';
 import type { Outcome, Verdict } from './phase.ts';
-import { fenceCommand, instanceTrouble, waitsText } from './trouble.ts';
+import { fenceCommand, instanceTrouble } from './trouble.ts';
 
 /** There is a database, but nobody serves as primary. */
 export function headless({ facts }: Outcome): Verdict | undefined {
@@ -28,10 +28,10 @@ export function headless({ facts }: Outcome): Verdict | undefined {
 
 /**
  * Where too few answer of those that a required rule names, nobody can know what was acknowledged; and nobody stands
- * where only those answer that are never to lead.
+ * where only those answer that are never to lead, or are too far behind.
  */
 export function isElectionSafe(facts: Facts): boolean {
-  return unmetRule(facts) === undefined && !onlyNeverLeaders(facts);
+  return unmetRule(facts) === undefined && !onlyNeverLeaders(facts) && !onlyTooFarBehind(facts);
 }
 
 function onlyNeverLeaders(facts: Facts): boolean {
@@ -60,7 +60,10 @@ function electionText(facts: Facts): string {
   const best = answering.reduce<InstanceFacts | undefined>(further, undefined);
   if (!short && onlyNeverLeaders(facts))
     return `nobody takes over: ${[...here].join(', ')} never lead by themselves (0 in spec.failoverPriority): raise that of one, or lose what it lacks with pgherd promote ${name} ${best?.name} --accept-loss -n ${namespace}`;
-  if (!short) return `the instances elect another${obstacles(facts, answering)}`;
+  const told = hindrances(facts).map((each) => `${each.name} ${waitsText(each.what)}`);
+  if (!short && onlyTooFarBehind(facts))
+    return `nobody takes over: ${told.join('; ')}. To go on with ${best?.name} and lose what it lacks: pgherd promote ${name} ${best?.name} --accept-loss -n ${namespace}`;
+  if (!short) return `the instances elect another${told.length > 0 ? `: ${told.join('; ')}` : ''}`;
   const silent = short.names.filter((each) => !here.has(each));
   const command = best
     ? `. To go on with ${best.name} and lose what it lacks: pgherd promote ${name} ${best.name} --accept-loss -n ${namespace}`
@@ -71,19 +74,19 @@ function electionText(facts: Facts): string {
 /** An ordinary election is over before this; what still hinders one then is worth telling. */
 const ELECTION_MS = 3_000;
 
-/** Why nobody is elected, in the words of those that answer; and how to go on where only `maximumLag` forbids it. */
-function obstacles({ now, cluster }: Facts, answering: InstanceFacts[]): string {
-  const told = answering.flatMap(({ name, report }) => {
+/** What hinders those that answer, for longer than an election takes. */
+function hindrances(facts: Facts): { name: string; what: string }[] {
+  return answeringReplicas(facts).flatMap(({ name, report }) => {
     const { what, since } = report?.waiting ?? {};
-    const long = what !== undefined && now - Date.parse(since ?? '') > ELECTION_MS;
+    const long = what !== undefined && facts.now - Date.parse(since ?? '') > ELECTION_MS;
     return long ? [{ name, what }] : [];
   });
-  if (told.length === 0) return '';
-  const words = told.map(({ name, what }) => `${name} ${waitsText(what)}`).join('; ');
-  const best = answering.reduce<InstanceFacts | undefined>(further, undefined);
-  if (!best || !told.every(({ what }) => what.includes('maximumLag'))) return `: ${words}`;
-  const { name, namespace } = cluster.metadata;
-  return `: ${words}. To go on with ${best.name} and lose what it lacks: pgherd promote ${name} ${best.name} --accept-loss -n ${namespace}`;
+}
+
+/** Only `maximumLag` forbids it, and it will as long as the old primary is away. */
+function onlyTooFarBehind(facts: Facts): boolean {
+  const told = hindrances(facts);
+  return told.length > 0 && told.every(({ what }) => what.includes('maximumLag'));
 }
 
 /** So many of the names must have answered before one of them is certain to have every acknowledged commit. */

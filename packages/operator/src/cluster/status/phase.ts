@@ -1,5 +1,5 @@
 /** The phase of a cluster: one word, and a reason that names who and why. Pure. */
-import type { ClusterPhase, RestorationStage } from '@pgherd/api';
+import { type ClusterPhase, type RestorationStage, waitsText } from '@pgherd/api';
 import type { Plan } from '../actions.ts';
 import { certificateProblems } from '../certificates.ts';
 import {
@@ -15,7 +15,7 @@ import {
 import { missingSecrets } from '../plan-secrets.ts';
 import { archiveState, notArchivingSince, SET_UP_MS } from './archive.ts';
 import { fewerConfirm, headless, lockedOut, neverEnough, waitingForSync } from './leadership.ts';
-import { instanceTrouble, isOverdue, podTrouble, startTrouble, waitsText } from './trouble.ts';
+import { instanceTrouble, isOverdue, podTrouble, startTrouble } from './trouble.ts';
 import { volumesFull, volumesGrowing, volumesHung, volumesLow } from './volumes.ts';
 
 export interface Verdict {

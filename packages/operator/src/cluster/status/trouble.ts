@@ -1,5 +1,5 @@
 /** Why an instance is not as it should be, in words for people. Pure. */
-import { type InstanceReport, isFenced } from '@pgherd/api';
+import { type InstanceReport, isFenced, waitsText } from '@pgherd/api';
 import type { ContainerStatus, PersistentVolumeClaim, Pod } from '@pgherd/kube';
 import { type Facts, type InstanceFacts, isLeader, isPodReady, isTerminating } from '../facts.ts';
 import { isStuck, stuckText } from '../stuck.ts';
@@ -69,11 +69,6 @@ function boundVolumes(
   const place = node ? `node ${node}, or in its zone${gone}` : 'other nodes, or another zone';
   const { name, namespace } = cluster.metadata;
   return `its volume ${volumes} can be used only on ${place}: make room there or bring it back, or have a new instance made in its place with pgherd destroy ${name} ${instance} -n ${namespace}`;
-}
-
-/** What an instance waits for, after its name. */
-export function waitsText(what: string): string {
-  return what.startsWith('cannot ') ? what : `waits for ${what}`;
 }
 
 /** Why this instance is not healthy, or undefined where nothing is known to be wrong. */
