@@ -113,6 +113,10 @@ describe('a standby that replays what it has of its own', () => {
       after(60, () => still),
       { told: ['stop'], rung: 'rewind' },
     );
+    // It looks for WAL that is not there, and names no file now and then.
+    const inVain = (n: number) => (n % 3 === 1 ? starting : still);
+    assert.deepEqual(after(59, inVain), { told: [] });
+    assert.deepEqual(after(60, inVain), { told: ['stop'], rung: 'rewind' });
   });
   test('has replayed all and does not stream: ten seconds', () => {
     assert.deepEqual(

@@ -35,6 +35,7 @@ const UNPROVEN_MS = 2_000;
 export const PROMOTION_MS = 2_000;
 const MANY_COPIES = 3;
 const ASK_AGAIN_MS = 150;
+const WAL_FILE = /^[0-9A-F]{24}$/;
 
 /** Whom to follow and under which name. Without a known leader the upstream stays as it is. */
 export function standby(c: Context): Following & { sealed?: boolean } {
@@ -224,7 +225,7 @@ export function rejoinRunning(c: Context): void {
     streams(c, rejoin);
     return;
   }
-  const replays = replayOf(s.view!);
+  const replays = replayOf(s.view!, rejoin.replaysAt);
   if (replays !== undefined && replays !== rejoin.replaysAt) rejoin.stuckSince = now;
   rejoin.replaysAt = replays;
   rejoin.stuckSince ??= now;
@@ -253,8 +254,12 @@ export function rejoinRunning(c: Context): void {
  * How far a standby is that still replays what it has of its own: only then it asks its leader for more. Stopped before,
  * it would not even know that there is something to be rewound. Undefined once it has replayed all.
  */
-function replayOf({ process, recovering, replayedAll, replayedLsn }: View): string | undefined {
-  if (process === 'starting') return recovering;
+function replayOf(
+  { process, recovering, replayedAll, replayedLsn }: View,
+  before: string | undefined,
+): string | undefined {
+  // Between two looks for the same file, which may be in vain, it names none.
+  if (process === 'starting') return recovering ?? (WAL_FILE.test(before ?? '') ? before : undefined);
   return replayedAll ? undefined : replayedLsn;
 }
 

@@ -5,17 +5,19 @@ import { processesIn } from './death.ts';
 /** Between two looks. */
 const LOOK_MS = 500;
 
-/** Returns a function that says whether recovery has been at the same WAL file, or at none, for so long; cheap to call. */
+/** Returns a function that says whether recovery has come to no other WAL file for so long; cheap to call. */
 export function standstill(pgdata: string, ms: number): () => boolean {
-  let file = replayedFile(pgdata);
+  const seen = new Set([replayedFile(pgdata)]);
   let since = performance.now();
   let looked = since;
   return () => {
     const now = performance.now();
     if (now - looked < LOOK_MS) return false;
     looked = now;
+    // One that finds no more WAL looks for it in the same files again and again, and names none in between.
     const at = replayedFile(pgdata);
-    if (at !== file) [file, since] = [at, now];
+    if (at !== undefined && !seen.has(at)) since = now;
+    seen.add(at);
     return now - since > ms;
   };
 }
