@@ -93,7 +93,8 @@ export class Server {
   /**
    * Starts the postmaster and waits until it accepts connections.
    * With `patienceMs`, a server that is still replaying by then counts as started: the answer is false.
-   * With `stillMs`, one whose recovery has stood at the same WAL file for so long is given up: it waits for WAL.
+   * With `stillMs`, no more WAL comes: one whose recovery has come to no other WAL file for so long is given up, or
+   * that has said for some seconds that it waits for more.
    * Throws PostgresError `AlreadyRunning`, `StartFailed` (with the log's last lines), `StartTimeout`, `Cancelled`.
    */
   async start(o: StartOptions = {}): Promise<boolean> {
@@ -170,7 +171,8 @@ export class Server {
 
   async #waitReady({ patienceMs, stillMs, signal }: StartOptions): Promise<boolean> {
     const begin = performance.now();
-    const still = stillMs === undefined ? undefined : standstill(this.#o.pgdata, stillMs);
+    const said = () => this.#log.at(-1) ?? '';
+    const still = stillMs === undefined ? undefined : standstill(this.#o.pgdata, stillMs, said);
     for (;;) {
       if (!this.#child) {
         // The pipe may still hold the reason.
@@ -190,10 +192,11 @@ export class Server {
         return true;
       }
       const waited = performance.now() - begin;
-      if (still?.())
+      const inVain = still?.();
+      if (inVain)
         throw new PostgresError(
           'StartTimeout',
-          `starting PostgreSQL in ${this.#o.pgdata}: its recovery has waited for WAL for ${stillMs! / 1000} s`,
+          `starting PostgreSQL in ${this.#o.pgdata}: its recovery has waited for WAL for ${inVain / 1000} s`,
         );
       if (patienceMs !== undefined && waited > patienceMs) {
         void this.#becomeReady();
