@@ -51,24 +51,24 @@ const primaryLease = object(
   {
     renewInterval: optional(leaseTime('The primary renews its Lease this often. Default: 2.', 0.1)),
     stopAfter: optional(
-      leaseTime('A primary that could not renew for so long stops PostgreSQL. Default: 6.', 0.2),
+      leaseTime('A primary that could not renew for so long stops PostgreSQL. Default: 6.', 1),
     ),
     guardAfter: optional(
       leaseTime(
         'The guard kills what still runs of a primary that could not renew for so long. Default: 8.',
-        0.3,
+        1.2,
       ),
     ),
     takeAfter: optional(
-      leaseTime('Another instance may take a Lease that was not renewed for so long. Default: 10.', 0.4),
+      leaseTime('Another instance may take a Lease that was not renewed for so long. Default: 10.', 1.5),
     ),
   },
   {
     rules: [
       {
-        rule: `${RENEW} < ${STOP}`,
+        rule: `2.0 * ${RENEW} <= ${STOP}`,
         message:
-          'renewInterval must be shorter than stopAfter (defaults: 2 and 6): lower it, or raise stopAfter',
+          'renewInterval must be shorter than stopAfter, half of it at most (defaults: 2 and 6), since one renewal that fails is no reason to stop: lower it, or raise stopAfter',
         fieldPath: '.renewInterval',
       },
       {

@@ -10,6 +10,7 @@ import {
 import { certificateSecrets } from './certificates.ts';
 import type { SpecProblem } from './facts.ts';
 import type { ClusterObject } from './kind.ts';
+import { podProblems } from './pod-problems.ts';
 
 /**
  * Problems of the spec. The API checks nearly all of this when it is applied; not what came through the scale
@@ -30,7 +31,13 @@ export function specProblems(cluster: ClusterObject, spec: EffectiveSpec): SpecP
       message: `${spec.instances} is too few: synchronous replication needs ${synchronous.number} besides the primary`,
       hint: `set it to at least ${synchronous.number + 1}, or lower spec.postgresql.synchronous.number first`,
     });
-  return [...problems, ...foreignNames(cluster), ...noSuchTime(cluster), ...ownNames(cluster, spec)];
+  return [
+    ...problems,
+    ...podProblems(cluster),
+    ...foreignNames(cluster),
+    ...noSuchTime(cluster),
+    ...ownNames(cluster, spec),
+  ];
 }
 
 /** A priority for an instance of another cluster would be ignored without a word. */
