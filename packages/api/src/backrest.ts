@@ -95,11 +95,11 @@ export interface BackupInfo {
   backups: BackupSetInfo[];
   running: boolean;
   progress?: { done: number; total: number };
-  /** WAL files that are missing in the middle of an archive, one a repository. Milliseconds since 1970. */
+  /** What makes an archive of no use from some moment on, one a repository. Milliseconds since 1970. */
   holes?: {
     repository: number;
-    /** Name of the file. */
-    file: string;
+    /** Name of a WAL file that is missing. Absent: all backups lie on timelines that were left before they ended. */
+    file?: string;
     /** A backup that began later does not need it. */
     afterMs: number;
     /** No such backup is there: what was archived since is of no use yet. */

@@ -58,7 +58,18 @@ if [ -e "$folder/incomplete" ]; then
   cat "$folder/push" >&2
   exit 1
 fi
-pgbackrest --config="$folder/pgbackrest.conf" --stanza="$stanza" archive-push "$path" 2>"$folder/push.new"
+# A repository keeps WAL waiting, which the manager takes ahead to the others. Each of these takes one push at a time:
+# theirs comes first, and then this file alone, not all that waits.
+alone=
+if [ -e "$folder/held-up" ]; then
+  alone=--no-archive-async
+  tries=0
+  while read -r state <"$folder/held-up" && [ "$state" = pushing ] && [ $tries -lt 60 ]; do
+    tries=$((tries + 1))
+    sleep 1
+  done 2>/dev/null
+fi
+pgbackrest --config="$folder/pgbackrest.conf" --stanza="$stanza" $alone archive-push "$path" 2>"$folder/push.new"
 code=$?
 mv "$folder/push.new" "$folder/push"
 [ $code = 0 ] && exit 0

@@ -116,6 +116,7 @@ export class BackupKeeper {
       folder: this.#folder,
       pgdata: options.layout.pgdata,
       log: options.log,
+      marks: options.marks,
       leads: options.leads,
       heldUpMs: options.heldUpMs,
     });

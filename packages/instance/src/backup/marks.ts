@@ -83,6 +83,15 @@ export class ArchiveMarks {
     else if (this.#read('incomplete') !== why) put(join(this.folder, 'incomplete'), `${why}\n`);
   }
 
+  /**
+   * A repository keeps WAL waiting, and it goes ahead to the others: `pushing` while it does, for a repository takes
+   * one push at a time; undefined: none does.
+   */
+  heldUp(state: 'pushing' | 'pausing' | undefined): void {
+    if (state === undefined) rmSync(join(this.folder, 'held-up'), { force: true });
+    else if (this.#read('held-up') !== state) put(join(this.folder, 'held-up'), `${state}\n`);
+  }
+
   /** What pgBackRest said when it was last handed a WAL file; of the stanza's background process, if that knows more. */
   said(stanza: string): string[] {
     const said = (this.#read('push') ?? '').split('\n');

@@ -337,6 +337,16 @@ const holes: [string, Catalogue, number, Set<string>, Partial<ArchiveHole> | und
     { file: name(1, 4), open: true },
   ],
   [
+    'all backups are of a time that a restore left behind',
+    catalogue(
+      [B2],
+      [timeline(1, { 4: 25, 5: 30, 6: 40 }), timeline(2, { 3: 55, 4: 60 }, [[1, '0/3018000']], 50)],
+    ),
+    300,
+    NONE,
+    { afterMs: at(30) + 1, open: true, firstMs: at(30), lastMs: at(40) },
+  ],
+  [
     'one on a timeline that was left',
     catalogue([C1], [lacking, timeline(2, { 3: 45, 4: 60, 5: 65 }, [[1, '0/3018000']], 40)]),
     300,

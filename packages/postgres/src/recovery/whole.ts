@@ -5,8 +5,8 @@ import { isOnLine, lineTo, liveTimeline, type Stretch, timelineOf, withSuccessor
 
 /** A WAL file that is missing, and what that means. Milliseconds since 1970. */
 export interface ArchiveHole {
-  /** Name of the file. */
-  file: string;
+  /** Name of the file. Absent: no file is missing, but every backup lies on a timeline that was left before it ended. */
+  file?: string;
   /** When the first file after it came to the archive: a backup that began later does not need it. */
   afterMs: number;
   /** The newest backup cannot be recovered past it: what was archived since is of no use yet. */
@@ -32,9 +32,11 @@ export function archiveHole(
   const live = liveTimeline(catalogue, now);
   if (live === undefined) return undefined;
   const line = lineTo(catalogue, withSuccessor(catalogue, live));
-  const holes = catalogue.backups
-    .filter(({ error, timeline, stopLsn }) => !error && isOnLine(line, timeline, stopLsn))
-    .map((backup) => ({ backup, hole: findHole(catalogue, line, backup) }));
+  const good = catalogue.backups.filter(({ error }) => !error);
+  const onLine = good.filter(({ timeline, stopLsn }) => isOnLine(line, timeline, stopLsn));
+  const [oldest] = good;
+  if (oldest && onLine.length === 0) return leftBehind(catalogue, oldest, good.at(-1)!);
+  const holes = onLine.map((backup) => ({ backup, hole: findHole(catalogue, line, backup) }));
   const found = holes.flatMap(({ hole }) => hole ?? []).at(-1);
   const newest = holes.at(-1);
   if (!found || !newest) return undefined;
@@ -42,6 +44,17 @@ export function archiveHole(
   if (waiting.has(found.file) || !after || now - after.ms < SETTLED_MS) return undefined;
   const open = newest.hole !== undefined;
   return { file: found.file, afterMs: after.ms, open, ...spanOf(holes, open) };
+}
+
+/** A restore went to a moment before them, by a backup of another repository. */
+function leftBehind(catalogue: Catalogue, oldest: CatalogueBackup, newest: CatalogueBackup): ArchiveHole {
+  const last = timelineOf(catalogue, newest.timeline)?.segments.at(-1)?.ms ?? 0;
+  return {
+    afterMs: newest.stopMs + 1,
+    open: true,
+    firstMs: oldest.stopMs,
+    lastMs: Math.max(newest.stopMs, last),
+  };
 }
 
 /** From the end of the oldest backup that leads as far as the newest one does; and the beginning of the hole. */

@@ -256,7 +256,10 @@ export function holeOf(info: BackupInfo | undefined, number: number | undefined)
 }
 
 function holeText(hole: Hole): string {
-  return `the WAL file ${hole.file} is missing in the archive: ${reachText(hole)} can be restored`;
+  const why = hole.file
+    ? `the WAL file ${hole.file} is missing in the archive`
+    : 'the cluster was restored to a moment before the first backup there';
+  return `${why}: ${reachText(hole)} can be restored`;
 }
 
 function reachText({ firstMs, lastMs, open }: Hole): string {

@@ -103,7 +103,7 @@ function begin(facts: RestoreFacts): Outcome {
     if (!isArchived(operation.spec.restore?.recoveryTarget, check))
       return fail(
         'NotArchived',
-        `the last WAL cannot be archived: ${seal.problem}. Mend that first, or restore to a time before ${text(check.window.lastMs)}`,
+        `the last WAL cannot be archived: ${seal.problem}. Mend that first, take a repository that is away out of spec.backup, or restore to a time before ${text(check.window.lastMs)}`,
       );
   }
   // Without it, what was committed before the target may not have been archived, whatever has come there since.
