@@ -1,5 +1,5 @@
 /** Runs pgBackRest in the pods of a cluster. */
-import { LABEL_REPOSITORY_POD, stanzaName } from '@pgherd/api';
+import { isHibernating, LABEL_REPOSITORY_POD, stanzaName } from '@pgherd/api';
 import { kinds, type Pod } from '@pgherd/kube';
 import { getCluster } from '../clusters.ts';
 import type { Connection } from '../connection.ts';
@@ -57,8 +57,16 @@ export async function pgbackrestInfo(
   stanza: string,
   format: 'text' | 'json',
 ): Promise<string> {
+  const { name } = cluster.metadata;
+  if (isHibernating(cluster))
+    throw new CliError('failed', `Cluster ${name} hibernates: nobody is there to be asked for its backups.`, {
+      hint: `Wake it first: pgherd hibernate off ${name} -n ${namespace}`,
+    });
   const pod = cluster.status?.currentPrimary;
-  if (!pod) throw new CliError('failed', `Cluster ${cluster.metadata.name} has no primary to ask.`);
+  if (!pod || !(await client.find(kinds.Pod, { namespace, name: pod })))
+    throw new CliError('failed', `Cluster ${name} has no primary to ask.`, {
+      hint: `See: pgherd status ${name} -n ${namespace}`,
+    });
   return run(
     { client, namespace },
     { metadata: { name: pod, namespace } },
