@@ -21,8 +21,6 @@ type SecretKey = { name: string; key: string };
 
 /** Where the repository pod keeps its configuration: the other pgBackRest has to be told. */
 export const REPOSITORY_CONFIG = '/run/pgherd/pgbackrest/pgbackrest.conf';
-/** The same for WAL that goes ahead: with a lock of its own, since what it overtakes holds the usual one there. */
-export const aheadConfig = (repository: number) => `/run/pgherd/pgbackrest/ahead-${repository}.conf`;
 /** And that of a repository whose cluster is gone: nothing else sees it, so that nothing there changes. */
 export const FOREIGN_CONFIG = '/run/pgherd/pgbackrest/foreign.conf';
 

@@ -12,7 +12,7 @@ import {
   writeDurable,
 } from '@pgherd/postgres';
 import { type Layout, tlsFiles } from '../database/layout.ts';
-import { aheadConfig, commonOptions, type ResolvedRepository } from './repositories.ts';
+import { commonOptions, type ResolvedRepository } from './repositories.ts';
 
 /** Files of a folder of configurations. */
 export function backrestFiles(folder: string) {
@@ -58,8 +58,8 @@ export function instanceFiles(s: InstanceSetup): Map<string, string> {
     'spool-path': join(s.layout.notes, 'spool'),
     'archive-async': true,
   };
-  const config = (repositories: ResolvedRepository[], more: BackrestOptions = {}) => {
-    const options = Object.assign({}, ...repositories.map((one) => repositoryOptions(one.repository)), more);
+  const config = (repositories: ResolvedRepository[]) => {
+    const options = Object.assign({}, ...repositories.map((one) => repositoryOptions(one.repository)));
     return renderBackrest({
       global: { ...common, ...(options as BackrestOptions) },
       // PostgreSQL waits for each try, also when it stops.
@@ -83,17 +83,10 @@ export function instanceFiles(s: InstanceSetup): Map<string, string> {
   return new Map([
     ...s.repositories.flatMap(({ files }) => [...files]),
     [paths.all, config(s.repositories)],
-    ...s.repositories.map(
-      (one) => [paths.alone(one.repository.number), config([one], aheadOptions(one))] as const,
-    ),
+    ...s.repositories.map((one) => [paths.alone(one.repository.number), config([one])] as const),
     [paths.server, renderBackrest({ global: { ...server, 'log-level-file': 'off' } })],
     [paths.host, renderBackrest({ global: commonOptions(s.backup, s.folder) })],
   ]);
-}
-
-/** Of a repository in its pod, WAL that goes ahead is all that goes there alone. */
-function aheadOptions({ repository: { number, place } }: ResolvedRepository): BackrestOptions {
-  return place.kind === 'host' ? { [`repo${number}-host-config`]: aheadConfig(number) } : {};
 }
 
 /** Writes files that only we may read; returns whether anything changed. Others in the folder of secrets go. */

@@ -20,13 +20,7 @@ import {
   repositoryOptions,
   tlsServerOptions,
 } from '@pgherd/postgres';
-import {
-  aheadConfig,
-  commonOptions,
-  FOREIGN_CONFIG,
-  REPOSITORY_CONFIG,
-  retentionOf,
-} from '../backup/repositories.ts';
+import { commonOptions, FOREIGN_CONFIG, REPOSITORY_CONFIG, retentionOf } from '../backup/repositories.ts';
 import { backrestFiles } from '../backup/setup.ts';
 
 /** Folder of everything we write; it is in memory. */
@@ -96,10 +90,6 @@ export function repositoryFiles(
     ...repositories.map(
       ({ number, options }) => [backrestFiles(FOLDER).alone(number), config([options])] as const,
     ),
-    ...repositories.map(({ number, options }) => {
-      const lock = { 'lock-path': join(FOLDER, 'lock', `ahead-${number}`) };
-      return [aheadConfig(number), config([options, lock])] as const;
-    }),
     ...(foreign ? [[FOREIGN_CONFIG, foreign] as const] : []),
     [backrestFiles(FOLDER).server, renderBackrest({ global: { ...server, 'log-level-file': 'off' } })],
   ]);
