@@ -74,6 +74,8 @@ export class Loop {
   #draining = false;
   #timer: NodeJS.Timeout | undefined;
   #signal: AbortSignal | undefined;
+  /** The last leadership here was handed to somebody by name. */
+  #handedOver = false;
 
   constructor(options: LoopOptions) {
     this.#o = options;
@@ -316,6 +318,7 @@ export class Loop {
     const sentAt = readClocks();
     const outcome = await this.#lease.write(version, purpose, record, { timeoutMs, takeMs });
     if (outcome.kind !== 'ok') this.#o.log.warn({ purpose, outcome }, 'the Lease was not written');
+    this.#handedOver = purpose === 'release' && record.handover !== undefined;
     this.#feed({ type: 'leaseWritten', id, sentAt, outcome });
   }
 
@@ -363,7 +366,10 @@ export class Loop {
 
   async #exit(code: number, why: string): Promise<void> {
     this.#o.log.info({ code }, why);
-    await Promise.race([this.#events.flush(), new Promise((resolve) => setTimeout(resolve, 500))]);
+    await Promise.all([
+      Promise.race([this.#events.flush(), new Promise((resolve) => setTimeout(resolve, 500))]),
+      this.#handedOver ? this.#routing.leave() : undefined,
+    ]);
     this.#o.exit(code, why);
   }
 

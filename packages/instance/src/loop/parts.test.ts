@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Cluster } from '@pgherd/api';
 import { initialState, type State } from '@pgherd/ha';
-import type { Pod, Service } from '@pgherd/kube';
+import type { Client, Pod, Service } from '@pgherd/kube';
 import type { DatabaseView } from '../database/types.ts';
 import { ownContainerID, podFacts } from './pods.ts';
 import { buildReport } from './report.ts';
-import { routingPatch } from './routing.ts';
+import { Routing, routingPatch } from './routing.ts';
 import { settingsOf } from './settings.ts';
 
 const STARTED = Date.parse('2026-01-01T10:00:00.400Z');
@@ -168,4 +168,27 @@ test('report: a primary is ready only while it leads', () => {
   const held = { epoch: 1, t0: { mono: 0, wall: 0 }, since: { mono: 0, wall: 0 }, continuing: true };
   assert.equal(buildReport(quiet({ held }), primary, false).ready, true);
   assert.equal(buildReport(quiet(), primary, false).ready, false);
+});
+
+const leaving = (get: () => Promise<unknown>) =>
+  new Routing({
+    client: { get } as unknown as Client,
+    namespace: 'default',
+    cluster: 'demo',
+    instance: 'demo-1',
+  }).leave();
+
+test('a leader that goes waits until -rw has left it', async () => {
+  const selected = ['demo-1', 'demo-1', 'demo-2'];
+  await leaving(async () => ({ spec: { selector: { 'pgherd.io/instance': selected.shift() } } }));
+  assert.deepEqual(selected, []);
+});
+
+test('without the API it goes at once', async () => {
+  let asked = 0;
+  await leaving(async () => {
+    asked += 1;
+    throw new Error('no answer');
+  });
+  assert.equal(asked, 1);
 });

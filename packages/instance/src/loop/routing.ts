@@ -1,5 +1,6 @@
 /** Points the -rw Service at this instance (ELECTION 7). */
-import { ANNOTATION_EPOCH, instanceLabels, names } from '@pgherd/api';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ANNOTATION_EPOCH, instanceLabels, LABEL_INSTANCE, names } from '@pgherd/api';
 import { type Client, isKubeError, kinds, type Service } from '@pgherd/kube';
 
 export interface RouteOptions {
@@ -12,6 +13,11 @@ export interface RouteOptions {
 
 const TRIES = 3;
 const TIMEOUT_MS = 2_000;
+/** A leader that goes waits so long for -rw to leave it, */
+const LEAVE_MS = 2_000;
+const LOOK_MS = 25;
+/** and so long for those who route by it. */
+const SETTLE_MS = 250;
 
 export class Routing {
   readonly #o: Omit<RouteOptions, 'epoch'>;
@@ -51,6 +57,21 @@ export class Routing {
       }
     }
     return 'failed';
+  }
+
+  /**
+   * Waits until -rw selects another than us, for two seconds at most. Until our address is gone, who still connects to us is
+   * refused at once and tries again; after that, nobody says anything to him. Never rejects.
+   */
+  async leave(): Promise<void> {
+    const end = performance.now() + LEAVE_MS;
+    while (performance.now() < end) {
+      const service = await this.#read().catch(() => undefined);
+      if (!service) return;
+      if (service.spec?.selector?.[LABEL_INSTANCE] !== this.#o.instance) break;
+      await sleep(LOOK_MS);
+    }
+    await sleep(SETTLE_MS);
   }
 
   get #ref(): { namespace: string; name: string } {
