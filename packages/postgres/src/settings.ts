@@ -1,4 +1,4 @@
-import { chmod, readFile } from 'node:fs/promises';
+import { chmod, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { configFiles, configPath, removeDurable, writeDurable } from './files.ts';
 
@@ -52,8 +52,9 @@ export async function writeSettings(pgdata: string, settings: Settings): Promise
 }
 
 /**
- * Writes what belongs to the role of a server that is about to start: durable before it returns, also the
- * signal file. Returns whether anything changed.
+ * Writes what belongs to the role of a server that is about to start: durable before it returns, also a signal file
+ * that is to be there. One that is taken away may be back after a power cut, as it may be beside any primary. Returns
+ * whether anything changed.
  */
 export async function writeRole(pgdata: string, major: number, role: RoleSettings): Promise<boolean> {
   await ensureIncludes(pgdata);
@@ -62,7 +63,8 @@ export async function writeRole(pgdata: string, major: number, role: RoleSetting
   await removeDurable(join(pgdata, 'recovery.signal'));
   const signal = join(pgdata, 'standby.signal');
   if (role.standby) return (await writeDurable(signal, '')) || changed;
-  await removeDurable(signal);
+  // Without a word to the disk: at a restart in place nobody can write meanwhile.
+  await rm(signal, { force: true });
   return changed;
 }
 
