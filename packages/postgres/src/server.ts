@@ -35,7 +35,6 @@ export interface StartOptions {
   signal?: AbortSignal;
 }
 
-/** Time between two looks at postmaster.pid: short at first, for a start takes some 30 ms. */
 export interface StopOptions {
   fastMs: number;
   immediateMs: number;
@@ -43,6 +42,7 @@ export interface StopOptions {
   leaveArchiver?: boolean | undefined;
 }
 
+/** Time between two looks at postmaster.pid: short at first, for a start takes some 30 ms. */
 const FIRST_LOOKS_MS = 4;
 const LATER_LOOKS_MS = 25;
 const FIRST_PERIOD_MS = 3000;

@@ -1,5 +1,5 @@
 /** Operators one after the other, each killed as soon as anything has moved on. */
-import { isFinished } from '@pgherd/api';
+import { isFinished, type RecoveredReport } from '@pgherd/api';
 import { type Client, kinds, type PersistentVolumeClaim, type Pod } from '@pgherd/kube';
 import type { Question } from '../cluster/controller.ts';
 import { ClusterKind } from '../cluster/kind.ts';
@@ -14,6 +14,18 @@ const LIVES = 30;
 
 /** What an instance reports of itself that has to restore something, by the id of that. */
 export type Restored = (id: string) => object;
+
+/** One that has restored what was asked for. */
+export const hasRecovered: Restored = (id) => {
+  const recovered: RecoveredReport = {
+    id,
+    backup: 'B',
+    lsn: '0/5',
+    timeline: 2,
+    finishedAt: '2026-06-01T12:00:00Z',
+  };
+  return { recovered };
+};
 
 /** What a running instance says of the repository. */
 export function answerAll(_: string, { path }: Question) {

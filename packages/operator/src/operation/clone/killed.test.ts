@@ -1,11 +1,10 @@
 /** A clone of which each step is carried on by another operator: the one before was killed. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { RecoveredReport } from '@pgherd/api';
 import { ClusterKind } from '../../cluster/kind.ts';
 import { startTestApi, type TestApi } from '../../testing/api.ts';
 import { createStage, type Stage } from '../../testing/instances.ts';
-import { bringWhole, byMortals, claimsOf, live } from '../../testing/mortals.ts';
+import { bringWhole, byMortals, claimsOf, hasRecovered, live } from '../../testing/mortals.ts';
 import { OperationKind } from '../kind.ts';
 
 const namespace = 'default';
@@ -44,18 +43,11 @@ for (const { how, live: isLive } of [
       metadata: { name: `${name}-op`, namespace },
       spec: { cluster: name, type: 'Clone', clone: { name: `${name}-copy`, live: isLive } },
     } as never);
-    const recovered: RecoveredReport = {
-      id: '',
-      backup: 'B',
-      lsn: '0/5',
-      timeline: 2,
-      finishedAt: '2026-06-01T12:00:00Z',
-    };
     const { ended, seen } = await byMortals(api, {
       stage: together(source, copy),
       operation: `${name}-op`,
       about: `${name}-copy`,
-      world: () => live(api.admin, copy, `${name}-copy`, (id) => ({ recovered: { ...recovered, id } })),
+      world: () => live(api.admin, copy, `${name}-copy`, hasRecovered),
     });
     assert.equal(ended.status?.phase, 'Succeeded', ended.status?.message);
     assert.ok(ended.status?.steps?.every(({ state }) => state === 'Done'));

@@ -1,11 +1,19 @@
 /** A restore in place of which each step is carried on by another operator: the one before was killed. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { ANNOTATION_RESTORE, type RecoveredReport } from '@pgherd/api';
+import { ANNOTATION_RESTORE } from '@pgherd/api';
 import { ClusterKind, type ClusterObject } from '../../cluster/kind.ts';
 import { eventually, startTestApi, type TestApi } from '../../testing/api.ts';
 import type { Stage } from '../../testing/instances.ts';
-import { answerAll, bringWhole, byMortals, claimsOf, live, type Restored } from '../../testing/mortals.ts';
+import {
+  answerAll,
+  bringWhole,
+  byMortals,
+  claimsOf,
+  hasRecovered,
+  live,
+  type Restored,
+} from '../../testing/mortals.ts';
 import { operate } from '../../testing/operator.ts';
 import { OperationKind, type OperationObject } from '../kind.ts';
 
@@ -39,14 +47,7 @@ const mortals = (stage: Stage, name: string, restored: Restored) =>
 test('a restore succeeds, with an operator killed at every step', async () => {
   const stage = await bringWhole(api, 'a');
   await ask('a');
-  const recovered: RecoveredReport = {
-    id: '',
-    backup: 'B',
-    lsn: '0/5',
-    timeline: 2,
-    finishedAt: '2026-06-01T12:00:00Z',
-  };
-  const { ended, seen } = await mortals(stage, 'a', (id) => ({ recovered: { ...recovered, id } }));
+  const { ended, seen } = await mortals(stage, 'a', hasRecovered);
   assert.equal(ended.status?.phase, 'Succeeded', ended.status?.message);
   assert.ok(ended.status?.steps?.every(({ state }) => state === 'Done'));
   for (const stop of ['stop/stopping', 'restore/restoring', 'rebuild replicas/rebuilding'])
