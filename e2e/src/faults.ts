@@ -1,5 +1,6 @@
 /** What can happen to a cluster in local mode, each with what makes it good again. */
 import assert from 'node:assert/strict';
+import { OPERATOR_LEASE } from '@pgherd/api';
 import { waitFor } from '@pgherd/cli';
 import { type Deployment, kinds } from '@pgherd/kube';
 import { api, node } from '@pgherd/local';
@@ -83,6 +84,21 @@ async function scaleOperator(stage: Stage, deployment: Deployment, replicas: num
     async () =>
       (await operatorPods(stage)).filter((pod) => pod.status?.phase === 'Running').length === replicas,
     { timeoutMs: 60_000, everyMs: 50, describe: () => `the operator does not have ${replicas} pods` },
+  );
+  if (replicas > 0) await operatorWorks(stage);
+}
+
+/** What the status of a cluster says is old until one of the operator's pods has waited out the Lease of the last. */
+async function operatorWorks(stage: Stage): Promise<void> {
+  await waitFor(
+    async () => {
+      const pods = await operatorPods(stage);
+      const namespace = pods[0]?.metadata.namespace;
+      if (!namespace) return false;
+      const lease = await stage.client.find(kinds.Lease, { namespace, name: OPERATOR_LEASE });
+      return pods.some(({ metadata }) => lease?.spec?.holderIdentity?.startsWith(`${metadata.name}_`));
+    },
+    { timeoutMs: 60_000, everyMs: 50, describe: () => 'none of the pods of the operator leads' },
   );
 }
 
