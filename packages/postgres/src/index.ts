@@ -6,6 +6,7 @@ export {
   STANDBY_MINIMUMS,
 } from './control-data.ts';
 export { type InitdbOptions, initdbArgs, needsFreshCopy, parseRewind, type RewindResult } from './copy.ts';
+export { crashSyncArgs } from './crash-sync.ts';
 export { certainDeath, processesIn } from './death.ts';
 export { PostgresError, type PostgresErrorCode } from './errors.ts';
 export { closeFolder, configPath, privateFolder, removeDurable, writeDurable } from './files.ts';

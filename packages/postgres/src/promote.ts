@@ -1,12 +1,15 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { kill } from './death.ts';
 import { PostgresError } from './errors.ts';
 import type { Server } from './server.ts';
 import type { Session } from './sql.ts';
 import { wakeReceiver } from './wake.ts';
 
 const LOOK_MS = 2;
+/** When recovery is nudged first; then after twice as long each time. */
+const NUDGE_MS = 5;
 /** A WAL receiver that is told to end is gone long before. */
 const WAKE_MS = 500;
 
@@ -26,6 +29,9 @@ export async function promote(
   if (!server.signal('SIGUSR1'))
     throw new PostgresError('NotRunning', `promoting PostgreSQL in ${pgdata}: it does not run`);
   const session = await opening;
+  const startup = await startupProcess(session);
+  const told = performance.now();
+  let nudgeMs = NUDGE_MS;
   let wakeAt = performance.now() + WAKE_MS;
   for (;;) {
     const [row] = await session.query<{ recovery: boolean }>(
@@ -40,6 +46,11 @@ export async function promote(
         `promoting PostgreSQL in ${pgdata}: still in recovery after ${deadlineMs} ms`,
       );
     }
+    // Told just as its receiver ends, it waits out wal_retrieve_retry_interval, unless it is told once more.
+    if (startup !== undefined && performance.now() > told + nudgeMs) {
+      kill(startup, 'SIGUSR2');
+      nudgeMs *= 2;
+    }
     if (performance.now() > wakeAt) {
       await wakeReceiver(session);
       wakeAt = Number.POSITIVE_INFINITY;
@@ -47,6 +58,15 @@ export async function promote(
     await sleep(LOOK_MS);
   }
   return currentTimeline(session);
+}
+
+async function startupProcess(session: Session): Promise<number | undefined> {
+  const [row] = await session.query<{ pid: number }>(
+    "select pid from pg_stat_activity where backend_type = 'startup'",
+    [],
+    1000,
+  );
+  return row?.pid;
 }
 
 /** Timeline that a primary writes on; the control file learns of it only by the next checkpoint. */

@@ -1,3 +1,4 @@
+import { kill } from './death.ts';
 import type { Session } from './sql.ts';
 
 /**
@@ -10,11 +11,5 @@ export async function wakeReceiver(session: Session): Promise<void> {
     [],
     1000,
   );
-  for (const { pid } of receivers) {
-    try {
-      process.kill(pid, 'SIGCONT');
-    } catch {
-      // It has ended.
-    }
-  }
+  for (const { pid } of receivers) kill(pid, 'SIGCONT');
 }

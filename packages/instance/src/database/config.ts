@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { EffectiveSpec } from '@pgherd/api';
 import {
   configPath,
+  crashSyncArgs,
   type Logger,
   type Postgres,
   type RoleSettings,
@@ -60,6 +61,13 @@ export class Config {
       await this.#openDoors();
     });
     await this.#pg.writeRole({ ...role, sparseWal: this.hurried });
+  }
+
+  /** Arguments for a start. What the spec says of the same goes by the spec. */
+  async startArgs(): Promise<string[]> {
+    if (this.#eff?.postgresql.parameters.recovery_init_sync_method !== undefined) return [];
+    const { pgdata, walDir } = this.#context.layout;
+    return crashSyncArgs(this.#context.major, pgdata, walDir ? [walDir] : []);
   }
 
   /** Writes what belongs to the role, for the reload of a running server; see writeRoleSettings. */

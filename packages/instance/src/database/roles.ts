@@ -23,7 +23,7 @@ export async function startPrimary(
   });
   w.config.syncInForce = undefined;
   await w.watcher.mark.mayLead();
-  await w.pg.start({ signal });
+  await w.pg.start({ signal, args: await w.config.startArgs() });
   w.config.syncInForce = o.syncNames;
   await onlyPrimary(w);
 }
@@ -48,7 +48,11 @@ export async function startStandby(
 /** Every process of it has read the role file as it is now. */
 async function start(w: Workplace, signal: AbortSignal): Promise<boolean> {
   w.config.syncInForce = undefined;
-  const accepting = await w.pg.start({ patienceMs: STANDBY_PATIENCE_MS, signal });
+  const accepting = await w.pg.start({
+    patienceMs: STANDBY_PATIENCE_MS,
+    signal,
+    args: await w.config.startArgs(),
+  });
   w.config.syncInForce = w.config.role.synchronousStandbyNames;
   return accepting;
 }
