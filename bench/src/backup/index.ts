@@ -13,7 +13,7 @@ import { backUp, configsOf, removeCluster, restore, restoreOptions, SPEC } from 
 import { type Found, outcome } from './table.ts';
 
 const exec = promisify(execFile);
-const RUNS = 4;
+const RUNS = 6;
 const SECONDS = 60;
 const SCALE = 50;
 const NAMESPACE = 'bench';
