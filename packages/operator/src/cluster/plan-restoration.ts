@@ -181,7 +181,12 @@ function rebuilding(facts: Facts, restoration: ClusterRestoration): RestorationP
     facts.instances.every((instance) => isHealthy(facts, instance));
   if (whole) return { ...leave(restoration, 'cleaning'), hold: false };
   const ill = facts.instances.filter((instance) => !isHealthy(facts, instance)).map(({ name }) => name);
-  return plan({ ...restoration, message: `waits for ${ill.join(', ') || 'replicas'} to stream` });
+  const replicas = ill.filter((name) => name !== restoration.instance);
+  const waitsFor =
+    replicas.length > 0 || ill.length === 0
+      ? `${replicas.join(', ') || 'replicas'} to stream`
+      : `${restoration.instance} to be ready`;
+  return plan({ ...restoration, message: `waits for ${waitsFor}` });
 }
 
 /** The old volumes go, or become nobody's. */

@@ -131,7 +131,7 @@ class Operations {
     if (why) return this.refuse(operation, why.reason, why.message, signal);
     const current = begun
       ? operation
-      : await this.write(operation, started(operation, handler.steps, this.now()), signal);
+      : await this.write(operation, started(operation, handler, this.now()), signal);
     return current ? this.advance(current, handler, cluster, signal) : RUNNING_MS;
   }
 

@@ -54,6 +54,8 @@ export interface HandlerContext {
 export interface HandlerDefinition<F extends BaseFacts, A> {
   /** The names of the steps, in their order. */
   steps: readonly string[];
+  /** What the first look does, where it may take long: said before it. */
+  begins?: string;
   defaultDeadlineSeconds: number;
   /** False for what changes nothing of the cluster: it need not wait for others to end. Default: true. */
   exclusive?: boolean;
@@ -80,6 +82,7 @@ export interface Look {
 
 export interface Handler {
   steps: readonly string[];
+  begins?: string;
   defaultDeadlineSeconds: number;
   exclusive: boolean;
   calledOffMs: number;
@@ -89,9 +92,11 @@ export interface Handler {
 
 /** A handler as the controller sees it: its facts and actions are its own matter. */
 export function defineHandler<F extends BaseFacts, A>(definition: HandlerDefinition<F, A>): Handler {
-  const { steps, defaultDeadlineSeconds, exclusive = true, calledOffMs = 0, withoutCluster } = definition;
+  const { steps, begins, defaultDeadlineSeconds, withoutCluster } = definition;
+  const { exclusive = true, calledOffMs = 0 } = definition;
   return {
     steps,
+    ...(begins ? { begins } : {}),
     defaultDeadlineSeconds,
     exclusive,
     calledOffMs,

@@ -1,6 +1,6 @@
 /** The status of an Operation after a look. Pure. */
 import type { OperationStatus, OperationStep } from '@pgherd/api';
-import type { Outcome } from './handler.ts';
+import type { Handler, Outcome } from './handler.ts';
 import type { OperationObject } from './kind.ts';
 
 /** RFC 3339 with milliseconds: steps of a switchover take fractions of a second. */
@@ -24,15 +24,21 @@ export function refused(
   return { startedAt: at, ...base(operation), phase: 'Failed', reason, message, finishedAt: at };
 }
 
-/** It begins: every step stands before it. */
-export function started(operation: OperationObject, steps: readonly string[], now: number): OperationStatus {
+/** It begins: every step stands before it, but for a first one that is known to take its time. */
+export function started(
+  operation: OperationObject,
+  { steps, begins }: Pick<Handler, 'steps' | 'begins'>,
+  now: number,
+): OperationStatus {
+  const startedAt = timestamp(now);
+  const first = begins ? { state: 'Running' as const, startedAt, message: begins } : undefined;
   return {
     ...base(operation),
     phase: 'Running',
     reason: 'Started',
-    message: 'it has begun',
-    startedAt: timestamp(now),
-    steps: steps.map((name) => ({ name, state: 'Pending' })),
+    message: begins ?? 'it has begun',
+    startedAt,
+    steps: steps.map((name, index) => ({ name, state: 'Pending', ...(index === 0 ? first : {}) })),
   };
 }
 

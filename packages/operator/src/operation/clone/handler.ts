@@ -12,6 +12,7 @@ import { abandonClone, type CloneAction, type CloneFacts, isToCheck, planClone, 
 
 export const clone = defineHandler<CloneFacts, CloneAction>({
   steps: STEPS,
+  begins: 'looks what can be copied',
   defaultDeadlineSeconds: 24 * 3600,
   exclusive: false,
   async observe(context, base: BaseFacts): Promise<CloneFacts> {

@@ -7,6 +7,7 @@ import { abandonRestore, isToCheck, planRestore, type RestoreFacts, STEPS, sourc
 
 export const restore = defineHandler<RestoreFacts, Action>({
   steps: STEPS,
+  begins: 'brings the last WAL to the archive, and looks what can be restored',
   defaultDeadlineSeconds: 6 * 3600,
   async observe(context, base): Promise<RestoreFacts> {
     if (!isToCheck(base)) return base;
