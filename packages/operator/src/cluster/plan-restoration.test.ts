@@ -246,6 +246,19 @@ const CASES: Case[] = [
     facts: facts(under('rebuilding'), { pods: ['demo-4', 'demo-5'], lease: leads4, old: [1] }),
     stage: 'rebuilding',
     actions: [],
+    also: (next) => assert.equal(next?.message, 'waits for demo-5 to stream'),
+  },
+  {
+    what: 'a restored instance that does not lead at the moment is not said to stream',
+    facts: facts(under('rebuilding'), {
+      pods: ['demo-4', 'demo-5', 'demo-6'],
+      lease: anew,
+      old: [1],
+      healthy: ['demo-5', 'demo-6'],
+    }),
+    stage: 'rebuilding',
+    actions: [],
+    also: (next) => assert.equal(next?.message, 'waits for demo-4 to be ready'),
   },
   {
     what: 'no way back once it has answered',

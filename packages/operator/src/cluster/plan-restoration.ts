@@ -182,10 +182,8 @@ function rebuilding(facts: Facts, restoration: ClusterRestoration): RestorationP
   if (whole) return { ...leave(restoration, 'cleaning'), hold: false };
   const ill = facts.instances.filter((instance) => !isHealthy(facts, instance)).map(({ name }) => name);
   const replicas = ill.filter((name) => name !== restoration.instance);
-  const waitsFor =
-    replicas.length > 0 || ill.length === 0
-      ? `${replicas.join(', ') || 'replicas'} to stream`
-      : `${restoration.instance} to be ready`;
+  const primaryAlone = ill.length > 0 && replicas.length === 0;
+  const waitsFor = primaryAlone ? `${ill[0]} to be ready` : `${replicas.join(', ') || 'replicas'} to stream`;
   return plan({ ...restoration, message: `waits for ${waitsFor}` });
 }
 
