@@ -3,6 +3,7 @@ export type InstanceErrorCode =
   | 'Busy'
   | 'Cancelled'
   | 'DataNotEmpty'
+  | 'DataChanged'
   | 'NotUnclaimed'
   | 'NoSettings'
   | 'BadSettings'

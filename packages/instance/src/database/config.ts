@@ -6,6 +6,7 @@ import {
   type Logger,
   type Postgres,
   type RoleSettings,
+  renderSettings,
   type Session,
   type Settings,
   STANDBY_MINIMUMS,
@@ -24,6 +25,8 @@ export class Config {
   readonly #context: ParameterContext;
   readonly #log: Logger;
   #eff: EffectiveSpec | undefined;
+  /** The settings that PostgreSQL had nothing against last. */
+  #passed: string | undefined;
   /** What the spec says of the settings that a standby must not be below its primary in, as last written. */
   #minimums: Record<string, number> = {};
   /** What the role file says, or will say at the next start. */
@@ -80,26 +83,34 @@ export class Config {
    * it (InstanceError `BadSettings`) nothing is written, and the spec before counts again.
    */
   async write(before?: EffectiveSpec): Promise<boolean> {
-    const eff = this.#eff;
-    if (!eff)
-      throw new InstanceError('NoSettings', 'writing the settings: applySettings has not been called yet');
+    const { eff, settings } = await this.judge(before);
     const user = systemUser();
     const { pgdata } = this.#context.layout;
-    const asked = parameters(eff, this.#context, await this.#walVolume());
-    const wanted = this.role.standby ? await this.#aboveMinimums(asked) : asked;
-    try {
-      await tryOut(this.#pg, wanted, this.#context.layout.run, this.#log);
-    } catch (error) {
-      if (before) this.#eff = before;
-      throw error;
-    }
-    this.#minimums = Object.fromEntries(STANDBY_MINIMUMS.map((name) => [name, Number(asked[name])]));
     const changes = [
-      await this.#pg.writeSettings(wanted),
+      await this.#pg.writeSettings(settings),
       await writeDurable(configPath(pgdata, 'hba'), renderHba(eff, user)),
       await writeDurable(configPath(pgdata, 'ident'), renderIdent(eff, user)),
     ];
     return changes.includes(true);
+  }
+
+  /** The settings that are to be written; throws as `write` does. */
+  async judge(before?: EffectiveSpec): Promise<{ eff: EffectiveSpec; settings: Settings }> {
+    const eff = this.#eff;
+    if (!eff)
+      throw new InstanceError('NoSettings', 'writing the settings: applySettings has not been called yet');
+    const asked = parameters(eff, this.#context, await this.#walVolume());
+    const settings = this.role.standby ? await this.#aboveMinimums(asked) : asked;
+    const text = renderSettings(settings);
+    try {
+      if (text !== this.#passed) await tryOut(this.#pg, settings, this.#context.layout.run, this.#log);
+    } catch (error) {
+      if (before) this.#eff = before;
+      throw error;
+    }
+    this.#passed = text;
+    this.#minimums = Object.fromEntries(STANDBY_MINIMUMS.map((name) => [name, Number(asked[name])]));
+    return { eff, settings };
   }
 
   /** Of the values that the server runs with, the names of those that are higher than the spec says. */

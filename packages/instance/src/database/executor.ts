@@ -157,6 +157,22 @@ class Executor implements Database {
     });
   }
 
+  /** The same, of what was decided on what the last look saw: another database may have taken its place since. */
+  #requestOnData<T>(what: string, run: (signal: AbortSignal) => Promise<T>, outer?: AbortSignal): Promise<T> {
+    const seen = this.view();
+    const checked = async (signal: AbortSignal) => {
+      const { data, systemID } = await this.#watcher.data();
+      if (data !== seen.data || systemID !== seen.systemID) {
+        throw new InstanceError(
+          'DataChanged',
+          `${what}: ${this.#o.layout.pgdata} holds other data than before`,
+        );
+      }
+      return run(signal);
+    };
+    return this.#request(what, checked, outer);
+  }
+
   initialise(spec: InitialiseSpec): Promise<{ systemID: string }> {
     return this.#request('initialising the data directory', async (signal) => {
       await this.#requireEmpty();
@@ -222,7 +238,7 @@ class Executor implements Database {
     o: { source: Upstream },
     signal: AbortSignal,
   ): Promise<{ rewound: boolean; discarded?: { from: string; to: string } }> {
-    return this.#request(
+    return this.#requestOnData(
       `rewinding to ${o.source.name}`,
       (ended) => rewind(this.#place, o.source, ended),
       signal,
@@ -230,7 +246,7 @@ class Executor implements Database {
   }
 
   wipeForCopy(source?: Upstream): Promise<void> {
-    return this.#request('emptying the data directory', async () => {
+    return this.#requestOnData('emptying the data directory', async () => {
       if (source) await requireSource(this.#place, source);
       if (this.#pg.state !== 'stopped' || this.#pg.alive()) {
         throw new InstanceError('Busy', `emptying ${this.#o.layout.pgdata}: PostgreSQL works in it`);
@@ -241,7 +257,7 @@ class Executor implements Database {
   }
 
   async #requireEmpty(): Promise<void> {
-    const { data } = await this.observe();
+    const { data } = await this.#watcher.data();
     if (data === 'empty' || data === 'copying') return;
     throw new InstanceError(
       'DataNotEmpty',
@@ -253,14 +269,14 @@ class Executor implements Database {
   }
 
   startPrimary(o: { syncNames: string }): Promise<void> {
-    return this.#request('starting as primary', (signal) => {
+    return this.#requestOnData('starting as primary', (signal) => {
       this.#o.archiver?.starting();
       return startPrimary(this.#place, o, signal);
     });
   }
 
   startStandby(o: StandbyOptions): Promise<{ accepting: boolean }> {
-    return this.#request('starting as standby', (signal) => {
+    return this.#requestOnData('starting as standby', (signal) => {
       this.#o.archiver?.starting();
       return startStandby(this.#place, o, signal);
     });
@@ -277,7 +293,7 @@ class Executor implements Database {
   }
 
   cutWal(promise: PromiseNote): Promise<void> {
-    return this.#request('cutting off all WAL', async () => {
+    return this.#requestOnData('cutting off all WAL', async () => {
       await writePromise(this.#o.layout, promise);
       this.#promised = promise;
       await cutWal(this.#place);
@@ -360,6 +376,11 @@ class Executor implements Database {
       const before = this.#config.take(eff);
       const { data } = this.view();
       if (data !== 'present' && data !== 'unclaimed') return { pendingRestart: false };
+      if (this.#pg.state === 'stopped') {
+        // Every start writes them; until then nobody knows whose data these are.
+        await this.#config.judge(before);
+        return { pendingRestart: false };
+      }
       const changed = await this.#config.write(before);
       if ((changed || reload) && this.#pg.state === 'running') {
         const pending = await withSession(this.#pg, (session) => this.#config.reload(session, before));

@@ -213,7 +213,7 @@ export interface Database {
   /** Empties the data directory (and WAL) so that copy() may run; the process must be stopped. */
   wipeForCopy(source?: Upstream): Promise<void>;
 
-  /** Renders and reloads settings, pg_hba, pg_ident. Works stopped as well. `reload`: also if nothing has changed. */
+  /** Renders and reloads settings, pg_hba, pg_ident; stopped, it judges them for the next start. `reload`: also if nothing has changed. */
   applySettings(eff: EffectiveSpec, options?: { reload?: boolean }): Promise<{ pendingRestart: boolean }>;
   /** On the primary: application role, database and password, superuser password, replication role. Idempotent. */
   ensureApplication(eff: EffectiveSpec, secrets: ApplicationSecrets): Promise<void>;

@@ -165,6 +165,11 @@ export class Watcher {
     return this.#running;
   }
 
+  /** What lies in the data directory at this moment. */
+  data(): Promise<DataFacts> {
+    return this.#data(this.#pg.state !== 'stopped');
+  }
+
   async #look(): Promise<DatabaseView> {
     // The beginning counts: what is acknowledged while we look may not be in what we see.
     const observedAt = performance.now();

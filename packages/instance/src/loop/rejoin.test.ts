@@ -1,7 +1,7 @@
 /** The way back into replication on real data: follow, else rewind, else a fresh copy; and never over foreign data. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { openPostgres, processesIn } from '@pgherd/postgres';
@@ -106,23 +106,48 @@ for (const [what, damage, way = 'copied'] of damages) {
   });
 }
 
+let megabytes = 5;
+/** Changes a setting of the cluster; resolves once its primary runs with it. */
+async function changeSetting(): Promise<void> {
+  const value = `${megabytes++}MB`;
+  await cluster.patch({ postgresql: { parameters: { work_mem: value } } });
+  await until('the setting', async () => {
+    const [row] = await cluster.get('demo-1').superuser('show work_mem');
+    return row!.work_mem === value;
+  });
+}
+
+/** Every file below a folder, with when it was last written. */
+function filesIn(folder: string): string[] {
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  return files.sort().map((name) => `${name} ${statSync(join(folder, name)).mtimeMs}`);
+}
+
 test('data of another database are refused and never touched; once they are gone, it is copied', async (t) => {
-  const aside = join(cluster.folder, 'aside');
-  const way = await comesBack(t, async () => {
-    renameSync(pgdata, aside);
-    const { bin } = await openPostgres({
-      pgdata: aside,
-      socketDir: cluster.folder,
-      port: 1,
-      log: quiet,
-    });
-    execFileSync(join(bin!, 'initdb'), ['-D', pgdata, '--no-sync'], { stdio: 'ignore' });
-    await replica.start();
+  const [foreign, aside] = [join(cluster.folder, 'foreign'), join(cluster.folder, 'aside')];
+  const { bin } = await openPostgres({ pgdata: foreign, socketDir: cluster.folder, port: 1, log: quiet });
+  execFileSync(join(bin!, 'initdb'), ['-D', foreign, '--no-sync'], { stdio: 'ignore' });
+  const files = filesIn(foreign);
+  const refused = async () => {
     await until('the refusal', () => replica.report.error?.code === 'ForeignData', 20_000);
+    await changeSetting();
     assert.equal(replica.report.state, 'failed');
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    assert.ok(existsSync(join(pgdata, 'global', 'pg_control')));
     assert.deepEqual(processesIn(pgdata), []);
+    assert.deepEqual(filesIn(pgdata), files);
+  };
+  const way = await comesBack(t, async () => {
+    await replica.start();
+    await cluster.settle();
+    await cluster.annotate({ 'pgherd.io/fenced': '["demo-2"]' });
+    await until('the fence', () => processesIn(pgdata).length === 0, 20_000);
+    // At once, so that what was seen before still counts.
+    renameSync(pgdata, aside);
+    renameSync(foreign, pgdata);
+    await cluster.annotate({ 'pgherd.io/fenced': null });
+    await refused();
+    await replica.terminate();
+    await replica.start();
+    await refused();
     await replica.terminate();
     rmSync(pgdata, { recursive: true });
   });

@@ -192,6 +192,15 @@ export class TestCluster {
     );
   }
 
+  /** Merged into the Cluster's spec. */
+  async patch(spec: object): Promise<void> {
+    await this.client.patch(
+      ClusterKind,
+      { namespace: TEST_NAMESPACE, name: 'demo' },
+      { type: 'merge', body: { spec } },
+    );
+  }
+
   async record(): Promise<LeaseRecord> {
     return readLease(await this.client.get(kinds.Lease, { namespace: TEST_NAMESPACE, name: 'demo-primary' }));
   }
