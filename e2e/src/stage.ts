@@ -5,10 +5,12 @@ import { ClusterKind, type ClusterObject, waitFor, waitUntilReady } from '@pgher
 import { accessFromHost, accessInside } from '@pgherd/cli/access';
 import { captureInPod } from '@pgherd/cli/pod-exec';
 import { killPod } from '@pgherd/cli/pod-processes';
+import type { Outage } from '@pgherd/cli/writer/recording';
 import type { WriterSettings } from '@pgherd/cli/writer/settings';
 import { type RunningWriter, startWriter } from '@pgherd/cli/writer/start';
 import { type Client, kinds, type Pod } from '@pgherd/kube';
 import { parseAllDocuments, stringify } from 'yaml';
+import { DiskWatch } from './disk-watch.ts';
 import { type CommandResult, kubectl, runCli, type World } from './world.ts';
 import { startWriterInside } from './writer-inside.ts';
 import { startPodWriter, type WriterPlace } from './writer-pod.ts';
@@ -62,6 +64,8 @@ export class Stage {
   /** All scenarios run, not only some. */
   complete = false;
   private readonly writers = new Set<RunningWriter>();
+  /** The disk that all volumes of local mode lie on, since the first writer. */
+  private disk: DiskWatch | undefined;
 
   constructor(world: World, namespace: string, cluster = 'c') {
     this.world = world;
@@ -328,6 +332,7 @@ export class Stage {
   /** Starts the recording writer and waits until it has written for a while. */
   async startWriter(options: WriterOptions = {}): Promise<RunningWriter> {
     const table = options.table ?? TABLE;
+    if (this.world.state) this.disk ??= new DiskWatch(this.world.state);
     await this.makeTable(table);
     const place = options.place ?? 'pod';
     const access =
@@ -413,15 +418,28 @@ export class Stage {
     });
   }
 
-  /** Ends the writer, and checks that every acknowledged write is in the database. Notes the outage after `since`. */
-  async check(writer: RunningWriter, since: number): Promise<Verdict> {
+  /**
+   * Ends the writer, and checks that every acknowledged write is in the database. Notes the outage after `since`, which
+   * must be shorter than `withinMs` and what the disk took of it.
+   */
+  async check(writer: RunningWriter, since: number, withinMs = Number.POSITIVE_INFINITY): Promise<void> {
     const recording = await writer.stop();
     this.writers.delete(writer);
     const missing = recording.missing(await this.idsIn());
-    this.verdict = { outageMs: recording.longestOutage(since).ms, acknowledged: recording.acknowledged };
+    const outage = recording.longestOutage(since);
+    this.verdict = { outageMs: outage.ms, acknowledged: recording.acknowledged };
     assert.deepEqual(missing, [], `${missing.length} acknowledged writes are missing`);
     assert.ok(recording.acknowledged > 0, 'no write was acknowledged at all');
-    return this.verdict;
+    this.bearable(outage, withinMs);
+  }
+
+  /** Throws when the outage was longer than `withinMs` and what the disk took of it. */
+  bearable({ from, to, ms }: Outage, withinMs: number): void {
+    const disk = this.disk?.stalledMs(from, to) ?? 0;
+    assert.ok(
+      ms - disk < withinMs,
+      `writes were interrupted for ${ms.toFixed(0)} ms from ${new Date(from).toISOString()} on; the disk stood still for ${disk.toFixed(0)} ms of it`,
+    );
   }
 
   /** When PostgreSQL was started in each instance. */
@@ -436,5 +454,6 @@ export class Stage {
   /** Ends writers that a failed scenario left. */
   async end(): Promise<void> {
     await Promise.allSettled([...this.writers].map((writer) => writer.stop()));
+    await this.disk?.end();
   }
 }
