@@ -29,6 +29,7 @@ import type {
   ReadQuery,
   StandbyOptions,
   Upstream,
+  WalLost,
 } from './types.ts';
 import { slotName, upstreamSession } from './upstream.ts';
 import { emptyData, writeNote } from './volume.ts';
@@ -99,6 +100,8 @@ class Executor implements Database {
 
   #promised: PromiseNote | undefined;
   #hurried: NodeJS.Timeout | undefined;
+  #mending = false;
+  #walLost: (loss: WalLost) => void = () => undefined;
 
   constructor(
     o: DatabaseOptions,
@@ -137,8 +140,25 @@ class Executor implements Database {
     return this.#watcher.view();
   }
 
-  observe(): Promise<DatabaseView> {
-    return this.#watcher.observe();
+  async observe(): Promise<DatabaseView> {
+    const view = await this.#watcher.observe();
+    if (this.#watcher.walLost.length > 0) void this.#mendWal(this.#watcher.walLost);
+    return view;
+  }
+
+  onWalLost(callback: (loss: WalLost) => void): void {
+    this.#walLost = callback;
+  }
+
+  /** Never rejects; what fails is tried again at the next look. */
+  async #mendWal(files: string[]): Promise<void> {
+    if (this.#mending) return;
+    this.#mending = true;
+    const mended = await withSession(this.#pg, (session) => this.#watcher.walLoss.mend(session)).catch(
+      (error: Error) => error,
+    );
+    this.#walLost({ files, ...(mended ? { why: mended.message } : {}) });
+    this.#mending = false;
   }
 
   onExit(callback: (info: ExitInfo) => void): void {

@@ -94,11 +94,17 @@ export async function copy(w: Workplace, source: Upstream, signal: AbortSignal):
   }
 }
 
-/** Data are given up only for a copy that can be made: the source lets us in, and may be copied from. */
+/** Data are given up only for a copy that can be made: the source lets us in, and has what a copy begins with. */
 export async function requireSource(w: Workplace, source: Upstream): Promise<void> {
   // The session is a WAL sender's: the role may replicate, too.
   const session = await upstreamSession(source, w.upstreams);
-  session.close();
+  try {
+    const [system] = await session.query<{ timeline: string | number }>('IDENTIFY_SYSTEM');
+    const timeline = Number(system!.timeline);
+    if (timeline > 1) await session.query(`TIMELINE_HISTORY ${timeline}`);
+  } finally {
+    session.close();
+  }
 }
 
 /** A copy that cannot fit would only burden its source, again and again. */

@@ -1,6 +1,7 @@
 import type { InstanceReport } from '@pgherd/api';
 import { highestHistory, readHistory, type Session, STANDBY_MINIMUMS } from '@pgherd/postgres';
 import type { DatabaseView } from './types.ts';
+import type { WalPosition } from './wal-loss.ts';
 
 /**
  * One query, for it runs every second or two. `.copy` is what a copying instance calls its connections. What recovery
@@ -16,7 +17,7 @@ select r.recovery,
   (w.last_msg_send_time is distinct from w.last_msg_receipt_time
     or exists (select from pg_stat_activity a where a.pid = w.pid and a.wait_event = 'WalReceiverMain'))
   and (r.patience = '0' or w.last_msg_receipt_time > clock_timestamp() - 2 * r.patience) as receives,
-  (select timeline_id from pg_control_checkpoint()) as control_timeline,
+  c.timeline_id as control_timeline, c.redo_wal_file,
   (select min_recovery_end_timeline from pg_control_recovery()) as recovery_timeline,
   r.startup_wait,
   current_setting('synchronous_standby_names') as sync_names,
@@ -28,7 +29,8 @@ select r.recovery,
 from (select pg_is_in_recovery() as recovery,
     current_setting('wal_receiver_timeout')::interval as patience,
     (select wait_event from pg_stat_activity where backend_type = 'startup') as startup_wait) r
-  left join pg_stat_wal_receiver w on true`;
+  left join pg_stat_wal_receiver w on true
+  cross join pg_control_checkpoint() c`;
 
 interface Answer extends Record<string, unknown> {
   recovery: boolean;
@@ -44,6 +46,7 @@ interface Answer extends Record<string, unknown> {
    */
   receives: boolean;
   control_timeline: number;
+  redo_wal_file: string;
   recovery_timeline: number | null;
   /** Only in recovery there is such a process. */
   startup_wait: string | null;
@@ -66,7 +69,10 @@ export type SqlView = Pick<
   | 'minimums'
   | 'timeline'
   | 'branch'
->;
+> & {
+  /** Of a primary. */
+  wal?: WalPosition;
+};
 
 /** What the running server says of itself; throws PostgresError when it does not answer in time. */
 export async function observeSql(session: Session, pgdata: string, timeoutMs: number): Promise<SqlView> {
@@ -105,7 +111,15 @@ function toView(row: Answer, newest: number): SqlView {
     replication: (row.replication ?? []).map((r) => present(r)) as unknown as InstanceReport['replication'],
     syncNames: row.sync_names,
     minimums: row.minimums,
+    ...(row.wal_file === null ? {} : { wal: walOf(row, row.wal_file) }),
   };
+}
+
+/** Until its first checkpoint a timeline begins in a segment of the one before, which has another name by then. */
+function walOf(row: Answer, segment: string): WalPosition {
+  const timeline = timelineOf(row);
+  const redo = row.control_timeline === timeline ? { redo: row.redo_wal_file } : {};
+  return { timeline, segment, ...redo };
 }
 
 /** The control file lags behind: it learns of a new timeline with the next checkpoint or restart point. */

@@ -94,6 +94,13 @@ export interface ExitInfo {
   lastLog: string[];
 }
 
+export interface WalLost {
+  /** Files in pg_wal that vanished under the running primary. */
+  files: string[];
+  /** Why it could not be mended; it is tried again. Absent: what they held is in the data files now. */
+  why?: string;
+}
+
 /** Everything initdb and the first SQL need; see bootstrap/plan.ts, which makes it from the spec. */
 export interface InitialiseSpec {
   encoding: string;
@@ -143,6 +150,8 @@ export interface Database {
   observe(signal?: AbortSignal): Promise<DatabaseView>;
   /** The postmaster ended, expected or not. Its backends may still live: only die() makes death certain. */
   onExit(callback: (info: ExitInfo) => void): void;
+  /** Files of the WAL vanished under the running primary, and were seen to; see WalLoss. */
+  onWalLost(callback: (loss: WalLost) => void): void;
 
   /**
    * initdb, first SQL on a private socket (no network, nobody can connect), clean stop, sync.

@@ -16,6 +16,7 @@ import { StandbyMark } from './standby-mark.ts';
 import type { DatabaseView } from './types.ts';
 import { isEmpty, readNote, type VolumePhase, writeNote } from './volume.ts';
 import { Volumes } from './volumes.ts';
+import { WalLoss } from './wal-loss.ts';
 
 /** What was begun and never completed is worth nothing. */
 const UNFINISHED: VolumePhase[] = ['initialising', 'recovering', 'copying'];
@@ -46,6 +47,9 @@ export class Watcher {
   readonly #sql: SqlWatch;
   readonly #volumes: Volumes;
   readonly mark: StandbyMark;
+  readonly walLoss: WalLoss;
+  /** Files of the WAL that have vanished under a running primary. */
+  walLost: string[] = [];
   #view: DatabaseView;
   #running: Promise<DatabaseView> | undefined;
   #facts: DataFacts | undefined;
@@ -73,6 +77,7 @@ export class Watcher {
     this.#sql = new SqlWatch(pg);
     this.#volumes = new Volumes(layout, instance);
     this.mark = new StandbyMark(layout);
+    this.walLoss = new WalLoss(layout.pgdata);
     this.#view = {
       data: 'empty',
       process: 'stopped',
@@ -104,6 +109,7 @@ export class Watcher {
   /** The server is started anew, with all settings in force. */
   starts(upstream: string | undefined): void {
     this.#streams();
+    this.walLoss.forget();
     this.#pendingRestart = false;
     this.#upstream = upstream;
   }
@@ -180,6 +186,7 @@ export class Watcher {
       process === 'running' ? this.#askServer() : { sql: undefined, silent: false },
     ]);
     if (process !== 'running') this.#sql.close();
+    this.walLost = sql?.wal ? await this.walLoss.look(sql.wal) : [];
     const recovering = process === 'starting' ? replayedFile(this.#layout.pgdata) : undefined;
     if (sql?.streaming) this.#streams();
     // Where it could not be written, the next look tries again.

@@ -14,7 +14,7 @@ import {
 } from '@pgherd/ha';
 import { type Client, createEventRecorder, type EventRecorder, type Log } from '@pgherd/kube';
 import type { Layout } from '../database/layout.ts';
-import type { Database } from '../database/types.ts';
+import type { Database, WalLost } from '../database/types.ts';
 import type { GuardLink } from '../guard-link.ts';
 import { Assent } from './assent.ts';
 import { clocksAt, guardDeadline, readClocks } from './clock.ts';
@@ -169,6 +169,7 @@ export class Loop {
   /** Starts, and goes on until `signal` ends it. The certificates must be in place. */
   start(signal: AbortSignal): void {
     this.#signal = signal;
+    this.#o.database.onWalLost((loss) => this.#note(walLost(this.#o.instance, loss)));
     this.#o.database.onExit((info) => {
       const reason = info.signal ?? `code ${info.code}`;
       if (!info.expected)
@@ -378,6 +379,14 @@ export class Loop {
     const reason = what === 'settings' ? 'SettingsRefused' : 'RolesFailed';
     this.#note({ type: 'note', severity: 'Warning', reason, message });
   }
+}
+
+function walLost(instance: string, { files, why }: WalLost): Extract<Action, { type: 'note' }> {
+  const lost = `files of pg_wal have vanished under the primary ${instance}: ${files.join(', ')}`;
+  const message = why
+    ? `${lost}. What they held could not be brought to the data files, which is tried again: ${why}`
+    : `${lost}. What they held is in the data files now. Replicas that cannot follow over the gap are copied anew; where WAL is archived, make a full backup: nothing can be recovered over the gap either`;
+  return { type: 'note', severity: 'Warning', reason: 'WalLost', message };
 }
 
 /** PostgreSQL takes a user's slots along in no change of primary: whoever reads from them must be told. */
