@@ -239,7 +239,8 @@ export function rejoinRunning(c: Context): void {
   if (!proven.ok || !rejoin.stuckSince) return;
   const parted = rules.hasParted(recordOf(s)!, s);
   const gone = s.view!.missingWal;
-  const patience = parted || gone ? PARTED_MS : replays === undefined ? FOLLOW_MS : REPLAY_MS;
+  const hopeless = parted || (gone && !s.view!.archive);
+  const patience = hopeless ? PARTED_MS : replays === undefined ? FOLLOW_MS : REPLAY_MS;
   if (within(c, rejoin.stuckSince, patience)) return;
   // A rewind would fetch no WAL either.
   if (gone && !parted) {

@@ -158,16 +158,24 @@ describe('a leader whose disk takes no writes', () => {
   });
 });
 
-test('a replica whose WAL is gone is copied anew, without rewinding first', () => {
-  const view = standbyView(2, { streaming: false, missingWal: 'requested WAL segment has been removed' });
-  const { job, next } = after(
-    state(2, {
-      view,
-      peers: answers(0, leaderReport(1)),
-      proven: 3,
-      rejoin: { epoch: 3, rung: 'follow', rewinds: 0, copies: 0, stuckSince: at(-2_000) },
-    }),
-  );
-  assert.equal(job?.kind, 'stop');
-  assert.equal(next.rejoin?.rung, 'copy');
+test('a replica whose WAL is gone is copied anew, without rewinding first; an archive gets its chance before', () => {
+  const cases: [stuckMs: number, archive: boolean, copied: boolean][] = [
+    [1_900, false, false],
+    [2_000, false, true],
+    [9_900, true, false],
+    [10_000, true, true],
+  ];
+  for (const [stuckMs, archive, copied] of cases) {
+    const missingWal = 'requested WAL segment has been removed';
+    const { job, next } = after(
+      state(2, {
+        view: standbyView(2, { streaming: false, replayedAll: true, missingWal, archive }),
+        peers: answers(0, leaderReport(1)),
+        proven: 3,
+        rejoin: { epoch: 3, rung: 'follow', rewinds: 0, copies: 0, stuckSince: at(-stuckMs) },
+      }),
+    );
+    assert.equal(job?.kind, copied ? 'stop' : undefined, `${stuckMs} ms, archive: ${archive}`);
+    assert.equal(next.rejoin?.rung, copied ? 'copy' : 'follow');
+  }
 });

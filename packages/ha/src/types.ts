@@ -153,6 +153,8 @@ export interface View {
   silent?: boolean;
   /** The upstream no longer has the WAL that comes next, in its words. */
   missingWal?: string;
+  /** As a standby it can fetch WAL from an archive, too. */
+  archive?: boolean;
   /** Why nothing comes from the upstream, in PostgreSQL's words. */
   receiverError?: string;
   /** As a standby it was made a primary by somebody else's hand, and has been neither rewound nor copied since. */

@@ -66,7 +66,7 @@ const TICK_MS = 2_000;
 const SECRETS_MS = 30_000;
 /** While a repository has a problem: a secret that was put right is to be seen soon. */
 const SECRETS_SOON_MS = 5_000;
-/** A replica that has not streamed for so long may ask the archive. */
+/** A replica that has not streamed for so long may ask the archive; at once, where its upstream no longer has the WAL. */
 const FETCH_AFTER_MS = 5_000;
 const STANZA_MS = 125_000;
 const STANZA_SOON_MS = 10_000;
@@ -206,7 +206,7 @@ export class BackupKeeper {
     if (!this.#configured) return;
     this.#server.start();
     if (this.#o.leads()) await this.#asLeader(wanted);
-    else await this.#asReplica();
+    else await this.#asReplica(wanted);
   }
 
   async #takeDown(): Promise<void> {
@@ -370,7 +370,7 @@ export class BackupKeeper {
 
   // --- a replica --------------------------------------------------------------------------------------------------
 
-  async #asReplica(): Promise<void> {
+  async #asReplica(wanted: Wanted): Promise<void> {
     const { database, layout, marks } = this.#o;
     const view = database.view();
     const { waiting } = await archiveFolder(layout.pgdata);
@@ -383,13 +383,17 @@ export class BackupKeeper {
     const report = await this.#o.ask(leader);
     const archived = report?.leader ? report.archive?.lastArchived : undefined;
     this.#archived = laterSegment(this.#archived, archived);
-    if (this.#archived) marks.archived(this.#archived);
+    if (this.#archived) {
+      marks.archived(this.#archived);
+      marks.stanza(wanted.stanza);
+    }
     // Only while a leader is there to be followed: in an election, asking the archive would cost time.
     const missing =
       view.process === 'running' && view.inRecovery === true && !view.streaming && report?.leader;
     if (!missing) this.#notStreamingSince = undefined;
     else this.#notStreamingSince ??= performance.now();
     const since = this.#notStreamingSince;
-    marks.fetch(since !== undefined && performance.now() - since > FETCH_AFTER_MS);
+    const patienceMs = view.missingWal ? 0 : FETCH_AFTER_MS;
+    marks.fetch(since !== undefined && performance.now() - since >= patienceMs);
   }
 }

@@ -39,8 +39,9 @@ export async function startStandby(
   o: StandbyOptions,
   signal: AbortSignal,
 ): Promise<{ accepting: boolean }> {
-  w.watcher.starts(o.upstream?.name);
-  await w.config.writeAll(standbyRole(w, o));
+  const role = standbyRole(w, o);
+  w.watcher.starts(o.upstream?.name, role.restoreCommand !== undefined);
+  await w.config.writeAll(role);
   w.watcher.mark.starts();
   return { accepting: await start(w, signal) };
 }
@@ -60,7 +61,7 @@ async function start(w: Workplace, signal: AbortSignal): Promise<boolean> {
 /** Turns a running standby to another upstream, or to none. */
 export async function follow(w: Workplace, o: StandbyOptions, signal: AbortSignal): Promise<void> {
   w.config.role = standbyRole(w, o);
-  w.watcher.follows(o.upstream?.name);
+  w.watcher.follows(o.upstream?.name, w.config.role.restoreCommand !== undefined);
   // Whom it follows need not survive a power cut: every start writes it anew.
   await w.config.writeRole({ sync: o.upstream === null });
   if (w.pg.major < 13) {

@@ -64,6 +64,8 @@ export interface DatabaseView {
   receiverRunning: boolean;
   /** The upstream no longer has the WAL that comes next here, in its words; it may still come from an archive. */
   missingWal?: string;
+  /** As a standby it can fetch WAL from an archive, too. */
+  archive?: boolean;
   /** Why nothing comes from the upstream, in PostgreSQL's words. */
   receiverError?: string;
   replication: InstanceReport['replication'];

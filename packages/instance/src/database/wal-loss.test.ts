@@ -37,7 +37,9 @@ async function insert(count: number): Promise<void> {
 }
 
 const counted = () =>
-  database.read(async (query) => Number((await query<{ n: string }>('select count(*) as n from public.t'))[0]!.n));
+  database.read(async (query) =>
+    Number((await query<{ n: string }>('select count(*) as n from public.t'))[0]!.n),
+  );
 
 before(async () => {
   makeTls(layout.tls, ['demo-rw']);

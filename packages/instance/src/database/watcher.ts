@@ -56,6 +56,7 @@ export class Watcher {
   /** The control file that the facts were read from. */
   #readFrom: string | undefined;
   #upstream: string | undefined;
+  #archive = false;
   #copying = false;
   #pendingRestart = false;
   #hidden = false;
@@ -107,16 +108,17 @@ export class Watcher {
   }
 
   /** The server is started anew, with all settings in force. */
-  starts(upstream: string | undefined): void {
-    this.#streams();
+  starts(upstream: string | undefined, archive = false): void {
+    this.follows(upstream, archive);
     this.walLoss.forget();
     this.#pendingRestart = false;
-    this.#upstream = upstream;
   }
 
-  follows(upstream: string | undefined): void {
+  /** `archive`: it can fetch WAL from there, too. */
+  follows(upstream: string | undefined, archive = false): void {
     this.#streams();
     this.#upstream = upstream;
+    this.#archive = archive;
   }
 
   /** What was said against its streaming is over. */
@@ -206,6 +208,7 @@ export class Watcher {
       version: this.#pg.version,
       volumes,
       ...(silent ? { silent } : {}),
+      ...(this.#archive ? { archive: true } : {}),
       ...(this.#missingWal === undefined ? {} : { missingWal: this.#missingWal }),
       ...(this.#receiverError === undefined ? {} : { receiverError: this.#receiverError }),
       observedAt,
