@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { testFolder, until } from '@pgherd/postgres/testing';
@@ -20,10 +20,12 @@ test('what of a time lies in stalls', () => {
   for (const [from, to, ms] of cases) assert.equal(stalledMs(stalls, from, to), ms, `${from} to ${to}`);
 });
 
-test('it writes until it is ended', async () => {
+test('it writes until it is ended', async (t) => {
   const folder = testFolder();
+  const file = join(folder, 'disk-watch');
   const watch = new DiskWatch(folder);
-  await until('a block', () => readFileSync(join(folder, 'disk-watch')).length > 0, 10_000);
+  t.after(() => watch.end());
+  await until('a block', () => existsSync(file) && statSync(file).size > 0, 10_000);
   await watch.end();
   assert.equal(watch.stalledMs(0, 1), 0);
 });

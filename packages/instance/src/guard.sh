@@ -23,6 +23,8 @@ fi
 run=${PGHERD_RUN:-/run/pgherd}
 node=${PGHERD_NODE:-/pgherd/bin/node}
 main=${PGHERD_MANAGER:-/pgherd/manager.mjs}
+# Meant for the user's own programs, it could keep the manager from starting.
+unset NODE_OPTIONS
 # The manager lives beside a database that wants the memory.
 options=${PGHERD_NODE_OPTIONS---max-semi-space-size=1 --optimize-for-size --v8-pool-size=1}
 nurse='' deadline=none quick=0 rest=''

@@ -45,7 +45,7 @@ const resourceFieldRef = object('A resource of the container.', {
 });
 
 const RESERVED_ENV =
-  "!(self in ['PGDATA', 'PGPORT', 'PGHOST', 'CLUSTER_NAME', 'POD_NAME', 'POD_NAMESPACE', 'POD_UID', 'POD_IP'])";
+  "!(self in ['PGDATA', 'PGPORT', 'PGHOST', 'CLUSTER_NAME', 'POD_NAME', 'POD_NAMESPACE', 'POD_UID', 'POD_IP', 'NODE_OPTIONS']) && !self.startsWith('PGHERD_')";
 
 export const env = list(
   'Environment variables of the database container.',
@@ -53,7 +53,7 @@ export const env = list(
     name: text('Name of the variable.', {
       maxLength: 253,
       minLength: 1,
-      rules: [{ rule: RESERVED_ENV, message: 'this variable is set by pgherd: choose another name' }],
+      rules: [{ rule: RESERVED_ENV, message: 'this variable is for pgherd alone: choose another name' }],
     }),
     value: optional(text('Value of the variable.')),
     valueFrom: optional(

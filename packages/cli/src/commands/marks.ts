@@ -80,7 +80,8 @@ async function fence(word: string, name: string, instance: string, options: Mark
     return { [ANNOTATION_FENCED]: after.length > 0 ? JSON.stringify(after) : null };
   });
   const concerned = instance === 'all' ? known : [instance];
-  const done = (now: ClusterObject) => concerned.every((each) => isStopped(now, each) === (word === 'on'));
+  const there = word === 'on' ? isStopped : mayRun;
+  const done = (now: ClusterObject) => concerned.every((each) => there(now, each));
   const text = word === 'on' ? 'fenced: PostgreSQL is stopped, the pod stays' : 'no longer fenced';
   await follow(connection, changed, done, `${concerned.join(', ')} ${text}`, options);
 }
@@ -94,10 +95,17 @@ function fencedAfter(cluster: ClusterObject, on: boolean, instance: string): str
   return on ? [...others, instance].sort() : others;
 }
 
-function isStopped({ status }: ClusterObject, instance: string): boolean {
+function rests({ status }: ClusterObject, instance: string): boolean {
   const state = status?.instancesReportedState?.[instance]?.state;
   return state === undefined || state === 'stopped' || state === 'waiting';
 }
+
+/** One that has failed has no PostgreSQL that runs, and would not get one without the fence. */
+function isStopped(cluster: ClusterObject, instance: string): boolean {
+  return rests(cluster, instance) || cluster.status?.instancesReportedState?.[instance]?.state === 'failed';
+}
+
+const mayRun = (cluster: ClusterObject, instance: string): boolean => !rests(cluster, instance);
 
 async function sleep(word: string, name: string, options: MarkOptions): Promise<void> {
   const on = word === 'on';

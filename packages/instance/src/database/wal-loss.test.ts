@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { openSession, processesIn } from '@pgherd/postgres';
+import { openSession } from '@pgherd/postgres';
 import { freePort, killAllIn, quiet, testFolder, until } from '@pgherd/postgres/testing';
 import { initialiseSpec } from '../bootstrap/plan.ts';
 import { makeTls, testSpec } from '../testing.ts';
@@ -99,7 +99,6 @@ for (const [what, names] of deletions) {
       [undefined],
     );
     await insert(100);
-    for (const pid of processesIn(layout.pgdata)) process.kill(pid, 'SIGKILL');
     await database.die();
     await database.startPrimary({ syncNames: '' });
     assert.equal(await counted(), rows);

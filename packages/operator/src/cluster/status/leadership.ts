@@ -31,12 +31,14 @@ export function headless({ facts }: Outcome): Verdict | undefined {
  * where only those answer that are never to lead, or are too far behind.
  */
 export function isElectionSafe(facts: Facts): boolean {
-  return unmetRule(facts) === undefined && !onlyNeverLeaders(facts) && !onlyTooFarBehind(facts);
+  return unmetRule(facts) === undefined && neverLeaders(facts).length === 0 && !onlyTooFarBehind(facts);
 }
 
-function onlyNeverLeaders(facts: Facts): boolean {
-  const answering = answeringReplicas(facts);
-  return answering.length > 0 && answering.every(({ name }) => facts.spec.failoverPriority[name] === 0);
+/** All that answer, where they are enough and none of them leads by itself; else none. */
+export function neverLeaders(facts: Facts): string[] {
+  const names = answeringReplicas(facts).map(({ name }) => name);
+  const resting = names.every((name) => facts.spec.failoverPriority[name] === 0);
+  return resting && !unmetRule(facts) ? names : [];
 }
 
 function answeringReplicas({ instances }: Facts): InstanceFacts[] {
@@ -58,8 +60,9 @@ function electionText(facts: Facts): string {
   const here = new Set(answering.map((instance) => instance.name));
   const short = unmetRule(facts);
   const best = answering.reduce<InstanceFacts | undefined>(further, undefined);
-  if (!short && onlyNeverLeaders(facts))
-    return `nobody takes over: ${[...here].join(', ')} never lead by themselves (0 in spec.failoverPriority): raise that of one, or lose what it lacks with pgherd promote ${name} ${best?.name} --accept-loss -n ${namespace}`;
+  const resting = neverLeaders(facts);
+  if (resting.length > 0)
+    return `nobody takes over: ${resting.join(', ')} never lead by themselves (0 in spec.failoverPriority): raise that of one, or lose what it lacks with pgherd promote ${name} ${best?.name} --accept-loss -n ${namespace}`;
   const told = hindrances(facts).map((each) => `${each.name} ${waitsText(each.what)}`);
   if (!short && onlyTooFarBehind(facts))
     return `nobody takes over: ${told.join('; ')}. To go on with ${best?.name} and lose what it lacks: pgherd promote ${name} ${best?.name} --accept-loss -n ${namespace}`;

@@ -28,8 +28,9 @@ function spoiled(spoil: (facts: Facts) => void): Facts {
   return facts;
 }
 
-const headless = () =>
+const headless = (more: (facts: Facts) => void = () => undefined) =>
   spoiled((facts) => {
+    more(facts);
     facts.lease = testLease(null, ['demo-1', 'demo-2', 'demo-3'], { epoch: 3 });
     delete instance(facts, 'demo-1').report;
     instance(facts, 'demo-1').silent = 'no answer in time';
@@ -95,6 +96,15 @@ const refusals: [string, Facts, Parameters, string, RegExp][] = [
     { target: 'demo-2' },
     'NoPrimary',
     /it does not answer.*; to make one in spite of what may be lost: pgherd promote demo demo-2 --accept-loss/,
+  ],
+  [
+    'no primary, and nobody who would lead by itself',
+    headless((facts) => {
+      facts.spec.failoverPriority = { 'demo-2': 0, 'demo-3': 0 };
+    }),
+    { target: 'demo-2' },
+    'NoPrimary',
+    /nothing is lost if spec\.failoverPriority, which is 0 for demo-2, demo-3, is raised for one; to make one/,
   ],
 ];
 

@@ -11,7 +11,7 @@ import {
   leavingSince,
 } from '../../cluster/facts.ts';
 import { ClusterKind } from '../../cluster/kind.ts';
-import { isElectionSafe } from '../../cluster/status/leadership.ts';
+import { isElectionSafe, neverLeaders } from '../../cluster/status/leadership.ts';
 import { instanceTrouble } from '../../cluster/status/trouble.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
 import { timestamp } from '../progress.ts';
@@ -85,7 +85,11 @@ function noPrimary(cluster: Facts): string {
 function wayOn({ cluster }: BaseFacts, target = 'INSTANCE'): string {
   const { name, namespace } = cluster.cluster.metadata;
   const command = `pgherd promote ${name} ${target} --accept-loss -n ${namespace}`;
-  if (!isElectionSafe(cluster)) return `to make one in spite of what may be lost: ${command}`;
+  const loss = `to make one in spite of what may be lost: ${command}`;
+  const resting = neverLeaders(cluster);
+  if (resting.length > 0)
+    return `nothing is lost if spec.failoverPriority, which is 0 for ${resting.join(', ')}, is raised for one; ${loss}`;
+  if (!isElectionSafe(cluster)) return loss;
   return `the instances elect one, which takes seconds: ask again then. Only if none comes, and pgherd status ${name} -n ${namespace} says why: ${command}`;
 }
 
