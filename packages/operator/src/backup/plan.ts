@@ -15,6 +15,7 @@ import {
 } from '@pgherd/api';
 import { type Facts, type InstanceFacts, isHealthy, isLeader, systemID } from '../cluster/facts.ts';
 import { numbersOf } from '../cluster/plan-repository.ts';
+import { noRepository } from '../cluster/recovery-source.ts';
 import type { BackupObject } from './kind.ts';
 
 /** Where a backup runs. */
@@ -84,10 +85,7 @@ function pending(look: BackupLook): BackupStep {
   if (!setup) return fail(look, `cluster ${name} has no spec.backup: name a repository there first`);
   const wanted = backup.spec.repository;
   const repository = wanted ? setup.repositories.find((one) => one.name === wanted) : setup.repositories[0];
-  if (!repository) {
-    const known = setup.repositories.map((one) => one.name).join(', ');
-    return fail(look, `cluster ${name} has no repository ${wanted}; it has: ${known}`);
-  }
+  if (!repository) return fail(look, noRepository(cluster.cluster, wanted));
   if (isHibernating(cluster.cluster))
     return fail(look, `cluster ${name} hibernates: wake it first (pgherd hibernate off ${name})`);
   if (behind) return wait(look, `waits for Backup ${behind} to end`);

@@ -106,7 +106,7 @@ function repositoryOf(
   // The folder in a store is that of whose backups they are, also where this cluster's own destination is named.
   const { repositories } = effectiveBackup({ name: owner, namespace }, holder.spec.backup);
   const one = repositoryName ? repositories.find((each) => each.name === repositoryName) : repositories[0];
-  if (!one) return { problem: `cluster ${holder.metadata.name} has no repository ${repositoryName}` };
+  if (!one) return { problem: noRepository(holder, repositoryName) };
   return reachable(one, cluster, owner, find);
 }
 
@@ -181,6 +181,15 @@ export function ownRepository(cluster: ClusterObject, name: string | undefined):
   const { repositories } = effectiveBackup(metadata, spec.backup);
   const one = name ? repositories.find((each) => each.name === name) : repositories[0];
   return one && { repository: one, number: numberOf(cluster, one.name) };
+}
+
+/** Says that a cluster with backups has no repository of that name, and which it has. */
+export function noRepository(
+  { metadata, spec }: Pick<ClusterObject, 'metadata' | 'spec'>,
+  name: string | undefined,
+): string {
+  const known = spec.backup?.repositories.map((each) => each.name).join(', ');
+  return `cluster ${metadata.name} has no repository ${name}; it has: ${known}`;
 }
 
 /** What a running cluster is restored or cloned from; undefined where it has no such repository. */

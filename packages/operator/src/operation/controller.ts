@@ -226,9 +226,11 @@ class Operations {
     // What is kept in memory may lag behind; nothing is taken back for that.
     if (await this.options.client.findListed(ClusterKind, { namespace, name: cluster }, { signal }))
       return 1_000;
-    if (operation.status?.phase === 'Running')
-      await handler.withoutCluster?.(this.context(signal), operation);
-    return this.refuse(operation, 'ClusterNotFound', message, signal);
+    if (operation.status?.phase !== 'Running')
+      return this.refuse(operation, 'ClusterNotFound', message, signal);
+    const more = await handler.withoutCluster?.(this.context(signal), operation);
+    const gone = `cluster ${cluster} was deleted meanwhile`;
+    return this.refuse(operation, 'ClusterNotFound', more ? `${gone}: ${more}` : gone, signal);
   }
 
   private async refuse(

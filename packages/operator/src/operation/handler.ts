@@ -68,8 +68,8 @@ export interface HandlerDefinition<F extends BaseFacts, A> {
   abandon?(facts: F): A[];
   /** How long what was taken back at the deadline may take to show whether it was in time. Default: 0. */
   calledOffMs?: number;
-  /** Takes back what was begun when the cluster itself is gone. */
-  withoutCluster?(context: HandlerContext, operation: OperationObject): Promise<void>;
+  /** Takes back what was begun when the cluster itself is gone; resolves with what became of it, where there is more to say. */
+  withoutCluster?(context: HandlerContext, operation: OperationObject): Promise<string>;
 }
 
 /** A look at an operation: what is to be written into its status first, and what is to be done then. */
@@ -87,7 +87,7 @@ export interface Handler {
   exclusive: boolean;
   calledOffMs: number;
   look(context: HandlerContext, base: BaseFacts): Promise<Look>;
-  withoutCluster?(context: HandlerContext, operation: OperationObject): Promise<void>;
+  withoutCluster?(context: HandlerContext, operation: OperationObject): Promise<string>;
 }
 
 /** A handler as the controller sees it: its facts and actions are its own matter. */

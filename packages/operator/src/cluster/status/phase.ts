@@ -165,7 +165,9 @@ function restoring({ facts, plan }: Outcome): Verdict | undefined {
   if (next.stage === 'restoring' && report?.error?.code === 'RecoveryFailed')
     return { phase: 'Failed', reason: `${next.instance}: ${report.error.message}` };
   const trouble = restored && next.stage === 'restoring' ? podTrouble(restored.pod) : undefined;
-  const told = [WORDS[next.stage], next.message ?? (trouble && `${next.instance}: ${trouble}`)];
+  const live = next.stage === 'restoring' && facts.cluster.spec.bootstrap?.pg_basebackup !== undefined;
+  const words = live && !systemID(facts) ? 'another cluster is being copied' : WORDS[next.stage];
+  const told = [words, next.message ?? (trouble && `${next.instance}: ${trouble}`)];
   return { phase: 'Restoring', reason: told.filter(Boolean).join(': ') };
 }
 

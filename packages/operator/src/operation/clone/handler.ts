@@ -8,7 +8,15 @@ import { type BaseFacts, defineHandler, type HandlerContext } from '../handler.t
 import type { OperationObject } from '../kind.ts';
 import { askReachable } from '../reachable.ts';
 import { seal, servingPrimary } from '../seal.ts';
-import { abandonClone, type CloneAction, type CloneFacts, isToCheck, planClone, STEPS } from './plan.ts';
+import {
+  abandonClone,
+  type CloneAction,
+  type CloneFacts,
+  isToCheck,
+  planClone,
+  STEPS,
+  withoutSource,
+} from './plan.ts';
 
 export const clone = defineHandler<CloneFacts, CloneAction>({
   steps: STEPS,
@@ -28,7 +36,9 @@ export const clone = defineHandler<CloneFacts, CloneAction>({
   // What was never restored can come to nothing without its source.
   async withoutCluster(context, operation) {
     const copy = await copyOf(context, operation);
-    await carryOut(context, operation, abandonClone({ operation, ...(copy ? { copy } : {}) }));
+    const facts = { operation, ...(copy ? { copy } : {}) };
+    await carryOut(context, operation, abandonClone(facts));
+    return withoutSource(facts);
   },
 });
 

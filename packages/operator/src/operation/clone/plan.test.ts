@@ -4,7 +4,7 @@ import { ANNOTATION_CLONE_OF, validateCluster } from '@pgherd/api';
 import type { ClusterObject } from '../../cluster/kind.ts';
 import { healthyFacts } from '../../testing/facts.ts';
 import { baseFacts } from '../../testing/operations.ts';
-import { abandonClone, type CloneFacts, planClone } from './plan.ts';
+import { abandonClone, type CloneFacts, planClone, withoutSource } from './plan.ts';
 
 const BACKUP = { backup: { repositories: [{ name: 'local', volume: { size: '1Gi' } }] } };
 
@@ -263,4 +263,14 @@ test('past its deadline, what never served goes, and what serves stays', () => {
   assert.equal(abandonClone(facts({ notes: asked, copy: { phase: 'Restoring' } })).length, 1);
   assert.equal(abandonClone(facts({ notes: asked, copy: { phase: 'Degraded', recovered } })).length, 0);
   assert.equal(abandonClone(facts({ notes: asked, copy: 'foreign' })).length, 0);
+});
+
+test('clone: what becomes of it without its source', () => {
+  assert.match(withoutSource(facts({ notes: asked })), /cluster copy was not made/);
+  assert.match(withoutSource(facts({ notes: asked, copy: 'foreign' })), /cluster copy was not made/);
+  assert.match(withoutSource(facts({ notes: asked, copy: { phase: 'Restoring' } })), /was deleted again/);
+  assert.match(
+    withoutSource(facts({ notes: asked, copy: { phase: 'Degraded', recovered } })),
+    /goes on by itself/,
+  );
 });

@@ -9,7 +9,7 @@ import {
 } from '@pgherd/api';
 import { leaderName } from '../../cluster/facts.ts';
 import type { ClusterObject } from '../../cluster/kind.ts';
-import { ownRepository } from '../../cluster/recovery-source.ts';
+import { noRepository, ownRepository } from '../../cluster/recovery-source.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
 import { isArchived, type Reachable } from '../reachable.ts';
 import type { Sealed } from '../seal.ts';
@@ -119,7 +119,7 @@ function refusal({ operation, cluster }: BaseFacts): CloneOutcome | undefined {
   if (!cluster.cluster.spec.backup)
     return fail('NoBackups', `cluster ${name} has no spec.backup: only a live clone of it can be made`);
   if (!ownRepository(cluster.cluster, repository))
-    return fail('NoRepository', `cluster ${name} has no repository ${repository}`);
+    return fail('NoRepository', noRepository(cluster.cluster, repository));
   try {
     if (recoveryTarget?.targetTime) parseTargetTime(recoveryTarget.targetTime);
   } catch (error) {
@@ -210,4 +210,12 @@ function create(facts: CloneFacts): CloneAction {
 export function abandonClone({ operation, copy }: Pick<CloneFacts, 'operation' | 'copy'>): CloneAction[] {
   if (!copy || !isOurs({ operation }, copy) || copy.status?.recovered) return [];
   return [{ do: 'deleteCluster', name: copy.metadata.name, uid: copy.metadata.uid }];
+}
+
+/** What becomes of a clone whose source is gone: what was never restored can come to nothing. */
+export function withoutSource({ operation, copy }: Pick<CloneFacts, 'operation' | 'copy'>): string {
+  const { name } = operation.spec.clone!;
+  if (!copy || !isOurs({ operation }, copy)) return `cluster ${name} was not made`;
+  if (copy.status?.recovered) return `cluster ${name} has its data, and goes on by itself`;
+  return `cluster ${name} had not all of its data yet, and was deleted again. What is left of its backups can be recovered into a new cluster by bootstrap.recovery`;
 }

@@ -72,7 +72,7 @@ const CASES: { what: string; given: Given; next: string; says: RegExp; mark?: st
     what: 'no such repository',
     given: { restore: { repository: 'far' } },
     next: 'fail',
-    says: /no repository far/,
+    says: /no repository far; it has: local/,
   },
   {
     what: 'a fence for all',
@@ -86,7 +86,23 @@ const CASES: { what: string; given: Given; next: string; says: RegExp; mark?: st
     next: 'check',
     says: /asks what can be restored/,
   },
-  { what: 'the future', given: { restore: at(NOW + 5_000) }, next: 'fail', says: /future/ },
+  {
+    what: 'the future, which is told with the window',
+    given: { restore: at(NOW + 5_000) },
+    next: 'check',
+    says: /asks what/,
+  },
+  {
+    what: 'the future, where nobody can look',
+    given: {
+      restore: at(NOW + 70_000),
+      more: { check: { unreachable: 'no instance' } },
+      since: 61_000,
+      headless: true,
+    },
+    next: 'fail',
+    says: /lies in the future/,
+  },
   {
     what: 'no time at all',
     given: { restore: { recoveryTarget: { targetTime: '2026-02-30 10:00' } } },

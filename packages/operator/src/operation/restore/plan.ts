@@ -13,7 +13,7 @@ import {
 import type { Action } from '../../cluster/actions.ts';
 import { isHealthy, isLeader, leaderName } from '../../cluster/facts.ts';
 import { ClusterKind } from '../../cluster/kind.ts';
-import { ownRepository, ownSource } from '../../cluster/recovery-source.ts';
+import { noRepository, ownRepository, ownSource } from '../../cluster/recovery-source.ts';
 import { fenceCommand } from '../../cluster/status/trouble.ts';
 import { unstoppable } from '../../cluster/stuck.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
@@ -53,18 +53,18 @@ export function planRestore(facts: RestoreFacts): Outcome {
 }
 
 /** True while the first step needs to know what the repository says. */
-export function isToCheck({ notes, operation, cluster, now }: BaseFacts): boolean {
-  return notes.source === undefined && refusal({ notes, operation, cluster, now }) === undefined;
+export function isToCheck(facts: BaseFacts): boolean {
+  return facts.notes.source === undefined && refusal(facts) === undefined;
 }
 
 /** What needs no look into the repository. */
-function refusal({ operation, cluster, now }: BaseFacts): Outcome | undefined {
+function refusal({ operation, cluster }: BaseFacts): Outcome | undefined {
   const { recoveryTarget, repository } = operation.spec.restore ?? {};
   const { metadata, status } = cluster.cluster;
   if (!cluster.cluster.spec.backup)
     return fail('NoBackups', `cluster ${metadata.name} has no spec.backup: there is nothing to restore`);
   if (!ownRepository(cluster.cluster, repository))
-    return fail('NoRepository', `cluster ${metadata.name} has no repository ${repository}`);
+    return fail('NoRepository', noRepository(cluster.cluster, repository));
   if (status?.restoration && !['done', 'returned'].includes(status.restoration.stage))
     return fail('Busy', `cluster ${metadata.name} is being restored already`);
   // Nobody would begin with it: a fence for all holds for the new instance too.
@@ -74,8 +74,7 @@ function refusal({ operation, cluster, now }: BaseFacts): Outcome | undefined {
   if (stuck) return fail('CannotStop', `${stuck}. Nothing was stopped`);
   if (!recoveryTarget?.targetTime) return undefined;
   try {
-    const time = parseTargetTime(recoveryTarget.targetTime);
-    if (time.ms > now) return fail('OutsideWindow', `the target ${time.text} lies in the future`);
+    parseTargetTime(recoveryTarget.targetTime);
   } catch (error) {
     const { message, hint } = error as { message: string; hint: string };
     return fail('BadTarget', `${message} (${hint})`);
@@ -86,16 +85,12 @@ function refusal({ operation, cluster, now }: BaseFacts): Outcome | undefined {
 function begin(facts: RestoreFacts): Outcome {
   const refused = refusal(facts);
   if (refused) return refused;
-  const { check, seal, cluster, operation, now } = facts;
+  const { check, seal, operation, now } = facts;
   const waited = now - Date.parse(operation.status?.startedAt ?? '') > CHECK_MS;
   const wait = (message: string): Outcome => ({ next: 'step', step: CHECK, message, afterMs: 500 });
-  const leads = leaderName(cluster) !== undefined;
   if (!check || 'unreachable' in check) {
     const why = check?.unreachable ?? 'asks what can be restored';
-    if (!waited) return wait(why);
-    if (leads) return fail('RepositoryUnreachable', `what can be restored is not known: ${why}`);
-    // With the whole cluster down nobody can look: the restoring instance does, and it goes back if it has to.
-    return ask(facts, { ...sourceOf(facts), needsProof: true });
+    return waited ? blindly(facts, why) : wait(why);
   }
   if (!check.ok) return fail('OutsideWindow', check.why);
   if (seal && 'problem' in seal) {
@@ -109,6 +104,16 @@ function begin(facts: RestoreFacts): Outcome {
   // Without it, what was committed before the target may not have been archived, whatever has come there since.
   const archived = seal && 'at' in seal ? { completeUntil: seal.at } : { needsProof: true };
   return ask(facts, { ...sourceOf(facts), ...archived, chosen: check.chosen });
+}
+
+/** With the whole cluster down nobody can look: the restoring instance does, and it goes back if it has to. */
+function blindly(facts: RestoreFacts, why: string): Outcome {
+  const { targetTime } = facts.operation.spec.restore?.recoveryTarget ?? {};
+  if (leaderName(facts.cluster) !== undefined)
+    return fail('RepositoryUnreachable', `what can be restored is not known: ${why}`);
+  if (targetTime && parseTargetTime(targetTime).ms > facts.now)
+    return fail('OutsideWindow', `the target ${targetTime} lies in the future`);
+  return ask(facts, { ...sourceOf(facts), needsProof: true });
 }
 
 function text(ms = 0): string {

@@ -23,8 +23,10 @@ export const verify = defineHandler<VerifyFacts, Action>({
   plan: planVerify,
   act: (context, { operation }, actions) => carryOut(context, operation, actions),
   abandon: away,
-  withoutCluster: async (context, operation) =>
-    carryOut(context, operation, away({ operation, ...(await partsOf(context, operation)) })),
+  async withoutCluster(context, operation) {
+    await carryOut(context, operation, away({ operation, ...(await partsOf(context, operation)) }));
+    return 'what was restored to be looked at is taken away';
+  },
 });
 
 async function partsOf(

@@ -3,7 +3,7 @@ import type { RepositorySource, VerifyAnswer } from '@pgherd/api';
 import { kinds, type PersistentVolumeClaim, type Pod } from '@pgherd/kube';
 import type { Action } from '../../cluster/actions.ts';
 import { isTerminating } from '../../cluster/facts.ts';
-import { ownRepository } from '../../cluster/recovery-source.ts';
+import { noRepository, ownRepository } from '../../cluster/recovery-source.ts';
 import { podTrouble } from '../../cluster/status/trouble.ts';
 import type { BaseFacts, Outcome } from '../handler.ts';
 import { verifyClaim, verifyName, verifyPod } from './pod.ts';
@@ -29,8 +29,11 @@ export function planVerify(facts: VerifyFacts): Outcome {
   const { repository, backup } = operation.spec.verifyBackup ?? {};
   const found = ownRepository(cluster.cluster, repository);
   if (!found) {
-    const what = repository ? `no repository ${repository}` : 'no spec.backup';
-    return fail('NoRepository', `cluster ${cluster.cluster.metadata.name} has ${what}`, away(facts));
+    const { metadata, spec } = cluster.cluster;
+    const why = spec.backup
+      ? noRepository(cluster.cluster, repository)
+      : `cluster ${metadata.name} has no spec.backup`;
+    return fail('NoRepository', why, away(facts));
   }
   if (!pod) {
     if (notes.seen) return fail('PodGone', 'the pod that looked at the backup is gone', away(facts));
