@@ -3,7 +3,15 @@ import type { Action } from '../../cluster/actions.ts';
 import { defineHandler, plain } from '../handler.ts';
 import { askReachable } from '../reachable.ts';
 import { seal, servingPrimary } from '../seal.ts';
-import { abandonRestore, isToCheck, planRestore, type RestoreFacts, STEPS, sourceOf } from './plan.ts';
+import {
+  abandonRestore,
+  BACK_MS,
+  isToCheck,
+  planRestore,
+  type RestoreFacts,
+  STEPS,
+  sourceOf,
+} from './plan.ts';
 
 export const restore = defineHandler<RestoreFacts, Action>({
   steps: STEPS,
@@ -26,4 +34,5 @@ export const restore = defineHandler<RestoreFacts, Action>({
   plan: planRestore,
   act: plain.act,
   abandon: abandonRestore,
+  calledOffMs: BACK_MS,
 });

@@ -315,9 +315,15 @@ test('restore: the repository is looked into only in the first step', () => {
   assert.equal(isToCheck(facts({ spec: {} })), false);
 });
 
+test('restore: what was called off before it began is not asked for again', () => {
+  const outcome = planRestore(facts({ notes: { ...asked, calledOffAt: '1' } }));
+  assert.deepEqual([outcome.next, outcome.message], ['fail', 'nothing had begun']);
+});
+
 test('restore: past the deadline it goes back, unless the restored primary has answered', () => {
   assert.deepEqual(marks(abandonRestore(facts({ notes: asked, stage: 'restoring' }))), ['back']);
-  assert.deepEqual(marks(abandonRestore(facts({ notes: asked, stage: 'rebuilding' }))), ['taken away']);
+  assert.deepEqual(marks(abandonRestore(facts({ notes: asked, stage: 'rebuilding' }))), []);
+  assert.deepEqual(marks(abandonRestore(facts({ notes: asked, stage: 'returned' }))), []);
   assert.deepEqual(marks(abandonRestore(facts({ notes: asked }))), ['taken away']);
   assert.deepEqual(marks(abandonRestore(facts({}))), []);
 });

@@ -33,7 +33,7 @@ export interface RestoreFacts extends BaseFacts {
 /** So long is waited for somebody who can look into the repository. */
 const CHECK_MS = 60_000;
 /** And for the old primary to serve again, before that is said to be open. */
-const BACK_MS = 120_000;
+export const BACK_MS = 120_000;
 
 const fail = (reason: string, message: string, actions: Action[] = []): Outcome => ({
   next: 'fail',
@@ -48,8 +48,9 @@ export function planRestore(facts: RestoreFacts): Outcome {
   const { restoration } = facts.cluster.cluster.status ?? {};
   const mine = restoration?.id === operation.metadata.uid ? restoration : undefined;
   if (notes.failure) return goingBack(facts, mine, notes.failure);
-  if (!mine) return ask(facts, JSON.parse(notes.source) as RepositorySource);
-  return follow(facts, mine);
+  if (mine) return follow(facts, mine);
+  if (notes.calledOffAt) return fail('CalledOff', 'nothing had begun');
+  return ask(facts, JSON.parse(notes.source) as RepositorySource);
 }
 
 /** True while the first step needs to know what the repository says. */
@@ -171,7 +172,7 @@ function follow(facts: RestoreFacts, restoration: ClusterRestoration): Outcome {
   if (stage === 'restoring' && error?.code === 'RecoveryFailed')
     return goingBack(facts, restoration, error.message);
   const answers = stage === 'restoring' && leader;
-  const begins = stage === 'cleaning' ? 'takes away what was before' : `${restored ? instance : 'it'} begins`;
+  const begins = stage === 'cleaning' ? 'takes away what was before' : `the pod of ${instance} starts`;
   const doing = stage === 'restoring' && progress ? `${instance}: ${progress.doing}` : restoration.message;
   return {
     next: 'step',
@@ -189,10 +190,10 @@ function goingBack(
   restoration: ClusterRestoration | undefined,
   failure: string,
 ): Outcome {
-  const returned = restoration?.stage === 'returned';
-  if (!restoration || (returned && servesAgain(facts)))
+  const over = !restoration || restoration.stage === 'returned';
+  if (over && servesAgain(facts))
     return fail('RestoreFailed', `${failure}; the cluster is as it was before`, [marking(facts, null)]);
-  if (returned) return waitForOld(facts, failure);
+  if (over) return waitForOld(facts, failure);
   const source = JSON.parse(facts.notes.source!) as RepositorySource;
   return {
     next: 'step',
@@ -254,10 +255,8 @@ function finished(facts: RestoreFacts, instance: string): Outcome {
 export function abandonRestore(facts: RestoreFacts): Action[] {
   const { restoration } = facts.cluster.cluster.status ?? {};
   const { source } = facts.notes;
-  const mine = restoration?.id === facts.operation.metadata.uid;
   if (!source) return [];
-  if (mine && !['stopping', 'restoring', 'returning'].includes(restoration.stage))
-    return [marking(facts, null)];
-  if (!mine) return [marking(facts, null)];
+  if (restoration?.id !== facts.operation.metadata.uid) return [marking(facts, null)];
+  if (!['stopping', 'restoring', 'returning'].includes(restoration.stage)) return [];
   return [marking(facts, { ...markOf(facts, JSON.parse(source) as RepositorySource), back: true })];
 }
