@@ -101,6 +101,11 @@ export function intOrQuantity(description: string): TUnsafe<number | string> {
   });
 }
 
+/** What a text must look like, with a message of our own instead of a regular expression's. */
+export function matching(pattern: string, message: string): Rule {
+  return { rule: `self.matches('${pattern.replaceAll('\\', '\\\\')}')`, message };
+}
+
 /** An amount of bytes such as `10Gi`, with a message of our own instead of a regular expression's. */
 export function bytes(description: string, example: string, rules: Rule[] = []) {
   return text(description, {

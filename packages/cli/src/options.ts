@@ -29,7 +29,7 @@ export function example(command: Command, ...lines: string[]): Command {
 /** Reads a duration such as `30s`, `5m` or `1h` (a bare number is seconds) into milliseconds. */
 export function duration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
-  if (!match) throw new InvalidArgumentError('Write it as 30s, 5m or 1h.');
+  if (!match || Number(match[1]) === 0) throw new InvalidArgumentError('Write it as 30s, 5m or 1h.');
   const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? 's'] ?? 1000;
   return Number(match[1]) * unit;
 }

@@ -60,6 +60,20 @@ export const recoveryCases = [
     field: 'spec.bootstrap.recovery.recoveryTarget.targetTime',
     says: /a time that exists, such as/,
   },
+  ...(
+    [
+      ['targetLSN', '0/xyz', /an LSN such as 0\/3018240/],
+      ['targetXID', 'seven', /number of a transaction such as/],
+      ['targetName', 'a\nb', /name of one line/],
+      ['targetTLI', 'newest', /latest, current, or the number of a timeline/],
+      ['backupID', 'monday', /label of a backup such as 20261128-103021F/],
+    ] as const
+  ).map(([target, value, says]) => ({
+    what: `${target} ${value}`,
+    object: recovery({ recoveryTarget: { [target]: value } }),
+    field: `spec.bootstrap.recovery.recoveryTarget.${target}`,
+    says,
+  })),
   {
     what: 'just before nothing',
     object: recovery({ recoveryTarget: { exclusive: true } }),

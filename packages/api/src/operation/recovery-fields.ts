@@ -1,7 +1,7 @@
 /** Parameters of the Operations that restore: Restore, Clone, VerifyBackup. */
 import { MAX_CLUSTER_NAME_LENGTH } from '../names.ts';
-import { recoveryTarget } from '../recovery/fields.ts';
-import { bool, list, object, optional, text } from '../schema.ts';
+import { backupLabel, recoveryTarget } from '../recovery/fields.ts';
+import { bool, list, matching, object, optional, text } from '../schema.ts';
 
 const repository = optional(
   text('Name of the repository to restore from. Default: the first one of the Cluster.', {
@@ -29,7 +29,12 @@ export const clone = object(
     name: text('Name of the new cluster.', {
       minLength: 1,
       maxLength: MAX_CLUSTER_NAME_LENGTH,
-      pattern: '^[a-z]([-a-z0-9]*[a-z0-9])?$',
+      rules: [
+        matching(
+          '^[a-z]([-a-z0-9]*[a-z0-9])?$',
+          'must begin with a letter, end with a letter or digit, and have only lower-case letters, digits and - between',
+        ),
+      ],
     }),
     live: optional(
       bool(
@@ -53,12 +58,7 @@ export const clone = object(
 export const verifyBackup = object(
   'Parameters of a VerifyBackup: a backup is restored into an instance of its own, checked, and thrown away.',
   {
-    backup: optional(
-      text('Label of the backup. Default: the newest one.', {
-        maxLength: 64,
-        pattern: '^[0-9]{8}-[0-9]{6}F(_[0-9]{8}-[0-9]{6}[DI])?$',
-      }),
-    ),
+    backup: optional(backupLabel('Label of the backup. Default: the newest one.')),
     repository,
     tables: optional(
       list(

@@ -85,7 +85,13 @@ async function runPromote(
   const { acceptLoss } = options;
   if (!acceptLoss) return runSwitchover(name, { ...options, target: instance });
   const { client, namespace } = await connect(options);
-  await getCluster(client, namespace, name);
+  const { status } = await getCluster(client, namespace, name);
+  const known = status?.instanceNames ?? [];
+  if (!known.includes(instance)) {
+    throw new CliError('notFound', `Cluster ${name} has no instance ${instance}.`, {
+      hint: `It has: ${known.join(', ') || 'none'}.`,
+    });
+  }
   if (!options.yes) {
     const loss = lossText(await observe(client, namespace, name), instance);
     print(
