@@ -136,9 +136,37 @@ const CASES: { what: string; given: Given; next: string; says: RegExp; mark?: st
   },
   { what: 'not asked yet', given: {}, next: 'check', says: /asks what/ },
   {
+    what: 'no primary that brings its last WAL to the archive',
+    given: { restore: at(NOW), more: { check: { ok: false, why: 'after the last WAL', window: WINDOW } } },
+    next: 'check',
+    says: /no primary serves yet/,
+  },
+  {
+    what: 'no primary for long',
+    given: {
+      restore: at(NOW),
+      more: { check: { ok: false, why: 'after the last WAL', window: WINDOW } },
+      since: 61_000,
+    },
+    next: 'fail',
+    says: /after the last WAL/,
+  },
+  {
+    what: 'no primary, and nothing that it could bring would help',
+    given: {
+      restore: at(NOW - 90_000),
+      more: { check: { ok: false, why: 'before the first backup', window: WINDOW } },
+    },
+    next: 'fail',
+    says: /before the first backup/,
+  },
+  {
     what: 'outside the window',
     given: {
-      more: { check: { ok: false, why: 'before the first backup; recoverable from A to B', window: WINDOW } },
+      more: {
+        check: { ok: false, why: 'before the first backup; recoverable from A to B', window: WINDOW },
+        seal: { at: 'then' },
+      },
     },
     next: 'fail',
     says: /recoverable from A to B/,

@@ -93,18 +93,21 @@ function begin(facts: RestoreFacts): Outcome {
     const why = check?.unreachable ?? 'asks what can be restored';
     return waited ? blindly(facts, why) : wait(why);
   }
+  const archived = isArchived(operation.spec.restore?.recoveryTarget, check);
+  if (!seal && !archived && !waited)
+    return wait('no primary serves yet that brings its last WAL to the archive');
   if (!check.ok) return fail('OutsideWindow', check.why);
   if (seal && 'problem' in seal) {
     if (!waited) return wait(`the last WAL is not archived yet: ${seal.problem}`);
-    if (!isArchived(operation.spec.restore?.recoveryTarget, check))
+    if (!archived)
       return fail(
         'NotArchived',
         `the last WAL cannot be archived: ${seal.problem}. Mend that first, take a repository that is away out of spec.backup, or restore to a time before ${text(check.window.lastMs)}`,
       );
   }
   // Without it, what was committed before the target may not have been archived, whatever has come there since.
-  const archived = seal && 'at' in seal ? { completeUntil: seal.at } : { needsProof: true };
-  return ask(facts, { ...sourceOf(facts), ...archived, chosen: check.chosen });
+  const complete = seal && 'at' in seal ? { completeUntil: seal.at } : { needsProof: true };
+  return ask(facts, { ...sourceOf(facts), ...complete, chosen: check.chosen });
 }
 
 /** With the whole cluster down nobody can look: the restoring instance does, and it goes back if it has to. */
@@ -168,11 +171,14 @@ function follow(facts: RestoreFacts, restoration: ClusterRestoration): Outcome {
   if (stage === 'returned' || stage === 'returning')
     return goingBack(facts, restoration, restoration.message ?? 'the restore was taken back');
   const restored = facts.cluster.instances.find(({ name }) => name === instance);
-  const { error, progress, leader } = restored?.report ?? {};
+  const { error, progress, leader, recovered } = restored?.report ?? {};
   if (stage === 'restoring' && error?.code === 'RecoveryFailed')
     return goingBack(facts, restoration, error.message);
   const answers = stage === 'restoring' && leader;
-  const begins = stage === 'cleaning' ? 'takes away what was before' : `the pod of ${instance} starts`;
+  const quiet = restored?.report
+    ? `${instance} ${recovered ? 'opens' : 'begins'}`
+    : `the pod of ${instance} starts`;
+  const begins = stage === 'cleaning' ? 'takes away what was before' : quiet;
   const doing = stage === 'restoring' && progress ? `${instance}: ${progress.doing}` : restoration.message;
   return {
     next: 'step',
