@@ -1,5 +1,5 @@
 /** The Lease by the API: uncached reads, compare-and-swap writes, and a watch that is no more than a hint. */
-import { type LeaseRecord, microTime, names, readLease, writeLease } from '@pgherd/api';
+import { CLUSTER_KIND, type LeaseRecord, microTime, names, readLease, writeLease } from '@pgherd/api';
 import type { LeaseReadOutcome, LeaseWriteOutcome, WritePurpose } from '@pgherd/ha';
 import { type Client, createCache, isKubeError, kinds, type Lease } from '@pgherd/kube';
 
@@ -9,6 +9,8 @@ export interface LeaseClientOptions {
   cluster: string;
   /** Milliseconds since 1970. */
   wall(): number;
+  /** UID of the Cluster that this instance is of, as far as it is known. */
+  owner(): string | undefined;
 }
 
 export class LeaseClient {
@@ -24,11 +26,18 @@ export class LeaseClient {
     this.#ref = { namespace: options.namespace, name: names(options.cluster).lease };
   }
 
+  /** Ours went with its Cluster; one of the same name was made since, which this instance has no part in. */
+  #isAnothers({ metadata }: Lease): boolean {
+    const owner = this.#o.owner();
+    const holder = metadata.ownerReferences?.find(({ kind }) => kind === CLUSTER_KIND);
+    return owner !== undefined && holder !== undefined && holder.uid !== owner;
+  }
+
   /** A GET without resourceVersion is answered from the store itself, never from a cache. */
   async read(timeoutMs: number): Promise<LeaseReadOutcome> {
     try {
       const lease = await this.#o.client.get(kinds.Lease, this.#ref, { timeoutMs });
-      return this.#found(lease);
+      return this.#isAnothers(lease) ? { kind: 'missing' } : this.#found(lease);
     } catch (error) {
       if (isKubeError(error, 'NotFound')) return { kind: 'missing' };
       return { kind: 'failed', message: messageOf(error) };
@@ -71,7 +80,8 @@ export class LeaseClient {
       namespace: this.#ref.namespace,
       fieldSelector: `metadata.name=${this.#ref.name}`,
     });
-    cache.onChange((lease) => {
+    cache.onChange((found) => {
+      const lease = found && this.#isAnothers(found) ? undefined : found;
       this.#seen = lease;
       const version = lease?.metadata.resourceVersion;
       const record = lease && recordIn(lease);

@@ -84,7 +84,13 @@ export class Loop {
     const grants = new GrantLog(options.layout.run);
     const self = { name: instance, podUID, identity, address: podIP };
     this.#state = initialState(self, database.promised, grants.before);
-    this.#lease = new LeaseClient({ client, namespace, cluster, wall: () => Date.now() });
+    this.#lease = new LeaseClient({
+      client,
+      namespace,
+      cluster,
+      wall: () => Date.now(),
+      owner: () => this.#surroundings.owner(),
+    });
     this.#peers = new PeersClient({
       cluster,
       tls: options.peerTls,

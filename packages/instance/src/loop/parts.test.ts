@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Cluster } from '@pgherd/api';
 import { initialState, type State } from '@pgherd/ha';
-import type { Client, Pod, Service } from '@pgherd/kube';
+import type { Client, Lease, Pod, Service } from '@pgherd/kube';
 import type { DatabaseView } from '../database/types.ts';
+import { LeaseClient } from './lease-client.ts';
 import { ownContainerID, podFacts } from './pods.ts';
 import { buildReport } from './report.ts';
 import { Routing, routingPatch } from './routing.ts';
@@ -192,3 +193,21 @@ test('without the API it goes at once', async () => {
   });
   assert.equal(asked, 1);
 });
+
+const owned = (uid: string) => ({ ownerReferences: [{ kind: 'Cluster', name: 'demo', uid }] });
+const leases: [what: string, metadata: object, owner: string | undefined, kind: string][] = [
+  ['of our Cluster', owned('ours'), 'ours', 'found'],
+  ['of a Cluster of the same name that was made since', owned('new'), 'ours', 'missing'],
+  ['while our own is not known yet', owned('new'), undefined, 'found'],
+  ["that nobody's is", {}, 'ours', 'found'],
+];
+for (const [what, metadata, owner, kind] of leases)
+  test(`the Lease ${what} is ${kind}`, async () => {
+    const lease = {
+      metadata: { name: 'demo-primary', resourceVersion: '1', ...metadata },
+      spec: {},
+    } as Lease;
+    const client = { get: async () => lease } as unknown as Client;
+    const options = { client, namespace: 'default', cluster: 'demo', wall: Date.now, owner: () => owner };
+    assert.equal((await new LeaseClient(options).read(1_000)).kind, kind);
+  });

@@ -48,6 +48,7 @@ export class Surroundings {
   readonly #pods: Cache<Pod>;
   #cluster: ClusterObject | undefined;
   #containerID: string | undefined;
+  #owner: string | undefined;
   #told = '';
   #podsSynced = false;
 
@@ -86,6 +87,11 @@ export class Surroundings {
     return this.#cluster;
   }
 
+  /** UID of the Cluster that owns our pod; another one of its name may have been made since. */
+  owner(): string | undefined {
+    return this.#owner;
+  }
+
   /** The address of an instance's pod: of the one that stays, if there are two of the name. */
   addressOf(instance: string): string | undefined {
     const pods = this.#pods
@@ -115,6 +121,7 @@ export class Surroundings {
       this.#o.pods(facts);
     }
     const own = pods.find((pod) => pod.metadata.uid === this.#o.podUID);
+    this.#owner ??= own?.metadata.ownerReferences?.find(({ kind }) => kind === CLUSTER_KIND)?.uid;
     if (own?.metadata.deletionTimestamp) this.#o.deleted();
     if (this.#containerID) return;
     const containerID = ownContainerID(own, this.#o.podUID, containerStart(Date.now()));

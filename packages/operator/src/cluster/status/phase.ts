@@ -12,6 +12,7 @@ import {
   startDeadline,
   systemID,
 } from '../facts.ts';
+import { BOOTSTRAP_ID } from '../plan-restoration.ts';
 import { missingSecrets } from '../plan-secrets.ts';
 import { archiveState, notArchivingSince, SET_UP_MS } from './archive.ts';
 import { fewerConfirm, headless, lockedOut, neverEnough, waitingForSync } from './leadership.ts';
@@ -165,8 +166,8 @@ function restoring({ facts, plan }: Outcome): Verdict | undefined {
   if (next.stage === 'restoring' && report?.error?.code === 'RecoveryFailed')
     return { phase: 'Failed', reason: `${next.instance}: ${report.error.message}` };
   const trouble = restored && next.stage === 'restoring' ? podTrouble(restored.pod) : undefined;
-  const live = next.stage === 'restoring' && facts.cluster.spec.bootstrap?.pg_basebackup !== undefined;
-  const words = live && !systemID(facts) ? 'another cluster is being copied' : WORDS[next.stage];
+  const live = next.id === BOOTSTRAP_ID && facts.cluster.spec.bootstrap?.pg_basebackup !== undefined;
+  const words = live && next.stage === 'restoring' ? 'another cluster is being copied' : WORDS[next.stage];
   const told = [words, next.message ?? (trouble && `${next.instance}: ${trouble}`)];
   return { phase: 'Restoring', reason: told.filter(Boolean).join(': ') };
 }

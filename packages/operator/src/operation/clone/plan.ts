@@ -217,5 +217,5 @@ export function withoutSource({ operation, copy }: Pick<CloneFacts, 'operation' 
   const { name } = operation.spec.clone!;
   if (!copy || !isOurs({ operation }, copy)) return `cluster ${name} was not made`;
   if (copy.status?.recovered) return `cluster ${name} has its data, and goes on by itself`;
-  return `cluster ${name} had not all of its data yet, and was deleted again. What is left of its backups can be recovered into a new cluster by bootstrap.recovery`;
+  return `cluster ${name} had not all of its data yet, and was deleted again. If ${operation.spec.cluster} had backups, bootstrap.recovery makes a new cluster of them`;
 }
