@@ -60,8 +60,17 @@ export async function bringWhole(api: TestApi, name: string): Promise<Stage> {
   return stage;
 }
 
-/** What the kubelet and the instances do meanwhile: pods end when they are deleted, and begin when they are made. */
-export async function live(admin: Client, stage: Stage, name: string, restored: Restored): Promise<void> {
+/**
+ * What the kubelet and the instances do meanwhile: pods end when they are deleted, and begin when they are made, those
+ * that may.
+ */
+export async function live(
+  admin: Client,
+  stage: Stage,
+  name: string,
+  restored: Restored,
+  mayBegin = (_instance: string): boolean => true,
+): Promise<void> {
   const { items } = await admin.list<Pod>(kinds.Pod as never, {
     namespace,
     labelSelector: `pgherd.io/cluster=${name},pgherd.io/instance`,
@@ -71,7 +80,7 @@ export async function live(admin: Client, stage: Stage, name: string, restored: 
     if (deletionTimestamp) {
       stage.answers.delete(instance);
       await admin.delete(kinds.Pod, metadata, { gracePeriodSeconds: 0 }).catch(() => undefined);
-    } else if (stage.answers.get(instance)?.podUID !== uid)
+    } else if (stage.answers.get(instance)?.podUID !== uid && mayBegin(instance))
       await begin(admin, stage, { name, instance, restored });
   }
 }
@@ -108,11 +117,11 @@ export async function claimsOf(admin: Client, name: string): Promise<string[]> {
 
 /**
  * Until the operation has ended. `about`: the cluster whose restoration is under way; `world`: what everybody else
- * does. Resolves with the operation and with `STEP/STAGE` at each kill.
+ * does, told what has been seen so far. Resolves with the operation and with `STEP/STAGE` at each kill.
  */
 export async function byMortals(
   api: TestApi,
-  o: { stage: Stage; operation: string; about: string; world: () => Promise<void> },
+  o: { stage: Stage; operation: string; about: string; world: (seen: readonly string[]) => Promise<void> },
 ): Promise<{ ended: OperationObject; seen: string[] }> {
   const seen: string[] = [];
   const look = async () => {
@@ -127,7 +136,7 @@ export async function byMortals(
       const { now, at } = await eventually(
         `anything to follow ${seen.at(-1)}`,
         async () => {
-          await o.world();
+          await o.world(seen);
           const found = await look();
           return (found.at !== seen.at(-1) || isFinished(found.now)) && found;
         },
