@@ -36,6 +36,11 @@ export const OPERATOR_COMMON_NAME = 'pgherd-operator';
 /** Room for the longest suffix we add (`-replication`) and for instance numbers within a DNS label. */
 export const MAX_CLUSTER_NAME_LENGTH = 50;
 
+/** What a name looks like that becomes part of the names of pods and services, and that in words. */
+export const NAME_PATTERN = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
+export const NAME_SHAPE =
+  'must begin with a letter, end with a letter or digit, and have only lower-case letters, digits and - between';
+
 export interface ClusterNames {
   /** Service of the primary. */
   readonly rw: string;

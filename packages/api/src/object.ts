@@ -1,5 +1,6 @@
 /** What every object of our kinds has around its spec. */
 import { type TProperties, type TUnsafe, Type } from 'typebox';
+import { NAME_PATTERN } from './names.ts';
 import { object, type Rule, text } from './schema.ts';
 
 /** `metadata` as pgherd reads it; an object from the API has more. */
@@ -33,8 +34,6 @@ export function kindObject<P extends TProperties>(description: string, parts: P,
     { rules },
   );
 }
-
-const NAME_PATTERN = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
 
 /** Rules for a name that becomes part of the names of pods and services; `longest` in characters. */
 export function nameRules(longest: number, why: string): Rule[] {

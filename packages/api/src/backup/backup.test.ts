@@ -25,14 +25,14 @@ const problemsOf = (...repositories: unknown[]) =>
   validateCluster(withRepositories(...(repositories as Repositories)));
 
 for (const { what, object, says } of [
-  { what: 'a name that no volume can bear', object: [{ ...volume, name: 'A_b' }], says: /match/ },
+  { what: 'a name that no volume can bear', object: [{ ...volume, name: 'A_b' }], says: /lower-case/ },
   { what: 'none at all', object: [], says: /at least 1|fewer|items/ },
   {
     what: 'days of differential backups',
     object: [{ ...volume, retention: { differential: { days: 2 } } }],
     says: /no field|missing/,
   },
-  { what: 'no TLS', object: [{ ...s3, s3: { ...s3.s3, endpoint: 'http://x' } }], says: /match/ },
+  { what: 'no TLS', object: [{ ...s3, s3: { ...s3.s3, endpoint: 'http://x' } }], says: /never http/ },
 ]) {
   test(`a repository is refused: ${what}`, () => {
     const problems = problemsOf(...object);

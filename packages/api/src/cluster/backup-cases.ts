@@ -7,6 +7,24 @@ const azure = { account: 'a', container: 'c' };
 const repositories = (...all: object[]) => cluster({ backup: { repositories: all } } as never);
 const first = 'spec.backup.repositories[0]';
 
+const STORES = {
+  s3: { bucket: 'b', endpoint: 's3.example.org', region: 'r' },
+  azure: { ...azure, credentials: { key: key('k') } },
+  gcs: { bucket: 'b' },
+};
+const misspelt = [
+  ['s3', 'bucket', 'a/b', /without \//],
+  ['s3', 'endpoint', 'http://x', /never http/],
+  ['s3', 'prefix', 'backups', /begins with \//],
+  ['azure', 'account', '', /must be a name/],
+  ['azure', 'container', 'a b', /without spaces/],
+  ['azure', 'endpoint', 'x/y', /without a path/],
+  ['azure', 'prefix', 'backups', /begins with \//],
+  ['gcs', 'bucket', '', /must be a name/],
+  ['gcs', 'endpoint', 'http://x', /never http/],
+  ['gcs', 'prefix', 'backups', /begins with \//],
+] as const;
+
 export const repositoryCases = [
   {
     what: 'two repositories of one name',
@@ -14,6 +32,18 @@ export const repositoryCases = [
     field: 'spec.backup.repositories',
     says: /same name/,
   },
+  {
+    what: 'a name in capitals',
+    object: repositories({ ...volume, name: 'Local' }),
+    field: `${first}.name`,
+    says: /begin with a letter.*lower-case/,
+  },
+  ...misspelt.map(([store, field, value, says]) => ({
+    what: `${store}.${field} ${value}`,
+    object: repositories({ name: 'x', [store]: { ...STORES[store], [field]: value } }),
+    field: `${first}.${store}.${field}`,
+    says,
+  })),
   {
     what: 'a repository that is nowhere',
     object: repositories({ name: 'x' }),

@@ -1,5 +1,6 @@
 /** `spec.backup`: where backups and WAL go, and how long they stay there. */
-import { integer, list, object, oneOf, optional, type Rule, text } from '../schema.ts';
+import { NAME_PATTERN, NAME_SHAPE } from '../names.ts';
+import { integer, list, matching, object, oneOf, optional, type Rule, text } from '../schema.ts';
 import { keyReference } from './pod-fields.ts';
 import { storage } from './storage-fields.ts';
 
@@ -11,14 +12,19 @@ const secretKey = (description: string) => keyReference('Secret', description);
 const prefix = optional(
   text('Folder within it under which everything lies. Default: /pgherd/NAMESPACE/CLUSTER.', {
     maxLength: 512,
-    pattern: '^/[^\\r\\n]*$',
+    rules: [matching('^/[^\\r\\n]*$', 'must be a path that begins with /, such as /backups')],
   }),
 );
 
 const endpoint = (description: string) =>
   text(description, {
     maxLength: 512,
-    pattern: '^(https://)?[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?/?$',
+    rules: [
+      matching(
+        '^(https://)?[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?/?$',
+        'must be a host, with a port if it needs one, such as s3.example.org:9000: without a path, and never http, since connections use TLS',
+      ),
+    ],
   });
 
 const uriStyle = optional(
@@ -35,7 +41,10 @@ const ca = optional(
 );
 
 const place = (description: string) =>
-  text(description, { minLength: 1, maxLength: 255, pattern: '^[^\\s/]+$' });
+  text(description, {
+    maxLength: 255,
+    rules: [matching('^[^\\s/]+$', 'must be a name, without spaces and without /')],
+  });
 
 const s3 = object('A bucket of Amazon S3 or of a server that speaks its protocol.', {
   bucket: place('Name of the bucket. It must exist.'),
@@ -166,9 +175,8 @@ export const repository = object(
   'A place for backups and WAL.',
   {
     name: text('Its name, by which backups refer to it.', {
-      minLength: 1,
       maxLength: 20,
-      pattern: '^[a-z]([-a-z0-9]*[a-z0-9])?$',
+      rules: [matching(NAME_PATTERN, NAME_SHAPE)],
     }),
     volume: optional(
       storage(

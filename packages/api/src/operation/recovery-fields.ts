@@ -1,5 +1,5 @@
 /** Parameters of the Operations that restore: Restore, Clone, VerifyBackup. */
-import { MAX_CLUSTER_NAME_LENGTH } from '../names.ts';
+import { MAX_CLUSTER_NAME_LENGTH, NAME_PATTERN, NAME_SHAPE } from '../names.ts';
 import { backupLabel, recoveryTarget } from '../recovery/fields.ts';
 import { bool, list, matching, object, optional, text } from '../schema.ts';
 
@@ -27,14 +27,8 @@ export const clone = object(
   'Parameters of a Clone: a new cluster with the data and the topology of this one, and passwords and certificates of its own. It has no spec.backup: give it a destination of its own.',
   {
     name: text('Name of the new cluster.', {
-      minLength: 1,
       maxLength: MAX_CLUSTER_NAME_LENGTH,
-      rules: [
-        matching(
-          '^[a-z]([-a-z0-9]*[a-z0-9])?$',
-          'must begin with a letter, end with a letter or digit, and have only lower-case letters, digits and - between',
-        ),
-      ],
+      rules: [matching(NAME_PATTERN, NAME_SHAPE)],
     }),
     live: optional(
       bool(
