@@ -166,6 +166,17 @@ test('pgBackRest takes what is written for Google Cloud, and asks for a token', 
   await asks({}, /'metadata\.google\.internal'/);
 });
 
+test('one that crashes, as it does over what it cannot decrypt, is told with what that may mean', async () => {
+  const folder = testFolder();
+  const config = join(folder, 'pgbackrest.conf');
+  const place = { kind: 'folder' as const, path: folder };
+  writeFileSync(config, renderBackrest({ global: repositoryOptions({ number: 1, place }) }));
+  await assert.rejects(
+    runBackrest('repo-ls', { config, doing: 'looking', onStart: (child) => child.kill('SIGSEGV') }),
+    /looking: pgbackrest was killed \(SIGSEGV\): .*another passphrase/,
+  );
+});
+
 test('it listens on both families of addresses where there are both', () => {
   const four = [{ family: 'IPv4' }];
   const both = [...four, { family: 'IPv6' }];

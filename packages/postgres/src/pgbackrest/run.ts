@@ -68,7 +68,7 @@ export async function runBackrest(command: string, o: BackrestCommand): Promise<
   } catch (error) {
     if (!(error instanceof PostgresError) || error.code !== 'ToolFailed') throw error;
     const failure = parseBackrestError(error.output);
-    if (!failure) throw error;
+    if (!failure) throw CRASHED.test(error.message) ? crashed(error) : error;
     throw new PostgresError('BackrestFailed', `${o.doing}: ${failure.text}`, {
       ...(BROKEN_OFF.test(error.output.join('\n')) ? { hint: ENDED } : {}),
       output: error.output,
@@ -76,6 +76,14 @@ export async function runBackrest(command: string, o: BackrestCommand): Promise<
       cause: error,
     });
   }
+}
+
+/** So ends 2.45, without a word, where it lists what it cannot decrypt. */
+const CRASHED = /was killed \(SIG(SEGV|ABRT)\)/;
+
+function crashed(error: PostgresError): PostgresError {
+  const why = 'what it read was perhaps written with another passphrase, or is damaged';
+  return new PostgresError('ToolFailed', `${error.message}: ${why}`, { output: error.output, cause: error });
 }
 
 /** Why a server was not looked at; pgBackRest then says of all of them that none is a primary. */
