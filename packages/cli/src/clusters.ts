@@ -13,6 +13,15 @@ export async function getCluster(client: Client, namespace: string, name: string
   }
 }
 
+/** Throws CliError `notFound`, with the names there are, where the cluster has no instance of that name. */
+export function requireInstance({ metadata, status }: ClusterObject, instance: string): void {
+  const known = status?.instanceNames ?? [];
+  if (known.includes(instance)) return;
+  throw new CliError('notFound', `Cluster ${metadata.name} has no instance ${instance}.`, {
+    hint: `It has: ${known.join(', ') || 'none'}.`,
+  });
+}
+
 /** The operator writes the status now and then: so often is a change tried anew after somebody else's. */
 const TRIES = 10;
 

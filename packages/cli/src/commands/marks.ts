@@ -10,7 +10,7 @@ import {
   isInMaintenance,
 } from '@pgherd/api';
 import { Argument, type Command } from 'commander';
-import { changeCluster, getCluster } from '../clusters.ts';
+import { changeCluster, getCluster, requireInstance } from '../clusters.ts';
 import { type Connection, type ConnectionOptions, connect } from '../connection.ts';
 import { CliError } from '../errors.ts';
 import { ClusterKind, type ClusterObject } from '../kinds.ts';
@@ -70,18 +70,14 @@ async function fence(word: string, name: string, instance: string, options: Mark
   const cluster = await getCluster(connection.client, connection.namespace, name);
   const known = cluster.status?.instanceNames ?? [];
   const before = fencedMark(cluster);
-  if (instance !== 'all' && !known.includes(instance) && !before.includes(instance)) {
-    throw new CliError('notFound', `Cluster ${name} has no instance ${instance}.`, {
-      hint: `It has: ${known.join(', ') || 'none'}.`,
-    });
-  }
+  if (instance !== 'all' && !before.includes(instance)) requireInstance(cluster, instance);
   const changed = await mark(connection, cluster, (now) => {
     const after = fencedAfter(now, word === 'on', instance);
     return { [ANNOTATION_FENCED]: after.length > 0 ? JSON.stringify(after) : null };
   });
   const concerned = instance === 'all' ? known : [instance];
-  const there = word === 'on' ? isStopped : mayRun;
-  const done = (now: ClusterObject) => concerned.every((each) => there(now, each));
+  const done = (now: ClusterObject) =>
+    concerned.every((each) => (word === 'on' ? isStopped(now, each) : !rests(now, each)));
   const text = word === 'on' ? 'fenced: PostgreSQL is stopped, the pod stays' : 'no longer fenced';
   await follow(connection, changed, done, `${concerned.join(', ')} ${text}`, options);
 }
@@ -104,8 +100,6 @@ function rests({ status }: ClusterObject, instance: string): boolean {
 function isStopped(cluster: ClusterObject, instance: string): boolean {
   return rests(cluster, instance) || cluster.status?.instancesReportedState?.[instance]?.state === 'failed';
 }
-
-const mayRun = (cluster: ClusterObject, instance: string): boolean => !rests(cluster, instance);
 
 async function sleep(word: string, name: string, options: MarkOptions): Promise<void> {
   const on = word === 'on';

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { lossText, acceptLoss as promoteWithLoss } from '../accept-loss.ts';
-import { getCluster } from '../clusters.ts';
+import { getCluster, requireInstance } from '../clusters.ts';
 import { confirm } from '../confirm.ts';
 import { connect } from '../connection.ts';
 import { CliError } from '../errors.ts';
@@ -85,13 +85,7 @@ async function runPromote(
   const { acceptLoss } = options;
   if (!acceptLoss) return runSwitchover(name, { ...options, target: instance });
   const { client, namespace } = await connect(options);
-  const { status } = await getCluster(client, namespace, name);
-  const known = status?.instanceNames ?? [];
-  if (!known.includes(instance)) {
-    throw new CliError('notFound', `Cluster ${name} has no instance ${instance}.`, {
-      hint: `It has: ${known.join(', ') || 'none'}.`,
-    });
-  }
+  requireInstance(await getCluster(client, namespace, name), instance);
   if (!options.yes) {
     const loss = lossText(await observe(client, namespace, name), instance);
     print(

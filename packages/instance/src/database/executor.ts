@@ -101,6 +101,8 @@ class Executor implements Database {
   #promised: PromiseNote | undefined;
   #hurried: NodeJS.Timeout | undefined;
   #mending = false;
+  /** Why the last try to mend the WAL failed. */
+  #unmended: string | undefined;
   #walLost: (loss: WalLost) => void = () => undefined;
 
   constructor(
@@ -150,14 +152,16 @@ class Executor implements Database {
     this.#walLost = callback;
   }
 
-  /** Never rejects; what fails is tried again at the next look. */
+  /** Never rejects; what fails is tried again at the next look, and told once. */
   async #mendWal(files: string[]): Promise<void> {
     if (this.#mending) return;
     this.#mending = true;
-    const mended = await withSession(this.#pg, (session) => this.#watcher.walLoss.mend(session)).catch(
-      (error: Error) => error,
+    const why = await withSession(this.#pg, (session) => this.#watcher.walLoss.mend(session)).then(
+      () => undefined,
+      (error: Error) => error.message,
     );
-    this.#walLost({ files, ...(mended ? { why: mended.message } : {}) });
+    if (why === undefined || why !== this.#unmended) this.#walLost({ files, ...(why ? { why } : {}) });
+    this.#unmended = why;
     this.#mending = false;
   }
 
